@@ -1,0 +1,106 @@
+"""A build gives the same bytes however it is run, and goes on where it stopped."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from progan.datasets.build import Progress, prepare
+from progan.datasets.errors import DataError
+from progan.datasets.manifest import Options, load_manifest
+from progan.datasets.plan import make_plan, records_per_shard
+from progan.datasets.sources import open_source
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_the_number_of_workers_does_not_show(drawn: Path, dataset: Path, tmp_path: Path) -> None:
+    prepare(drawn, tmp_path / "again", 16, workers=3)
+    assert contents(tmp_path / "again") == contents(dataset)
+
+
+def test_an_interrupted_build_goes_on(drawn: Path, dataset: Path, tmp_path: Path) -> None:
+    target = tmp_path / "half"
+    calls: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        calls.append(progress)
+        if progress.pictures_done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(drawn, target, 16, workers=1, report=interrupt)
+    with pytest.raises(DataError, match="no finished data set"):
+        load_manifest(target)
+    (target / "0016" / ".000002.tar.0123456789ab.tmp").write_bytes(b"half a shard")
+
+    calls.clear()
+    prepare(drawn, target, 16, workers=1, report=calls.append)
+    assert calls[0].pictures_done > 0
+    assert calls[-1].pictures_done == calls[-1].pictures_total == 70
+    assert contents(target) == contents(dataset)
+
+
+def test_a_finished_build_is_only_looked_at(drawn: Path, dataset: Path) -> None:
+    calls: list[Progress] = []
+    before = (dataset / "0016" / "000000.tar").stat().st_mtime_ns
+    prepare(drawn, dataset, 16, report=calls.append)
+    assert len(calls) == 1
+    assert (dataset / "0016" / "000000.tar").stat().st_mtime_ns == before
+
+
+def test_a_lost_shard_is_made_again(drawn: Path, dataset: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    (copy / "0008" / "000001.tar").unlink()
+    prepare(drawn, copy, 16, workers=1)
+    assert contents(copy) == contents(dataset)
+
+
+def test_another_data_set_is_not_overwritten(drawn: Path, dataset: Path) -> None:
+    with pytest.raises(DataError, match="is another data set"):
+        prepare(drawn, dataset, 8)
+
+
+def test_a_folder_of_something_else_is_not_touched(drawn: Path) -> None:
+    with pytest.raises(DataError, match="is not a data set"):
+        prepare(drawn, drawn, 8)
+
+
+@pytest.mark.parametrize("resolution", [0, 2, 48, 2048])
+def test_a_wrong_resolution(drawn: Path, tmp_path: Path, resolution: int) -> None:
+    with pytest.raises(DataError, match="not a power of two"):
+        prepare(drawn, tmp_path / "d", resolution)
+
+
+def test_an_unreadable_picture_is_named(drawn: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(drawn, tmp_path / "s"))
+    (source / "star" / "broken.png").write_bytes(b"text")
+    with pytest.raises(DataError, match=r"star/broken\.png of s is not a usable picture"):
+        prepare(source, tmp_path / "d", 8, workers=1)
+
+
+def test_the_fingerprint_is_of_the_pictures(drawn: Path, dataset: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(drawn, tmp_path / "elsewhere"))
+    same = prepare(moved, tmp_path / "same", 16, workers=1)
+    (moved / "disc" / "000001.png").write_bytes((moved / "disc" / "000007.png").read_bytes())
+    other = prepare(moved, tmp_path / "other", 16, workers=1)
+    assert same.fingerprint == load_manifest(dataset).fingerprint
+    assert len({same.fingerprint, other.fingerprint}) == 2
+
+
+def test_every_picture_is_one_sample(drawn: Path) -> None:
+    plan = make_plan(open_source(drawn), 16, Options(), 3)
+    assert sorted(plan.pictures()) == list(range(70))
+    assert plan.pictures() != list(range(70))
+    assert [n for shard in range(plan.num_shards) for n in plan.samples(shard)] == list(range(70))
+
+
+@pytest.mark.parametrize(
+    ("num", "resolution", "records"),
+    [(100, 64, 32), (30_000, 1024, 256), (1_280_000, 256, 4096), (10**7, 32, 8192)],
+)
+def test_shard_sizes(num: int, resolution: int, records: int) -> None:
+    assert records_per_shard(num, resolution, 3) == records
