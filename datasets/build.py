@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import PIL
@@ -119,7 +121,7 @@ def _build(
 def _processes(workers: int) -> Iterator[Executor]:
     """Spawned processes: a decoder that crashes takes one of them with it, not the build."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context)
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_parent)
     try:
         yield executor
     except BrokenProcessPool as error:
@@ -129,6 +131,21 @@ def _processes(workers: int) -> Iterator[Executor]:
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _obey_parent() -> None:
+    """In a worker: end when the main process ends, however it does; at Ctrl-C, without a word.
+
+    Left alone, the workers of a killed process wait for work forever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _processors() -> int:

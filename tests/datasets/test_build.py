@@ -1,6 +1,10 @@
 """A build gives the same bytes however it is run, and goes on where it stopped."""
 
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,58 @@ def test_an_interrupted_build_goes_on(drawn: Path, dataset: Path, tmp_path: Path
     assert calls[0].pictures_done > 0
     assert calls[-1].pictures_done == calls[-1].pictures_total == 70
     assert contents(target) == contents(dataset)
+
+
+def test_a_killed_build_leaves_no_processes_and_goes_on(drawn: Path, tmp_path: Path) -> None:
+    target, workers = tmp_path / "killed", tmp_path / "workers"
+    call = f"prepare(Path({str(drawn)!r}), Path({str(target)!r}), 256, workers=2, report=tell)"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(call=call, workers=str(workers)))
+    build = subprocess.Popen([sys.executable, str(script)])
+    wait_for(workers.exists)
+    build.kill()
+    build.wait()
+    pids = [int(pid) for pid in workers.read_text().split()]
+    assert pids
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+
+    prepare(drawn, target, 256, workers=2)
+    prepare(drawn, tmp_path / "reference", 256, workers=1)
+    assert contents(target) == contents(tmp_path / "reference")
+
+
+SCRIPT = """
+import multiprocessing
+from pathlib import Path
+
+from progan.datasets.build import prepare
+from progan.datasets.files import write_whole
+
+
+def tell(progress):
+    children = " ".join(str(child.pid) for child in multiprocessing.active_children())
+    if children:
+        write_whole(Path({workers!r}), children.encode())
+
+
+if __name__ == "__main__":
+    {call}
+"""
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Neither gone nor a zombie nobody has fetched."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_finished_build_is_only_looked_at(drawn: Path, dataset: Path) -> None:
