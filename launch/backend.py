@@ -1,0 +1,30 @@
+"""What every way of starting a stage's processes has in common."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from progan.launch.local import Local
+from progan.launch.spec import LaunchSpec
+from progan.launch.task import Task
+
+
+class Backend(Protocol):
+    """Starts tasks and looks after them by a handle, which outlives the process that asked."""
+
+    world_size: int
+    """Ranks that a task gets"""
+
+    def submit(self, task: Task) -> str:
+        """Start a task; LaunchError if that is not possible. Returns its handle."""
+        ...
+
+    def is_running(self, handle: str) -> bool:
+        """Whether the task still runs. How it ended is told by what it left, never by a code."""
+        ...
+
+    def cancel(self, handle: str) -> None:
+        """End the task and wait until it is gone."""
+        ...
+
+
+BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {"local": Local}

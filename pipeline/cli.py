@@ -1,0 +1,204 @@
+"""The command line. It loads nothing heavy before a command needs it."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXIT_FAILED, EXIT_USAGE, EXIT_DATA, EXIT_STOPPED = 1, 2, 3, 75
+
+CONFIG_HELP = "CONFIG is a YAML file or the name of a preset; key=value words override its keys."
+
+
+class Cli(click.Group):
+    """Turns every error a person can cause into one or two lines and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if context.params.get("debug"):
+                raise
+            code = exit_code(error)
+            if code is None:
+                raise
+            click.echo(f"progan: {error}", err=True)
+            sys.exit(code)
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code of an error that is no bug of ours, else None."""
+    from progan.datasets.errors import DataError
+    from progan.launch.errors import LaunchError
+    from progan.pipeline.errors import ConfigError, RunError, StoppedError
+    from progan.stages.errors import StageError
+
+    codes: list[tuple[tuple[type[Exception], ...], int]] = [
+        ((ConfigError,), EXIT_USAGE),
+        ((DataError,), EXIT_DATA),
+        ((StoppedError,), EXIT_STOPPED),
+        ((RunError, LaunchError, StageError, OSError), EXIT_FAILED),
+    ]
+    return next((code for kinds, code in codes if isinstance(error, kinds)), None)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="progan")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Train progressive-growing GANs from 4x4 to 1024x1024.
+
+    \b
+    progan prepare PICTURES DATASET --resolution 256
+    progan train cifar10-32 data.path=DATASET --run RUN
+    progan export RUN MODEL
+    progan generate MODEL grid.png
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 bad data, 75 stopped on request
+    (the same command goes on).
+    """
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--json: one document on standard output, for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_json: bool) -> None:
+    """Print a document for a program or for a person."""
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(table(document))
+
+
+@main.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--resolution",
+    type=click.Choice(["4", "8", "16", "32", "64", "128", "256", "512", "1024"]),
+    required=True,
+    help="The largest.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes  [default: one a core]")
+def prepare(source: Path, dataset: Path, resolution: str, workers: int | None) -> None:
+    """Turn pictures into a pyramid of WebDataset shards.
+
+    SOURCE is a folder or a zip of pictures; its first-level sub-folders become class labels.
+    DATASET is a folder to be made. Every picture is cropped to its central square and stored at
+    every power of two from 4 to --resolution. Started again after an interruption, it goes on.
+    """
+    from progan.pipeline.preparing import prepare_with_bar
+
+    prepare_with_bar(source, dataset, int(resolution), workers)
+
+
+@main.command(epilog=CONFIG_HELP)
+@click.argument("config")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@json_option
+def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show the stages of a run as a table; start nothing."""
+    from progan.launch.backend import BACKENDS
+    from progan.pipeline.config import load_config
+    from progan.pipeline.plan import check
+    from progan.pipeline.plantable import plan_document, plan_table
+    from progan.pipeline.rundir import RunFolder
+
+    loaded = load_config(config, overrides)
+    check(loaded, BACKENDS[loaded.launch.backend](loaded.launch).world_size)
+    show(plan_document(loaded, RunFolder(Path("RUN"))), plan_table, as_json)
+
+
+@main.command(epilog=CONFIG_HELP)
+@click.argument("config")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--run", type=click.Path(path_type=Path), help="Folder  [default: runs/CONFIG]")
+def train(config: str, overrides: tuple[str, ...], run: Path | None) -> None:
+    """Train a whole run, or go on with it: the same command does both.
+
+    \b
+    progan train demo
+    progan train celebahq-1024-8gpu data.path=data/faces growth.last=256 --run runs/faces
+    """
+    from progan.pipeline.config import load_config
+    from progan.pipeline.runs import train as train_run
+
+    stop_on_signals()
+    train_run(load_config(config, overrides), run or Path("runs") / Path(config).stem)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--stage", type=int, help="Re-open this stage: later ones are set aside.")
+def resume(run: Path, overrides: tuple[str, ...], stage: int | None) -> None:
+    """Go on with a run from the configuration frozen in its folder.
+
+    Of that configuration only the groups launch, tracking and checkpoint may be changed.
+    """
+    from progan.pipeline.runs import resume as resume_run
+
+    stop_on_signals()
+    resume_run(run, overrides, stage)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@json_option
+def status(run: Path, as_json: bool) -> None:
+    """Show where every stage of a run stands."""
+    from progan.pipeline.rundir import existing_run
+    from progan.pipeline.status import status as status_of
+    from progan.pipeline.status import status_table
+
+    show(status_of(existing_run(run)), status_table, as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--format", "kind", type=click.Choice(["safetensors"]), default="safetensors")
+@click.option("--stage", type=int, help="Resolution  [default: the last finished]")
+def export(run: Path, out: Path, kind: str, stage: int | None) -> None:
+    """Write a run's averaged generator into the folder OUT, with a JSON that describes it."""
+    from progan.pipeline.export import export as export_run
+    from progan.pipeline.rundir import existing_run
+
+    document = export_run(existing_run(run), out, stage)
+    size = f"{document.resolution}x{document.resolution}"
+    click.echo(f"{out}: generator at {size} after {document.images_seen:,} images", err=True)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--num", type=click.IntRange(1), default=64, show_default=True, help="Pictures.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def generate(model: Path, out: Path, num: int, seed: int) -> None:
+    """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder)."""
+    from progan.pipeline.generate import generate as draw_pictures
+
+    draw_pictures(model, out, num, seed)
+    click.echo(f"{out}: {num} pictures from seed {seed}", err=True)
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM stop a run as Ctrl-C does: workers ended, exit code 75."""
+    from progan.pipeline.errors import StoppedError
+
+    def stop(number: int, frame: object) -> None:
+        raise StoppedError
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

@@ -1,0 +1,148 @@
+"""A run's whole configuration: the groups that the folders own, composed; no torch.
+
+A CONFIG is a YAML file or the name of a preset; `key=value` words override it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from progan.datasets.spec import DataSpec
+from progan.launch.spec import LaunchSpec
+from progan.pipeline.by_resolution import RESOLUTIONS, ByResolution
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.explain import explain
+from progan.pipeline.yamlfile import apply_override, read_yaml
+from progan.stages.spec import (
+    AdamSpec,
+    CheckpointSpec,
+    EmaSpec,
+    EngineSpec,
+    ModelSpec,
+    ObjectiveSpec,
+)
+
+PRESETS = Path(__file__).parent / "presets"
+
+PAPER_TICK_KIMG: dict[int | Literal["default"], float] = {
+    4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
+}  # fmt: skip
+
+
+class Group(BaseModel):
+    """A part of the configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GrowthConfig(Group):
+    """Which resolutions, and how long each: PGGAN, appendix A.1."""
+
+    first: int = 4
+    last: int = 1024
+    fade_kimg: ByResolution[NonNegativeFloat] = ByResolution({"default": 600})
+    """Thousands of images over which a new resolution fades in."""
+    steady_kimg: ByResolution[PositiveFloat] = ByResolution({"default": 600})
+    """Thousands of images shown after that."""
+
+    @field_validator("first", "last")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value not in RESOLUTIONS:
+            raise ValueError("must be a power of two from 4 to 1024")
+        return value
+
+    @model_validator(mode="after")
+    def _rises(self) -> "GrowthConfig":
+        if self.first > self.last:
+            raise ValueError(f"first ({self.first}) is above last ({self.last})")
+        return self
+
+
+class OptimizerConfig(AdamSpec):
+    """Adam, with a learning rate for each resolution."""
+
+    lr: ByResolution[PositiveFloat] = ByResolution({"default": 0.001})
+
+
+class TicksConfig(Group):
+    """How often a run tells where it stands."""
+
+    kimg: ByResolution[PositiveFloat] = ByResolution(PAPER_TICK_KIMG)
+    """Thousands of images per line of metrics.jsonl."""
+    samples_every: PositiveInt = 1
+    """Ticks per grid of samples."""
+    grid: Annotated[int, Field(ge=1, le=32)] = 8
+    """Pictures along one side of a grid."""
+
+
+class TrackingConfig(Group):
+    """Where figures and pictures are copied to."""
+
+    mlflow: str = "sqlite"
+    """`sqlite` (beside the run's folder), the URI of a tracking server, or `off`."""
+    experiment: str = "progan"
+
+
+class RunConfig(Group):
+    """Everything a run is made from."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataSpec
+    model: ModelSpec = ModelSpec()
+    growth: GrowthConfig = GrowthConfig()
+    batch: ByResolution[PositiveInt]
+    """Images per step over all ranks."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    objective: ObjectiveSpec = ObjectiveSpec()
+    ema: EmaSpec = EmaSpec()
+    engine: EngineSpec = EngineSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    ticks: TicksConfig = TicksConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    launch: LaunchSpec = LaunchSpec()
+
+    @property
+    def resolutions(self) -> list[int]:
+        """Of the stages, rising."""
+        return [r for r in RESOLUTIONS if self.growth.first <= r <= self.growth.last]
+
+
+def presets() -> list[str]:
+    """Names of the presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_config(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
+    """The configuration that a file or preset and `key=value` words make together.
+
+    Relative data paths are taken from the current folder. Raises ConfigError.
+    """
+    path = Path(name) if Path(name).is_file() else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no file and no preset is named {name}; presets: {', '.join(presets())}")
+    values = read_yaml(path)
+    for override in overrides:
+        apply_override(values, override)
+    return validate(values, source=name)
+
+
+def validate(values: dict[str, Any], source: str) -> RunConfig:
+    """Check raw values; ConfigError names the key and `source`."""
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {explain(error, RunConfig)}") from error
+    absolute = config.data.model_copy(update={"path": config.data.path.expanduser().absolute()})
+    return config.model_copy(update={"data": absolute})

@@ -1,0 +1,95 @@
+"""Shows where a run stands: bars on a terminal, a line now and then anywhere else."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from progan.stages.spec import StageSpec
+
+LINE_SECONDS = 10.0
+
+
+def duration(seconds: float) -> str:
+    """1:02:03"""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}"
+
+
+def describe(spec: StageSpec, progress: dict[str, Any] | None) -> str:
+    """One line: phase, alpha, kimg, images/s, time left of the stage."""
+    if progress is None:
+        return "starting"
+    total = spec.growth.total_images
+    speed = progress["images_per_second"]
+    left = duration((total - progress["images_seen"]) / speed) if speed > 0 else "-:--:--"
+    return (
+        f"{progress['phase']:7} alpha {progress['alpha']:.2f}  "
+        f"{progress['images_seen'] / 1000:.1f}/{total / 1000:.1f} kimg  "
+        f"{speed:.0f} images/s  {left} left"
+    )
+
+
+class Display:
+    """Watches a run on standard error; see orchestrator.Watcher."""
+
+    def __init__(self, specs: list[StageSpec]) -> None:
+        self.console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[where]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._bars: dict[int, TaskID] = {}
+        for spec in specs:
+            self._bars[spec.resolution] = self._progress.add_task(
+                _name(spec), total=spec.growth.total_images, where="waiting", start=False
+            )
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def stage_done(self, spec: StageSpec) -> None:
+        """See Watcher."""
+        total = spec.growth.total_images
+        where = f"done    {total / 1000:.1f} kimg"
+        self._progress.update(self._bars[spec.resolution], completed=total, where=where)
+        self._progress.stop_task(self._bars[spec.resolution])
+        self._line(spec, where, at_once=True)
+
+    def stage_at(self, spec: StageSpec, progress: dict[str, Any] | None) -> None:
+        """See Watcher."""
+        bar = self._bars[spec.resolution]
+        self._progress.start_task(bar)
+        done = progress["images_seen"] if progress else 0
+        self._progress.update(bar, completed=done, where=describe(spec, progress))
+        self._line(spec, describe(spec, progress), at_once=False)
+
+    def _line(self, spec: StageSpec, text: str, at_once: bool) -> None:
+        """Without a terminal: a line now and then."""
+        now = time.monotonic()
+        if self.console.is_terminal or (not at_once and now - self._last_line < LINE_SECONDS):
+            return
+        self._last_line = now
+        self.console.print(f"{_name(spec)} {text}", soft_wrap=True, highlight=False)
+
+
+def _name(spec: StageSpec) -> str:
+    size = f"{spec.resolution}x{spec.resolution}"
+    return f"{size:>9}"

@@ -1,0 +1,47 @@
+"""Turns a validation error into one line for a person."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first thing that is wrong: its dotted key, why, and the key that was likely meant."""
+    first, *others = error.errors()
+    names, fields = _key(first["loc"], model)
+    key = ".".join(names)
+    if first["type"] == "extra_forbidden":
+        text = f"{key}: unknown key"
+        close = difflib.get_close_matches(names[-1], fields, n=1)
+        text += (
+            f", did you mean {'.'.join([*names[:-1], *close])}?"
+            if close
+            else (f"; known here: {', '.join(fields)}" if fields else "")
+        )
+    elif first["type"] == "missing":
+        text = f"{key}: missing, it has no default; add {key}=VALUE"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        text = f"{key}: {message[:1].lower()}{message[1:]}"
+        if not isinstance(first["input"], dict):
+            text += f", not {first['input']!r}"
+    more = {".".join(_key(other["loc"], model)[0]) for other in others} - {key}
+    return text + (f" (also wrong: {', '.join(sorted(more))})" if more else "")
+
+
+def _key(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """The part of an error's location that a person typed, and the keys known at its last step."""
+    names: list[str] = []
+    fields: list[str] = list(model.model_fields)
+    here: Any = model
+    for part in loc:
+        if isinstance(part, str) and not part.replace("_", "").isalnum():
+            break  # pydantic's name for a member of a union
+        names.append(str(part))
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            fields = list(here.model_fields)
+            field = here.model_fields.get(str(part))
+            here = field.annotation if field else None
+    return names, fields

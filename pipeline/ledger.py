@@ -1,0 +1,55 @@
+"""What the orchestrator did, as lines that are only ever added; the state is their replay."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal[
+    "run_created",
+    "config_changed",
+    "stage_started",
+    "stage_finished",
+    "stage_failed",
+    "stage_reopened",
+    "stopped",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line: when, what, and whatever belongs to it."""
+
+    time: float
+    kind: str
+    fields: dict[str, Any]
+
+
+class Ledger:
+    """events.jsonl of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, kind: Kind, **fields: Any) -> None:
+        """Write one event, on the disk when this returns."""
+        line = json.dumps({"time": time.time(), "event": kind} | fields)
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[Event]:
+        """All events; a last line cut short by a kill never happened."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text().splitlines(True)
+        parsed = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [Event(entry.pop("time"), entry.pop("event"), entry) for entry in parsed]
+
+    def stage(self, resolution: int) -> Event | None:
+        """The last thing that happened to a stage."""
+        newest_first = reversed(self.events())
+        return next((e for e in newest_first if e.fields.get("resolution") == resolution), None)

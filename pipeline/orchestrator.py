@@ -1,0 +1,117 @@
+"""Drives a run: stage after stage is started, watched, verified; no torch here.
+
+What is done is on the disk: a stage is done when its `final` folder is there and whole. So this
+process may be killed at any instant; started again, it takes up a stage that is still running, or
+starts it from its last checkpoint.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from progan.datasets.errors import DataError
+from progan.datasets.files import write_whole
+from progan.launch.backend import Backend
+from progan.launch.task import Task
+from progan.pipeline.errors import RunError, StoppedError
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.rundir import RunFolder
+from progan.stages.final import is_done
+from progan.stages.folder import StageFolder
+from progan.stages.spec import StageSpec
+
+POLL_SECONDS = 0.5
+LOG_TAIL_LINES = 15
+
+
+class Watcher(Protocol):
+    """Shows a person where a run stands."""
+
+    def stage_done(self, spec: StageSpec) -> None:
+        """A stage is finished, now or before."""
+        ...
+
+    def stage_at(self, spec: StageSpec, progress: dict[str, Any] | None) -> None:
+        """A stage is running; `progress` is its progress.json, None while it starts."""
+        ...
+
+
+def run_stages(run: RunFolder, specs: list[StageSpec], backend: Backend, watcher: Watcher) -> None:
+    """Train every stage that is not done yet, in order. The run's lock must be held.
+
+    Raises RunError or DataError when a stage fails and StoppedError when the process is asked to
+    stop; in each case the stage can be resumed.
+    """
+    ledger = Ledger(run.events)
+    for spec in specs:
+        folder = run.stage(spec.resolution)
+        if not is_done(folder.final):
+            handle = _running(ledger, spec, backend) or _start(ledger, spec, folder, backend)
+            try:
+                _wait(folder, backend, handle, partial(watcher.stage_at, spec))
+            except StoppedError:
+                backend.cancel(handle)
+                ledger.append("stopped", resolution=spec.resolution)
+                raise
+            if not is_done(folder.final):
+                error = _failure(folder)
+                ledger.append("stage_failed", resolution=spec.resolution, reason=str(error))
+                raise error
+            ledger.append("stage_finished", resolution=spec.resolution)
+        watcher.stage_done(spec)
+
+
+def _running(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
+    """The handle of a stage's job that outlived the orchestrator that started it."""
+    last = ledger.stage(spec.resolution)
+    if last is None or last.kind != "stage_started":
+        return None
+    handle: str = last.fields["handle"]
+    return handle if backend.is_running(handle) else None
+
+
+def _start(ledger: Ledger, spec: StageSpec, folder: StageFolder, backend: Backend) -> str:
+    write_whole(folder.spec, spec.model_dump_json(indent=2).encode())
+    folder.failure.unlink(missing_ok=True)
+    folder.progress.unlink(missing_ok=True)
+    worker = Path(sys.executable).with_name("progan-worker")
+    task = Task(argv=(str(worker), "--spec", str(folder.spec)), log=folder.log)
+    handle = backend.submit(task)
+    ledger.append("stage_started", resolution=spec.resolution, handle=handle)
+    return handle
+
+
+def _wait(
+    folder: StageFolder,
+    backend: Backend,
+    handle: str,
+    show: Callable[[dict[str, Any] | None], None],
+) -> None:
+    while backend.is_running(handle):
+        show(read_progress(folder))
+        time.sleep(POLL_SECONDS)
+
+
+def read_progress(folder: StageFolder) -> dict[str, Any] | None:
+    """Where a running stage stood a second ago; None before its first step."""
+    try:
+        progress: dict[str, Any] = json.loads(folder.progress.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return progress
+
+
+def _failure(folder: StageFolder) -> Exception:
+    """Why a stage ended without being done, as well as its workers could say."""
+    try:
+        failure = json.loads(folder.failure.read_text())
+    except (FileNotFoundError, ValueError):
+        lines = folder.log.read_text(errors="replace").splitlines()
+        tail = "\n".join(f"  | {line}" for line in lines[-LOG_TAIL_LINES:])
+        return RunError(f"{folder.path} ended without a word; its log {folder.log} ends:\n{tail}")
+    message = f"{failure['message']} (rank {failure['rank']}; log: {folder.log})"
+    return DataError(message) if failure["code"] == 3 else RunError(message)

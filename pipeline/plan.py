@@ -1,0 +1,63 @@
+"""A configuration -> the stages to be trained; pure, no torch."""
+
+from progan.pipeline.config import RunConfig
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.rundir import RunFolder
+from progan.stages.networks.widths import width
+from progan.stages.spec import AdamSpec, GrowthSpec, StageSpec, TickSpec
+
+
+def stage_specs(config: RunConfig, run: RunFolder, data_fingerprint: str) -> list[StageSpec]:
+    """The stages of a run, from the first resolution to the last."""
+    return [
+        stage_spec(config, run, data_fingerprint, resolution) for resolution in config.resolutions
+    ]
+
+
+def stage_spec(
+    config: RunConfig, run: RunFolder, data_fingerprint: str, resolution: int
+) -> StageSpec:
+    """One stage of a run."""
+    first = resolution == config.growth.first
+    fade_kimg = 0 if first else config.growth.fade_kimg.at(resolution)
+    return StageSpec(
+        resolution=resolution,
+        grown_from=None if first else run.stage(resolution // 2).final,
+        seed=config.seed,
+        data=config.data,
+        data_fingerprint=data_fingerprint,
+        batch=config.batch.at(resolution),
+        lr=config.optimizer.lr.at(resolution),
+        growth=GrowthSpec(
+            fade_images=round(fade_kimg * 1000),
+            steady_images=round(config.growth.steady_kimg.at(resolution) * 1000),
+        ),
+        model=config.model,
+        objective=config.objective,
+        optimizer=AdamSpec(**config.optimizer.model_dump(exclude={"lr"})),
+        ema=config.ema,
+        engine=config.engine,
+        checkpoint=config.checkpoint,
+        tick=TickSpec(
+            images=round(config.ticks.kimg.at(resolution) * 1000),
+            samples_every=config.ticks.samples_every,
+            grid=config.ticks.grid,
+        ),
+    )
+
+
+def check(config: RunConfig, ranks: int) -> None:
+    """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
+    group = config.model.stddev_group
+    for resolution in config.resolutions:
+        batch = config.batch.at(resolution)
+        if batch % (ranks * group):
+            raise ConfigError(
+                f"batch.{resolution}: {batch} images cannot be shared out over {ranks} ranks in "
+                f"whole groups of {group} (model.stddev_group); use a multiple of {ranks * group}"
+            )
+        if width(config.model, resolution) < 1:
+            raise ConfigError(
+                f"model.fmap_base: {config.model.fmap_base} leaves no feature map at {resolution}; "
+                f"use at least {resolution // 2}"
+            )

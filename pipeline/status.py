@@ -1,0 +1,81 @@
+"""Where every stage of a run stands; no torch."""
+
+import time
+from typing import Any
+
+from rich.table import Table
+
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.orchestrator import read_progress
+from progan.pipeline.plan import stage_specs
+from progan.pipeline.rundir import RunFolder
+from progan.pipeline.runs import frozen_config
+from progan.stages.errors import StageError
+from progan.stages.final import is_done
+from progan.stages.folder import StageFolder
+from progan.stages.spec import StageSpec
+
+STALE_SECONDS = 120.0
+
+
+def status(run: RunFolder) -> dict[str, Any]:
+    """The run and its stages as one JSON-able document."""
+    ledger = Ledger(run.events)
+    specs = stage_specs(frozen_config(run), run, "")
+    return {
+        "run": str(run.path),
+        "stages": [_stage(spec, run.stage(spec.resolution), ledger) for spec in specs],
+    }
+
+
+def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger) -> dict[str, Any]:
+    progress = read_progress(folder)
+    checkpoints = sorted(folder.checkpoints.glob("[0-9]*"))
+    return {
+        "resolution": spec.resolution,
+        "state": _state(spec, folder, ledger, progress),
+        "total_images": spec.growth.total_images,
+        "progress": progress,
+        "last_checkpoint": int(checkpoints[-1].name) if checkpoints else None,
+    }
+
+
+def _state(
+    spec: StageSpec, folder: StageFolder, ledger: Ledger, progress: dict[str, Any] | None
+) -> str:
+    """done | damaged | training | silent | failed | stopped | waiting"""
+    try:
+        if is_done(folder.final):
+            return "done"
+    except StageError:
+        return "damaged"
+    last = ledger.stage(spec.resolution)
+    if last is None:
+        return "waiting"
+    if last.kind == "stage_started":
+        heard = progress["time"] if progress else last.time
+        return "training" if time.time() - heard < STALE_SECONDS else "silent"
+    return {"stage_failed": "failed", "stopped": "stopped"}.get(last.kind, "waiting")
+
+
+def status_table(document: dict[str, Any]) -> Table:
+    """The document as a table for a person."""
+    table = Table(title=document["run"])
+    for heading in ("stage", "state", "phase", "alpha", "kimg", "images/s", "checkpoint"):
+        table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
+    for stage in document["stages"]:
+        progress = stage["progress"] or {}
+        total = stage["total_images"]
+        seen = total if stage["state"] == "done" else progress.get("images_seen", 0)
+        training = stage["state"] == "training"
+        last = stage["last_checkpoint"]
+        table.add_row(
+            str(stage["resolution"]),
+            stage["state"],
+            progress.get("phase", "-") if training else "-",
+            f"{progress['alpha']:.2f}" if training and progress else "-",
+            f"{seen / 1000:.1f}/{total / 1000:.1f}",
+            f"{progress['images_per_second']:.0f}" if training and progress else "-",
+            "-" if last is None else f"{last / 1000:.1f} kimg",
+        )
+    return table

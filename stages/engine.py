@@ -1,0 +1,179 @@
+"""One network under DeepSpeed: backward, the check before the step, the step, Adam's moments.
+
+The step calls the bare modules and hands each loss to the engine of the network it is for. Calling
+one network's engine inside the other's step would fire its gradient hooks, which DeepSpeed refuses.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import deepspeed
+import torch
+from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
+from torch import Tensor, nn
+from torch._C._distributed_c10d import HashStore
+
+from progan.stages.errors import NotFiniteError
+from progan.stages.spec import StageSpec
+from progan.stages.steps import Objective
+from progan.stages.world import World
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Engine:
+    """Updates one module on all ranks. Its weights are those the module has when this is made."""
+
+    def __init__(self, name: str, module: nn.Module, spec: StageSpec, world: World) -> None:
+        self.name = name
+        self.module = module
+        self.world = world
+        adam = spec.optimizer
+        optimizer = torch.optim.Adam(
+            module.parameters(), lr=spec.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
+        )
+        config = {
+            # Nothing here reads the batch, but DeepSpeed will not start without one.
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": 1,
+            "steps_per_print": 2**62,
+            "zero_optimization": {"stage": spec.engine.zero, "overlap_comm": False},
+        }
+        self._engine, self._optimizer, _, _ = deepspeed.initialize(
+            model=module, optimizer=optimizer, config=config, dist_init_required=False
+        )
+        self._adam = optimizer
+        self._sharded = spec.engine.zero > 0
+
+    def update(self, objective: Objective, where: str) -> dict[str, float]:
+        """Take one step down the objective's gradient.
+
+        Returns the mean over all ranks of each of the objective's scalars, and
+        `<name>_grad_norm`, the norm of the mean gradient. Raises NotFiniteError on every rank,
+        before the step, if one of them is not finite on any rank; `where` names the moment in its
+        message.
+        """
+        self._engine.backward(objective.loss)
+        means = self.world.mean(objective.scalars | {"squares": self._gradient_squares()})
+        if not all(math.isfinite(value) for value in means.values()):
+            raise NotFiniteError(self._blame(objective.scalars, where))
+        self._engine.step()
+        # Sharded gradients add up over the ranks; whole ones are the same on each.
+        squares = means.pop("squares") * (self.world.size if self._sharded else 1)
+        return means | {f"{self.name}_grad_norm": math.sqrt(squares)}
+
+    def reset_moments(self) -> None:
+        """Forget Adam's moments and its step count."""
+        for state in self._adam.state.values():
+            for value in state.values():
+                value.zero_()
+
+    def moments(self) -> dict[str, Tensor]:
+        """Adam's state in full on every rank's CPU, by `<parameter>.<moment>` and `step`.
+
+        Independent of the number of ranks and the ZeRO stage. All ranks must call it.
+        """
+        self._materialise_moments()
+        state = {"step": self._a_state()["step"].detach().cpu().reshape(1).clone()}
+        for name, parameter in self.module.named_parameters():
+            for moment in MOMENTS:
+                full = (
+                    safe_get_full_optimizer_state(parameter, moment)
+                    if self._sharded
+                    else self._adam.state[parameter][moment]
+                )
+                state[f"{name}.{moment}"] = full.detach().cpu().clone()
+        return state
+
+    def load_moments(self, state: dict[str, Tensor]) -> None:
+        """Set what `moments` gave, here on this number of ranks."""
+        self._materialise_moments()
+        for own in self._adam.state.values():
+            own["step"].copy_(state["step"].squeeze())
+        for name, parameter in self.module.named_parameters():
+            for moment in MOMENTS:
+                full = state[f"{name}.{moment}"].to(parameter.device)
+                if self._sharded:
+                    safe_set_full_optimizer_state(parameter, full, moment)
+                else:
+                    self._adam.state[parameter][moment].copy_(full)
+
+    def _materialise_moments(self) -> None:
+        """Have Adam make its state, which it does at its first step: take one that moves nothing.
+
+        Only needed before a first real step; the moments are zero afterwards.
+        """
+        if self._adam.state:
+            return
+        rates = [group["lr"] for group in self._adam.param_groups]
+        for group in self._adam.param_groups:
+            group["lr"] = 0.0
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        self._adam.step()
+        for group, rate in zip(self._adam.param_groups, rates, strict=True):
+            group["lr"] = rate
+            for parameter in group["params"]:
+                parameter.grad = None
+        self.reset_moments()
+        if self._sharded:
+            self._optimizer._lazy_init_hp_params_optimizer_state()
+
+    def _a_state(self) -> dict[str, Tensor]:
+        return next(iter(self._adam.state.values()))
+
+    def _gradient_squares(self) -> Tensor:
+        """Sum of squares of the averaged gradients that this rank holds."""
+        if self._sharded:
+            held: list[Any] = [
+                gradient
+                for group in self._optimizer.averaged_gradients.values()
+                for gradient in group
+            ]
+        else:
+            held = [p.grad for p in self.module.parameters() if p.grad is not None]
+        if not held:
+            return torch.zeros((), device=self.world.device)
+        return torch.stack(torch._foreach_norm(held)).double().square().sum()
+
+    def _blame(self, scalars: dict[str, Tensor], where: str) -> str:
+        """Say which rank's which quantity is not finite. All ranks must call it."""
+        own = next((name for name, v in scalars.items() if not torch.isfinite(v)), None)
+        for rank, name in enumerate(self.world.gather(own)):
+            if name is not None:
+                return f"{where}: {name} is not finite on rank {rank}; no step was taken"
+        return f"{where}: the {self.name}'s gradient is not finite; no step was taken"
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Let gradients flow through a module but not into it, and spare their computation."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
+
+
+def start_distributed(world: World) -> None:
+    """Join the process group that the launcher's environment describes.
+
+    Started by hand, without a launcher, this is a group of one. On the CPU, DeepSpeed would compile
+    a shared-memory operation at first use; it is skipped, since that needs a C++ compiler and the
+    best part of a minute.
+    """
+    backend = "nccl" if world.device.type == "cuda" else "gloo"
+    if "RANK" in os.environ:
+        torch.distributed.init_process_group(backend)
+    else:
+        os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it
+        store = HashStore()
+        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
+    if world.device.type == "cpu":
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.utils.logger.setLevel(logging.WARNING)
+    deepspeed.init_distributed(dist_backend=backend, dist_init_required=False, verbose=False)

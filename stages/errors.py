@@ -1,0 +1,9 @@
+"""What can go wrong in a stage, said in a line or two for a person."""
+
+
+class StageError(RuntimeError):
+    """A stage cannot go on; the message says why and what to do."""
+
+
+class NotFiniteError(StageError):
+    """A loss, penalty or gradient became NaN or infinite; no step was taken."""

@@ -1,0 +1,69 @@
+"""The only place that knows how a stage's folder is laid out; no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """RUN/stages/0064 and what lies in it."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """What the workers are told (StageSpec)."""
+        return self.path / "spec.json"
+
+    @property
+    def progress(self) -> Path:
+        """Where the stage stands, rewritten about once a second while it trains."""
+        return self.path / "progress.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One line a tick."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def failure(self) -> Path:
+        """Why the last attempt failed, if a worker could still say so."""
+        return self.path / "failure.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the workers that train the stage."""
+        return self.path / ".lock"
+
+    @property
+    def log(self) -> Path:
+        """What launcher and workers printed, all attempts."""
+        return self.path / "worker.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder a checkpoint, named by its images_seen."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, images_seen: int) -> Path:
+        """The checkpoint taken after so many images."""
+        return self.checkpoints / f"{images_seen:09d}"
+
+    @property
+    def samples(self) -> Path:
+        """Grids of pictures."""
+        return self.path / "samples"
+
+    @property
+    def reals(self) -> Path:
+        """A grid of real pictures."""
+        return self.samples / "reals.png"
+
+    def fakes(self, images_seen: int) -> Path:
+        """The grid of fakes drawn after so many images."""
+        return self.samples / f"fakes_{images_seen:09d}.png"
+
+    @property
+    def final(self) -> Path:
+        """The hand-off to the next resolution; the stage is done when it is there and whole."""
+        return self.path / "final"

@@ -1,0 +1,52 @@
+"""From one resolution to the next: publish the finished networks, grow new ones from them."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from progan.stages.errors import StageError
+from progan.stages.final import DOCUMENT, Final, read_final
+from progan.stages.sealed import sealing
+
+
+def publish(folder: Path, final: Final, networks: dict[str, nn.Module]) -> None:
+    """Write a finished stage's networks, whole or not at all.
+
+    The previous resolution's to/fromRGB layer, at last unused, is left out.
+    """
+    unused = tuple(f"{layer}.{final.resolution // 2}." for layer in ("to_rgb", "from_rgb"))
+    with sealing(folder, DOCUMENT, final.model_dump(mode="json")) as target:
+        for name, network in networks.items():
+            state = {k: v for k, v in parameters(network).items() if not k.startswith(unused)}
+            save_file(state, target / f"{name}.safetensors")
+
+
+def load(folder: Path, name: str) -> dict[str, Tensor]:
+    """One network's parameters from a finished stage, after its checksums were verified."""
+    read_final(folder)
+    return load_file(folder / f"{name}.safetensors")
+
+
+def parameters(network: nn.Module) -> dict[str, Tensor]:
+    """A network's parameters by name, copied to the CPU.
+
+    One storage each, as safetensors wants them: DeepSpeed makes them views into one buffer.
+    """
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
+def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> None:
+    """Load the previous stage's parameters by name into a network one resolution larger.
+
+    Raises StageError unless exactly the new block and the new to/fromRGB layer are left as drawn.
+    """
+    found = network.load_state_dict(previous, strict=False)
+    new = tuple(f"{part}.{resolution}." for part in ("blocks", "to_rgb", "from_rgb"))
+    expected = {name for name in network.state_dict() if name.startswith(new)}
+    if found.unexpected_keys or set(found.missing_keys) != expected:
+        odd = sorted(set(found.unexpected_keys) | set(found.missing_keys) ^ expected)
+        raise StageError(
+            f"the networks at {resolution // 2} do not fit those at {resolution}: "
+            f"{len(odd)} parameters differ, first {odd[0]}"
+        )

@@ -1,0 +1,143 @@
+"""What is kept of a stage while it trains: ticks, sample grids, checkpoints, the heartbeat."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from progan.datasets.files import write_whole
+from progan.stages import checkpoint, growth
+from progan.stages.folder import StageFolder
+from progan.stages.pictures import grid, png
+from progan.stages.randomness import grid_latents
+from progan.stages.stage import Stage
+from progan.stages.ticks import Tally, append_tick, rewind_ticks
+
+log = logging.getLogger(__name__)
+HEARTBEAT_SECONDS = 1.0
+DRAWN_AT_ONCE = 16
+
+
+class StageKeeper:
+    """Writes into a stage's folder; only the first rank does, and only after whole steps."""
+
+    def __init__(self, stage: Stage, folder: StageFolder, tally: Tally) -> None:
+        self.folder = folder
+        self.tally = tally
+        self._first = stage.world.is_first
+        self._pulse = Pulse(folder.progress, stage)
+        self._tick_began = self._checkpoint_written = time.monotonic()
+        self._tick_images_seen = stage.images_seen
+        self._due = False
+        self._complained = False
+        if self._first:
+            folder.samples.mkdir(parents=True, exist_ok=True)
+            rewind_ticks(folder.metrics, stage.images_seen)
+            if not folder.reals.exists():
+                side = stage.spec.tick.grid
+                reals = stage.batches.fixed(0, side * side).images
+                write_whole(folder.reals, png(grid(reals, side)))
+
+    def signals(self) -> dict[str, float]:
+        """Whether a checkpoint is due by the first rank's clock."""
+        return {"checkpoint_due": float(self._first and self._due)}
+
+    def after_step(self, stage: Stage, scalars: dict[str, float]) -> None:
+        """Count the step; write what falls due. All ranks must call it after every step."""
+        checkpoint_due = scalars.pop("checkpoint_due") > 0
+        self.tally.add(scalars)
+        spec = stage.spec
+        if growth.ends_tick(stage.images_seen, spec.images_per_step, spec.growth, spec.tick):
+            self._end_tick(stage)
+        if checkpoint_due:
+            self._write_checkpoint(stage)
+        if self._first:
+            self._pulse.beat(stage)
+        minutes = (time.monotonic() - self._checkpoint_written) / 60
+        self._due = minutes >= spec.checkpoint.every_minutes
+
+    def _end_tick(self, stage: Stage) -> None:
+        means = self.tally.take()
+        if not self._first:
+            return
+        now = time.monotonic()
+        seconds = now - self._tick_began
+        images = stage.images_seen - self._tick_images_seen
+        self._tick_began, self._tick_images_seen = now, stage.images_seen
+        tick = where(stage) | {"lr": stage.spec.lr} | means
+        clock = {
+            "time": time.time(),
+            "seconds": seconds,
+            "images_per_second": images / seconds,
+        }
+        self._try_to_write(lambda: append_tick(self.folder.metrics, tick | clock))
+        number = stage.images_seen // stage.spec.tick.images
+        done = growth.phase(stage.images_seen, stage.spec.growth) == "done"
+        if done or number % stage.spec.tick.samples_every == 0:
+            self._try_to_write(lambda: self._draw(stage))
+
+    def _try_to_write(self, write: Callable[[], None]) -> None:
+        """Figures and pictures are no reason to stop training: a full disk is reported once."""
+        try:
+            write()
+        except OSError as error:
+            if not self._complained:
+                log.warning("%s; training goes on without its figures and pictures", error)
+            self._complained = True
+
+    def _draw(self, stage: Stage) -> None:
+        """A grid of the average's pictures, from the same latents at every stage."""
+        side = stage.spec.tick.grid
+        alpha = growth.alpha(stage.images_seen, stage.spec.growth)
+        latents = grid_latents(stage.spec.seed, side * side, stage.spec.model.latent)
+        with torch.no_grad():
+            parts = [
+                stage.average(part.to(stage.world.device), alpha).cpu()
+                for part in torch.split(latents, DRAWN_AT_ONCE)
+            ]
+        write_whole(self.folder.fakes(stage.images_seen), png(grid(torch.cat(parts), side)))
+
+    def _write_checkpoint(self, stage: Stage) -> None:
+        state = stage.checkpoint(self.tally.state())
+        if self._first:
+            checkpoint.save(self.folder, state, stage.spec.checkpoint.keep)
+        self._checkpoint_written = time.monotonic()
+
+
+class Pulse:
+    """progress.json: where the stage stands and how fast it goes, about once a second."""
+
+    def __init__(self, path: Path, stage: Stage) -> None:
+        self.path = path
+        self._last = time.monotonic()
+        self._last_images_seen = stage.images_seen
+
+    def beat(self, stage: Stage) -> None:
+        """Rewrite the file if it is time. A failure to do so is no reason to stop training."""
+        now = time.monotonic()
+        seconds = now - self._last
+        if seconds < HEARTBEAT_SECONDS:
+            return
+        speed = (stage.images_seen - self._last_images_seen) / seconds
+        self._last, self._last_images_seen = now, stage.images_seen
+        progress = where(stage) | {"images_per_second": speed, "time": time.time()}
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            temporary.write_text(json.dumps(progress))
+            os.replace(temporary, self.path)
+        except OSError:
+            return
+
+
+def where(stage: Stage) -> dict[str, Any]:
+    """Where a stage stands."""
+    return {
+        "images_seen": stage.images_seen,
+        "phase": growth.phase(stage.images_seen, stage.spec.growth),
+        "alpha": growth.alpha(stage.images_seen, stage.spec.growth),
+    }

@@ -1,0 +1,88 @@
+"""The discriminator of PGGAN, as far as one stage needs it."""
+
+import torch
+from torch import Tensor, nn
+
+from progan.stages.networks.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    downscale,
+    leaky_relu,
+    minibatch_stddev,
+)
+from progan.stages.networks.widths import resolutions, width
+from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
+
+
+class DownBlock(nn.Module):
+    """Halves the resolution: a 3x3 convolution, then a down-scaling 3x3 one."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv0 = EqualizedConv2d(channels, channels)
+        self.conv1 = EqualizedConv2d(channels, out_channels, resample="down")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, out_channels, H/2, W/2)."""
+        return leaky_relu(self.conv1(leaky_relu(self.conv0(x))))
+
+
+class LastBlock(nn.Module):
+    """4x4 features -> logits: minibatch stddev, a 3x3 convolution, two dense layers."""
+
+    def __init__(self, channels: int, dense_channels: int, stddev_group: int) -> None:
+        super().__init__()
+        self.stddev_group = stddev_group
+        self.conv = EqualizedConv2d(channels + 1, channels)
+        self.dense0 = EqualizedLinear(channels * 16, dense_channels)
+        self.dense1 = EqualizedLinear(dense_channels, 1, gain=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, 4, 4) -> (N,)."""
+        x = leaky_relu(self.conv(minibatch_stddev(x, self.stddev_group)))
+        x = leaky_relu(self.dense0(x.flatten(1)))
+        logits: Tensor = self.dense1(x)
+        return logits.flatten()
+
+
+class Discriminator(nn.Module):
+    """Images at one resolution -> logits (PGGAN, table 2).
+
+    Only the blocks from `resolution` down exist. With `fading` there is also the previous
+    resolution's fromRGB layer, which `alpha` < 1 needs.
+    """
+
+    def __init__(self, model: ModelSpec, resolution: int, *, fading: bool = False) -> None:
+        super().__init__()
+        self.resolution = resolution
+        seen = [resolution // 2, resolution] if fading else [resolution]
+        self.from_rgb = nn.ModuleDict(
+            {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
+        )
+        sizes = list(resolutions(resolution, 2 * FIRST_RESOLUTION))
+        self.blocks = nn.ModuleDict(
+            {
+                str(size): DownBlock(width(model, size), width(model, size // 2))
+                for size in reversed(sizes)
+            }
+        )
+        self.blocks["4"] = LastBlock(
+            width(model, FIRST_RESOLUTION),
+            width(model, FIRST_RESOLUTION // 2),
+            model.stddev_group,
+        )
+
+    def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
+        """Logits of a batch of images; high for real.
+
+        images: (N, channels, resolution, resolution) in [-1, 1].
+        alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
+        Returns (N,).
+        """
+        x = leaky_relu(self.from_rgb[str(self.resolution)](images))
+        for size, block in self.blocks.items():
+            x = block(x)
+            if int(size) == self.resolution and alpha < 1.0:
+                previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
+                x = torch.lerp(leaky_relu(previous), x, alpha)
+        return x

@@ -1,0 +1,83 @@
+"""The generator of PGGAN, as far as one stage needs it."""
+
+import torch
+from torch import Tensor, nn
+
+from progan.stages.networks.layers import (
+    EqualizedConv2d,
+    LatentTo4x4,
+    leaky_relu,
+    pixel_norm,
+    upscale,
+)
+from progan.stages.networks.widths import resolutions, width
+from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
+
+
+class FirstBlock(nn.Module):
+    """Latent -> 4x4 features: a dense layer, then a 3x3 convolution, each normalised."""
+
+    def __init__(self, latent: int, channels: int) -> None:
+        super().__init__()
+        self.dense = LatentTo4x4(latent, channels)
+        self.conv = EqualizedConv2d(channels, channels)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(N, latent) -> (N, channels, 4, 4)."""
+        x = pixel_norm(leaky_relu(self.dense(latents)))
+        return pixel_norm(leaky_relu(self.conv(x)))
+
+
+class UpBlock(nn.Module):
+    """Doubles the resolution: up-scaling 3x3 convolution, then a 3x3 one, each normalised."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv0 = EqualizedConv2d(in_channels, channels, resample="up")
+        self.conv1 = EqualizedConv2d(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, channels, 2H, 2W)."""
+        x = pixel_norm(leaky_relu(self.conv0(x)))
+        return pixel_norm(leaky_relu(self.conv1(x)))
+
+
+class Generator(nn.Module):
+    """Latents -> images at one resolution (PGGAN, table 2).
+
+    Only the blocks up to `resolution` exist. With `fading` there is also the previous resolution's
+    toRGB layer, which `alpha` < 1 needs.
+    """
+
+    def __init__(self, model: ModelSpec, resolution: int, *, fading: bool = False) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.latent = model.latent
+        self.blocks = nn.ModuleDict({"4": FirstBlock(model.latent, width(model, FIRST_RESOLUTION))})
+        for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
+            self.blocks[str(size)] = UpBlock(width(model, size // 2), width(model, size))
+        shown = [resolution // 2, resolution] if fading else [resolution]
+        self.to_rgb = nn.ModuleDict(
+            {
+                str(size): EqualizedConv2d(width(model, size), model.channels, 1, gain=1.0)
+                for size in shown
+            }
+        )
+
+    def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
+        """Images of a batch of latents.
+
+        latents: (N, latent), any scale: they are normalised here.
+        alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
+        Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]).
+        """
+        x = pixel_norm(latents)
+        for size, block in self.blocks.items():
+            if int(size) == self.resolution:
+                before = x
+            x = block(x)
+        image: Tensor = self.to_rgb[str(self.resolution)](x)
+        if alpha >= 1.0:
+            return image
+        previous = upscale(self.to_rgb[str(self.resolution // 2)](before))
+        return torch.lerp(previous, image, alpha)

@@ -1,0 +1,135 @@
+"""The layers of PGGAN: equalised weights, pixel norm, minibatch standard deviation, resampling.
+
+All images and features are NCHW. Source: Karras et al., ICLR 2018 (arXiv 1710.10196), sections
+3 and 4 and appendix A, and the configuration of the official code.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SQRT2 = math.sqrt(2.0)
+
+
+class EqualizedLinear(nn.Module):
+    """Dense layer with an equalised learning rate (PGGAN, section 4.1).
+
+    Weights are drawn from N(0, 1) and multiplied by gain / sqrt(fan_in) whenever they are used, so
+    that Adam moves all layers at one relative speed. The bias starts at 0 and is never scaled.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, gain: float = SQRT2) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        self.scale = gain / math.sqrt(in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_features) -> (N, out_features)."""
+        return F.linear(x, self.weight * self.scale, self.bias)
+
+
+class LatentTo4x4(nn.Module):
+    """The generator's first layer: a dense layer whose outputs are 4x4 feature maps.
+
+    Its gain is sqrt(2)/4 and it has one bias per map, not per output, as in the official code.
+    """
+
+    def __init__(self, latent: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(latent, channels, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.scale = SQRT2 / 4 / math.sqrt(latent)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(N, latent) -> (N, channels, 4, 4)."""
+        maps = latents @ (self.weight * self.scale).flatten(1)
+        return maps.reshape(-1, *self.weight.shape[1:]) + self.bias.reshape(-1, 1, 1)
+
+
+class EqualizedConv2d(nn.Module):
+    """Convolution with an equalised learning rate; keeps, doubles or halves the resolution.
+
+    `resample="up"` is nearest up-scaling followed by the convolution, `"down"` the convolution
+    followed by a 2x2 mean; both fused into one strided 4x4 kernel, which needs 16 multiplications
+    where the two steps need 36 (official code: `upscale2d_conv2d`, `conv2d_downscale2d`).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        gain: float = SQRT2,
+        resample: Literal["up", "down"] | None = None,
+    ) -> None:
+        super().__init__()
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.randn(shape))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.scale = gain / math.sqrt(in_channels * kernel_size**2)
+        self.resample = resample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H', W'), H' = 2H, H/2 or H."""
+        weight = self.weight * self.scale
+        if self.resample == "up":
+            kernel = four_shifts(weight.flip(2, 3)).transpose(0, 1)
+            return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        if self.resample == "down":
+            return F.conv2d(x, four_shifts(weight) / 4, self.bias, stride=2, padding=1)
+        return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
+
+
+def four_shifts(weight: Tensor) -> Tensor:
+    """Sum a (.., 3, 3) kernel over its four shifts by one pixel: (.., 4, 4).
+
+    It is the 3x3 kernel convolved with the 2x2 box, which is what resampling by 2 adds to it.
+    """
+    padded = F.pad(weight, (1, 1, 1, 1))
+    rows = padded[..., 1:, :] + padded[..., :-1, :]
+    return rows[..., 1:] + rows[..., :-1]
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU with the paper's slope, 0.2."""
+    return F.leaky_relu(x, 0.2)
+
+
+def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Scale the feature vector of every pixel to unit mean square (PGGAN, section 4.2).
+
+    Works on (N, C, H, W) features and on (N, C) latents. The norm is taken in float32.
+    """
+    mean_square = x.float().square().mean(dim=1, keepdim=True)
+    return x * torch.rsqrt(mean_square + eps).to(x.dtype)
+
+
+def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
+    """Append one feature map with the standard deviation over each group (PGGAN, section 3).
+
+    Groups are `group` consecutive samples, so that a group never depends on how a batch was cut
+    over ranks. (N, C, H, W) -> (N, C + 1, H, W); N must be a multiple of `group`.
+    """
+    samples, channels, height, width = x.shape
+    if samples % group:
+        raise ValueError(f"minibatch of {samples} is no multiple of the stddev group, {group}")
+    grouped = x.float().reshape(samples // group, group, channels, height, width)
+    variance = grouped.var(dim=1, correction=0)
+    deviation = (variance + eps).sqrt().mean(dim=(1, 2, 3)).to(x.dtype)
+    maps = deviation.repeat_interleave(group).reshape(samples, 1, 1, 1)
+    return torch.cat([x, maps.expand(samples, 1, height, width)], dim=1)
+
+
+def upscale(x: Tensor) -> Tensor:
+    """Nearest neighbour, twice the size: (N, C, H, W) -> (N, C, 2H, 2W)."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def downscale(x: Tensor) -> Tensor:
+    """Mean of 2x2 boxes, half the size: (N, C, H, W) -> (N, C, H/2, W/2)."""
+    return F.avg_pool2d(x, 2)

@@ -1,0 +1,53 @@
+"""How wide the networks are and how many parameters that makes; plain arithmetic, no torch.
+
+Source: PGGAN, table 2, and `networks.py` of its official code.
+"""
+
+from collections.abc import Iterator
+
+from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
+
+
+def resolutions(last: int, first: int = FIRST_RESOLUTION) -> Iterator[int]:
+    """Every resolution from `first` to `last`, doubling: 4, 8, 16, ..."""
+    while first <= last:
+        yield first
+        first *= 2
+
+
+def width(model: ModelSpec, resolution: int) -> int:
+    """Feature maps at a resolution: min(fmap_base / 2^s, fmap_max) with s = log2(resolution) - 1.
+
+    The paper's stages are counted from s = 1 at 4x4; `resolution` 2 names s = 0, the width of the
+    discriminator's dense layer.
+    """
+    return min(2 * model.fmap_base // resolution, model.fmap_max)
+
+
+def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
+    """Parameters of the generator that a stage trains.
+
+    With `fading` the previous resolution's toRGB layer is counted too.
+    """
+    first = width(model, FIRST_RESOLUTION)
+    total = model.latent * 16 * first + first + _conv(first, first)
+    for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
+        maps = width(model, size)
+        total += _conv(width(model, size // 2), maps) + _conv(maps, maps)
+    shown = [resolution, resolution // 2] if fading else [resolution]
+    return total + sum(_conv(width(model, size), model.channels, kernel=1) for size in shown)
+
+
+def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
+    """Parameters of the discriminator that a stage trains; `fading` as for the generator."""
+    first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
+    total = _conv(first + 1, first) + 16 * first * dense + dense + dense + 1
+    for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
+        maps = width(model, size)
+        total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
+    seen = [resolution, resolution // 2] if fading else [resolution]
+    return total + sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
+
+
+def _conv(in_channels: int, out_channels: int, kernel: int = 3) -> int:
+    return kernel * kernel * in_channels * out_channels + out_channels

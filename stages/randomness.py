@@ -1,0 +1,72 @@
+"""Random numbers that depend on what they are for, never on who draws them.
+
+Every draw is made for the global batch from a counter-based generator (Philox: Salmon et al.,
+SC 2011) keyed by seed, resolution, purpose and the images seen; a rank takes its slice. So the run
+is the same on any number of ranks, no two ranks see the same noise, and a resumed run needs no
+generator state.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a draw is for; part of its key, so the numbers must never change."""
+
+    CRITIC_LATENTS = 0
+    GENERATOR_LATENTS = 1
+    PENALTY_MIX = 2
+    GRID_LATENTS = 3
+    WEIGHTS = 4
+
+
+class Draws(NamedTuple):
+    """The random numbers of one stage, for one rank's share of each global batch."""
+
+    seed: int
+    resolution: int
+    batch: int
+    rank: int
+    world_size: int
+
+    def latents(self, purpose: Purpose, images_seen: int, size: int) -> Tensor:
+        """This rank's N(0, 1) latents: (batch / world_size, size), float32."""
+        generator = keyed(self.seed, self.resolution, purpose, images_seen)
+        whole = generator.standard_normal((self.batch, size), dtype=np.float32)
+        return torch.from_numpy(self._slice(whole))
+
+    def mix(self, images_seen: int) -> Tensor:
+        """This rank's factors in [0, 1) between real and fake: (batch / world_size,), float32."""
+        generator = keyed(self.seed, self.resolution, Purpose.PENALTY_MIX, images_seen)
+        return torch.from_numpy(self._slice(generator.random(self.batch, dtype=np.float32)))
+
+    def _slice(self, whole: np.ndarray) -> np.ndarray:
+        share = self.batch // self.world_size
+        return whole[self.rank * share : (self.rank + 1) * share]
+
+
+def keyed(seed: int, resolution: int, purpose: Purpose, count: int = 0) -> np.random.Generator:
+    """The generator for one purpose at one count; independent of every other key's.
+
+    The counter's low word is left to the draw itself: 2^64 blocks of four numbers.
+    """
+    key = np.array([seed % 2**64, resolution << 32 | purpose], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, count]))
+
+
+def grid_latents(seed: int, count: int, size: int) -> Tensor:
+    """The latents of every grid of samples, the same at all stages: (count, size), float32.
+
+    More of them begin with the same ones.
+    """
+    generator = keyed(seed, 0, Purpose.GRID_LATENTS)
+    return torch.from_numpy(generator.standard_normal((count, size), dtype=np.float32))
+
+
+def weight_seed(seed: int, resolution: int) -> int:
+    """Seed of torch's own generator while a stage draws its new weights."""
+    return int(keyed(seed, resolution, Purpose.WEIGHTS).integers(2**63))

@@ -1,0 +1,149 @@
+"""What a stage is told: the groups of the configuration that `stages/` owns, and StageSpec.
+
+No torch here: the orchestrator builds these, the workers read them from spec.json.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from progan.datasets.spec import DataSpec
+
+FIRST_RESOLUTION = 4
+LAST_RESOLUTION = 1024
+
+
+class Spec(BaseModel):
+    """Base of the specs: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSpec(Spec):
+    """Shape of both networks."""
+
+    latent: PositiveInt = 512
+    """Size of the latent vector."""
+    fmap_base: PositiveInt = 8192
+    """Feature maps at a resolution: min(2 fmap_base / resolution, fmap_max)."""
+    fmap_max: PositiveInt = 512
+    channels: Literal[3] = 3
+    """Channels of a picture."""
+    stddev_group: PositiveInt = 4
+    """Samples per group of the minibatch standard deviation."""
+
+
+class PenaltySpec(Spec):
+    """One term added to the discriminator's loss."""
+
+    kind: Literal["gradient", "drift"]
+    weight: PositiveFloat
+
+
+class ObjectiveSpec(Spec):
+    """What discriminator and generator minimise."""
+
+    loss: Literal["wgan"] = "wgan"
+    penalties: tuple[PenaltySpec, ...] = (
+        PenaltySpec(kind="gradient", weight=10.0),
+        PenaltySpec(kind="drift", weight=0.001),
+    )
+    critic_steps: PositiveInt = 1
+    """Discriminator updates per generator update, each on its own reals and latents."""
+
+
+class AdamSpec(Spec):
+    """Adam, for both networks (PGGAN, appendix A.1)."""
+
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    eps: PositiveFloat = 1e-8
+    reset_on_growth: bool = True
+    """Forget the moments when a resolution begins to fade in and when it is fully in."""
+
+
+class EmaSpec(Spec):
+    """The generator's exponential moving average, which is what gets exported."""
+
+    half_life_kimg: PositiveFloat = 10.0
+    """Images after which a weight's share has halved, whatever the batch."""
+    decay: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Instead of the half-life: a fixed decay per step (the paper's 0.999)."""
+
+    def per_step(self, images: int) -> float:
+        """The factor that the average keeps at a step of so many images."""
+        if self.decay is not None:
+            return self.decay
+        return float(0.5 ** (images / (self.half_life_kimg * 1000)))
+
+
+class EngineSpec(Spec):
+    """How a step is computed."""
+
+    zero: Literal[0, 1, 2] = 1
+    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: Adam's moments, 2: gradients)."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """Precision of convolutions; weights and moments are always float32."""
+
+
+class CheckpointSpec(Spec):
+    """When a stage writes itself down."""
+
+    every_minutes: PositiveFloat = 10.0
+    keep: PositiveInt = 3
+    """Checkpoints kept per stage, the newest ones."""
+
+
+class GrowthSpec(Spec):
+    """Length of one stage in images."""
+
+    fade_images: Annotated[int, Field(ge=0)]
+    """Images over which alpha goes from 0 to 1; 0 at the first resolution."""
+    steady_images: Annotated[int, Field(ge=0)]
+    """Images shown after that, at alpha 1."""
+
+    @property
+    def total_images(self) -> int:
+        """Images the stage is shown in all."""
+        return self.fade_images + self.steady_images
+
+
+class TickSpec(Spec):
+    """How often a stage tells where it stands."""
+
+    images: PositiveInt
+    """Images per line of metrics.jsonl."""
+    samples_every: PositiveInt
+    """Ticks per grid of samples."""
+    grid: PositiveInt
+    """Pictures along one side of a grid of samples."""
+
+
+class StageSpec(Spec):
+    """One resolution, to be trained: all that its workers are told (spec.json)."""
+
+    resolution: PositiveInt
+    grown_from: Path | None
+    """The previous stage's `final` folder; none at the first resolution."""
+    seed: int
+    data: DataSpec
+    data_fingerprint: str
+    """Fingerprint of the data set that the run began with."""
+    batch: PositiveInt
+    """Images per step over all ranks."""
+    lr: PositiveFloat
+    """Learning rate of both networks."""
+    growth: GrowthSpec
+    model: ModelSpec
+    objective: ObjectiveSpec
+    optimizer: AdamSpec
+    ema: EmaSpec
+    engine: EngineSpec
+    checkpoint: CheckpointSpec
+    tick: TickSpec
+
+    @property
+    def images_per_step(self) -> int:
+        """Reals that one step shows, over all ranks and critic updates."""
+        return self.batch * self.objective.critic_steps

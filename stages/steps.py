@@ -1,0 +1,62 @@
+"""The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from progan.stages.losses import LOSSES
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
+from progan.stages.penalties import PENALTIES, Comparison
+from progan.stages.spec import ObjectiveSpec
+
+
+class Objective(NamedTuple):
+    """A scalar to minimise and what it was made of, by name (scalars, detached)."""
+
+    loss: Tensor
+    scalars: dict[str, Tensor]
+
+
+def discriminator_objective(
+    generator: Generator,
+    discriminator: Discriminator,
+    reals: Tensor,
+    latents: Tensor,
+    mix: Tensor,
+    alpha: float,
+    spec: ObjectiveSpec,
+) -> Objective:
+    """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
+
+    reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1).
+    """
+    with torch.no_grad():
+        fakes = generator(latents, alpha)
+    real_logits = discriminator(reals, alpha)
+    fake_logits = discriminator(fakes, alpha)
+    loss = LOSSES[spec.loss].discriminator(real_logits.float(), fake_logits.float()).mean()
+    scalars = {"real_logits": real_logits.float().mean(), "fake_logits": fake_logits.float().mean()}
+
+    seen = Comparison(lambda x: discriminator(x, alpha), reals, fakes, real_logits, mix)
+    for penalty in spec.penalties:
+        term = PENALTIES[penalty.kind](seen).mean()
+        loss = loss + penalty.weight * term
+        scalars[f"{penalty.kind}_penalty"] = term
+
+    scalars["discriminator_loss"] = loss
+    return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+
+
+def generator_objective(
+    generator: Generator,
+    discriminator: Discriminator,
+    latents: Tensor,
+    alpha: float,
+    spec: ObjectiveSpec,
+) -> Objective:
+    """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent)."""
+    fake_logits = discriminator(generator(latents, alpha), alpha)
+    loss = LOSSES[spec.loss].generator(fake_logits.float()).mean()
+    return Objective(loss, {"generator_loss": loss.detach()})

@@ -1,0 +1,56 @@
+"""What a stage measures between two lines of metrics.jsonl, and the lines."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from progan.datasets.files import write_whole
+
+CLOCK = ("time", "seconds", "images_per_second")
+"""Fields that depend on the machine. All others are the same whenever the same run is repeated."""
+
+
+class Tally:
+    """Means of named scalars over the steps of one tick; its content can be stored and restored."""
+
+    def __init__(self, sums: dict[str, float] | None = None, steps: int = 0) -> None:
+        self.sums = dict(sums or {})
+        self.steps = steps
+
+    def add(self, scalars: dict[str, float]) -> None:
+        """Count one step."""
+        for name, value in scalars.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.steps += 1
+
+    def take(self) -> dict[str, float]:
+        """The means since the last call; starts anew."""
+        means = {name: total / self.steps for name, total in self.sums.items()}
+        self.sums, self.steps = {}, 0
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """What `Tally(**state)` goes on from, exactly: JSON keeps every bit of a float."""
+        return {"sums": self.sums, "steps": self.steps}
+
+
+def append_tick(path: Path, tick: dict[str, Any]) -> None:
+    """Add a line to metrics.jsonl."""
+    with path.open("a") as file:
+        file.write(json.dumps(tick, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_ticks(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of metrics.jsonl; none if it is not there. A line cut short is left out."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
+
+
+def rewind_ticks(path: Path, images_seen: int) -> None:
+    """Drop the lines after a checkpoint, which the resumed stage will write again."""
+    kept = [tick for tick in read_ticks(path) if tick["images_seen"] <= images_seen]
+    write_whole(path, "".join(json.dumps(tick) + "\n" for tick in kept).encode())

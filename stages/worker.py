@@ -1,0 +1,69 @@
+"""progan-worker: one rank of one stage. Launchers start it; it needs nothing but a spec.json.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data.
+"""
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from progan.datasets.errors import DataError
+from progan.stages.errors import StageError
+from progan.stages.folder import StageFolder
+from progan.stages.spec import StageSpec
+
+
+def main() -> None:
+    """Train the stage that `--spec` describes, or what is left of it."""
+    parser = argparse.ArgumentParser(prog="progan-worker", description=__doc__)
+    parser.add_argument("--spec", type=Path, required=True, help="spec.json in a stage's folder")
+    path: Path = parser.parse_args().spec.absolute()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    die_with_launcher()
+    folder = StageFolder(path.parent)
+    try:
+        spec = StageSpec.model_validate_json(path.read_bytes())
+        from progan.stages.job import run_stage
+
+        run_stage(spec, folder)
+    except DataError as error:
+        report(folder, str(error), 3)
+    except StageError as error:
+        report(folder, str(error), 1)
+    except Exception as error:
+        traceback.print_exc()
+        report(folder, f"{type(error).__name__}: {error}", 1)
+
+
+def report(folder: StageFolder, message: str, code: int) -> None:
+    """Leave word of a failure for the orchestrator and end.
+
+    The first rank to fail is the one to be heard; the others mostly fail of its absence.
+    """
+    print(f"progan-worker: {message}", file=sys.stderr)
+    failure = {"message": message, "rank": int(os.environ.get("RANK", 0)), "code": code}
+    try:
+        with folder.failure.open("x") as file:
+            json.dump(failure, file)
+    except OSError:
+        pass
+    # The other ranks may be waiting for this one; an orderly shutdown would wait for them.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def die_with_launcher() -> None:
+    """Have the kernel end this process when torchrun dies, however it dies.
+
+    torchrun starts workers in sessions of their own, so that nothing else would end them, and two
+    sets of workers would write one stage. Linux only; without torchrun nothing is done.
+    """
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

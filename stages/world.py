@@ -1,0 +1,54 @@
+"""Who am I among the ranks, and the few things ranks say to each other."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """This process's place in the job, as the launcher's environment tells it."""
+
+    rank: int
+    size: int
+    local_rank: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank speaks for all: it alone writes files."""
+        return self.rank == 0
+
+    def mean(self, scalars: dict[str, Tensor]) -> dict[str, float]:
+        """Mean over the ranks of each named scalar, in float64; the same on every rank.
+
+        Not finite on one rank is not finite on all, so every rank decides alike.
+        """
+        values = torch.stack([value.double() for value in scalars.values()])
+        dist.all_reduce(values)
+        return dict(zip(scalars, (values / self.size).tolist(), strict=True))
+
+    def gather(self, item: object) -> list[object]:
+        """A small object of every rank, in rank order, on every rank."""
+        items: list[object] = [None] * self.size
+        dist.all_gather_object(items, item)
+        return items
+
+
+def detect() -> World:
+    """Read RANK, WORLD_SIZE and LOCAL_RANK; without them this is rank 0 of 1."""
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("cpu")
+    return World(
+        rank=int(os.environ.get("RANK", 0)),
+        size=int(os.environ.get("WORLD_SIZE", 1)),
+        local_rank=local_rank,
+        device=device,
+    )
