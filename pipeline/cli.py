@@ -1,13 +1,14 @@
 """The command line. It loads nothing heavy before a command needs it."""
 
-import json
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from progan.pipeline.cli_data import prepare
+from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA, EXIT_STOPPED = 1, 2, 3, 75
 
@@ -66,41 +67,7 @@ def main(debug: bool) -> None:
     """
 
 
-def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--json: one document on standard output, for programs."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
-
-
-def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_json: bool) -> None:
-    """Print a document for a program or for a person."""
-    if as_json:
-        click.echo(json.dumps(document, indent=2))
-        return
-    from rich.console import Console
-
-    Console().print(table(document))
-
-
-@main.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.option(
-    "--resolution",
-    type=click.Choice(["4", "8", "16", "32", "64", "128", "256", "512", "1024"]),
-    required=True,
-    help="The largest.",
-)
-@click.option("--workers", type=click.IntRange(1), help="Processes  [default: one a core]")
-def prepare(source: Path, dataset: Path, resolution: str, workers: int | None) -> None:
-    """Turn pictures into a pyramid of WebDataset shards.
-
-    SOURCE is a folder or a zip of pictures; its first-level sub-folders become class labels.
-    DATASET is a folder to be made. Every picture is cropped to its central square and stored at
-    every power of two from 4 to --resolution. Started again after an interruption, it goes on.
-    """
-    from progan.pipeline.preparing import prepare_with_bar
-
-    prepare_with_bar(source, dataset, int(resolution), workers)
+main.add_command(prepare)
 
 
 @main.command(epilog=CONFIG_HELP)
