@@ -8,6 +8,7 @@ from torch import Tensor
 from progan.stages.losses import LOSSES
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.networks.layers import at_least_float32
 from progan.stages.penalties import PENALTIES, Comparison
 from progan.stages.spec import ObjectiveSpec
 
@@ -34,10 +35,10 @@ def discriminator_objective(
     """
     with torch.no_grad():
         fakes = generator(latents, alpha)
-    real_logits = discriminator(reals, alpha)
-    fake_logits = discriminator(fakes, alpha)
-    loss = LOSSES[spec.loss].discriminator(real_logits.float(), fake_logits.float()).mean()
-    scalars = {"real_logits": real_logits.float().mean(), "fake_logits": fake_logits.float().mean()}
+    real_logits = at_least_float32(discriminator(reals, alpha))
+    fake_logits = at_least_float32(discriminator(fakes, alpha))
+    loss = LOSSES[spec.loss].discriminator(real_logits, fake_logits).mean()
+    scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     seen = Comparison(lambda x: discriminator(x, alpha), reals, fakes, real_logits, mix)
     for penalty in spec.penalties:
@@ -57,6 +58,6 @@ def generator_objective(
     spec: ObjectiveSpec,
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent)."""
-    fake_logits = discriminator(generator(latents, alpha), alpha)
-    loss = LOSSES[spec.loss].generator(fake_logits.float()).mean()
+    fake_logits = at_least_float32(discriminator(generator(latents, alpha), alpha))
+    loss = LOSSES[spec.loss].generator(fake_logits).mean()
     return Objective(loss, {"generator_loss": loss.detach()})

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from progan.stages.networks.layers import (
     EqualizedConv2d,
     LatentTo4x4,
+    at_least_float32,
     leaky_relu,
     pixel_norm,
     upscale,
@@ -76,8 +77,8 @@ class Generator(nn.Module):
             if int(size) == self.resolution:
                 before = x
             x = block(x)
-        image: Tensor = self.to_rgb[str(self.resolution)](x)
+        image = at_least_float32(self.to_rgb[str(self.resolution)](x))
         if alpha >= 1.0:
             return image
-        previous = upscale(self.to_rgb[str(self.resolution // 2)](before))
-        return torch.lerp(previous, image, alpha)
+        previous = at_least_float32(self.to_rgb[str(self.resolution // 2)](before))
+        return torch.lerp(upscale(previous), image, alpha)

@@ -103,9 +103,9 @@ def leaky_relu(x: Tensor) -> Tensor:
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Scale the feature vector of every pixel to unit mean square (PGGAN, section 4.2).
 
-    Works on (N, C, H, W) features and on (N, C) latents. The norm is taken in float32.
+    Works on (N, C, H, W) features and on (N, C) latents. The norm is taken in float32 or better.
     """
-    mean_square = x.float().square().mean(dim=1, keepdim=True)
+    mean_square = at_least_float32(x).square().mean(dim=1, keepdim=True)
     return x * torch.rsqrt(mean_square + eps).to(x.dtype)
 
 
@@ -118,11 +118,16 @@ def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
     samples, channels, height, width = x.shape
     if samples % group:
         raise ValueError(f"minibatch of {samples} is no multiple of the stddev group, {group}")
-    grouped = x.float().reshape(samples // group, group, channels, height, width)
+    grouped = at_least_float32(x).reshape(samples // group, group, channels, height, width)
     variance = grouped.var(dim=1, correction=0)
     deviation = (variance + eps).sqrt().mean(dim=(1, 2, 3)).to(x.dtype)
     maps = deviation.repeat_interleave(group).reshape(samples, 1, 1, 1)
     return torch.cat([x, maps.expand(samples, 1, height, width)], dim=1)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision is too short for sums of squares."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def upscale(x: Tensor) -> Tensor:

@@ -1,0 +1,128 @@
+"""Checkpoints, hand-offs and ticks: whole or absent, exact, checked."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from progan.stages import checkpoint, handoff
+from progan.stages.checkpoint import Checkpoint
+from progan.stages.errors import StageError
+from progan.stages.final import Final, is_done, read_final
+from progan.stages.folder import StageFolder
+from progan.stages.networks.generator import Generator
+from progan.stages.sealed import sealing
+from progan.stages.spec import ModelSpec
+from progan.stages.ticks import Tally, append_tick, read_ticks, rewind_ticks
+
+MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
+
+
+def a_checkpoint(images_seen: int) -> Checkpoint:
+    return Checkpoint(images_seen, {"ema": {"w": torch.full((3,), float(images_seen))}}, {"a": 0.1})
+
+
+def test_a_checkpoint_comes_back_exactly(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    checkpoint.save(folder, a_checkpoint(320), keep=3)
+    back = checkpoint.newest(folder)
+    assert back is not None
+    assert (back.images_seen, back.tally) == (320, {"a": 0.1})
+    assert torch.equal(back.tensors["ema"]["w"], torch.full((3,), 320.0))
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    for images_seen in (16, 32, 48, 64):
+        checkpoint.save(folder, a_checkpoint(images_seen), keep=2)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["000000048", "000000064"]
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = StageFolder(tmp_path)
+    for images_seen in (16, 32):
+        checkpoint.save(folder, a_checkpoint(images_seen), keep=2)
+    weights = folder.checkpoint(32) / "ema.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    back = checkpoint.newest(folder)
+    assert back is not None and back.images_seen == 16
+    assert "its checksum does not hold; using the checkpoint before it" in caplog.text
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert checkpoint.newest(StageFolder(tmp_path)) is None
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    with sealing(folder, "it.json", {"n": 1}) as target:
+        (target / "file").write_bytes(b"old")
+    with pytest.raises(RuntimeError), sealing(folder, "it.json", {"n": 2}) as target:
+        (target / "file").write_bytes(b"new")
+        raise RuntimeError
+    assert (folder / "file").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def published(folder: Path, resolution: int = 8) -> Generator:
+    network = Generator(MODEL, resolution, fading=resolution > 4)
+    final = Final(resolution=resolution, images_seen=5, model=MODEL, seed=0, data_fingerprint="f")
+    handoff.publish(folder, final, {"ema": network})
+    return network
+
+
+def test_a_hand_off_leaves_out_the_previous_to_rgb(tmp_path: Path) -> None:
+    network = published(tmp_path / "final")
+    names = set(handoff.load(tmp_path / "final", "ema"))
+    gone = set(network.state_dict()) - names
+    assert gone == {"to_rgb.4.weight", "to_rgb.4.bias"}
+
+
+def test_growing_fills_all_but_the_new_block(tmp_path: Path) -> None:
+    old = published(tmp_path / "final")
+    new = Generator(MODEL, 16, fading=True)
+    drawn = new.state_dict()["blocks.16.conv0.weight"].clone()
+    handoff.grow(new, handoff.load(tmp_path / "final", "ema"), 16)
+    assert torch.equal(new.state_dict()["blocks.8.conv0.weight"],
+                       old.state_dict()["blocks.8.conv0.weight"])  # fmt: skip
+    assert torch.equal(new.state_dict()["blocks.16.conv0.weight"], drawn)
+
+
+def test_growing_refuses_networks_that_do_not_fit(tmp_path: Path) -> None:
+    published(tmp_path / "final", resolution=4)
+    with pytest.raises(StageError, match="do not fit those at 16"):
+        handoff.grow(Generator(MODEL, 16, fading=True), handoff.load(tmp_path / "final", "ema"), 16)
+
+
+def test_a_stage_is_done_when_its_final_is_whole(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    assert not is_done(final)
+    published(final)
+    assert is_done(final) and read_final(final).resolution == 8
+    (final / "ema.safetensors").unlink()
+    with pytest.raises(StageError, match="ema.safetensors is missing"):
+        is_done(final)
+
+
+def test_ticks_after_a_checkpoint_are_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    for images_seen in (100, 200, 300):
+        append_tick(path, {"images_seen": images_seen})
+    with path.open("a") as file:
+        file.write('{"images_se')  # killed in the middle of a line
+    rewind_ticks(path, 200)
+    assert [tick["images_seen"] for tick in read_ticks(path)] == [100, 200]
+
+
+def test_a_tally_goes_on_to_the_last_bit() -> None:
+    whole, first = Tally(), Tally()
+    for value in (0.1, 0.2):
+        whole.add({"x": value})
+        first.add({"x": value})
+    second = Tally(**json.loads(json.dumps(first.state())))
+    whole.add({"x": 0.7})
+    second.add({"x": 0.7})
+    assert whole.take() == second.take()

@@ -1,0 +1,64 @@
+"""Parameter counts against the official code's, and against the modules themselves."""
+
+import pytest
+
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
+from progan.stages.networks.widths import (
+    discriminator_parameters,
+    generator_parameters,
+    resolutions,
+    width,
+)
+from progan.stages.spec import ModelSpec
+
+PAPER = ModelSpec()
+# Active path at each resolution, G and D, with the paper's widths.
+ACTIVE = {
+    4: (6_556_163, 6_561_793),
+    8: (11_275_779, 11_281_409),
+    16: (15_995_395, 16_001_025),
+    32: (20_715_011, 20_720_641),
+    64: (22_484_227, 22_489_857),
+    128: (22_926_467, 22_932_097),
+    256: (23_036_995, 23_042_625),
+    512: (23_064_611, 23_070_241),
+    1024: (23_071_507, 23_077_137),
+}
+
+
+def sizes(network: Generator | Discriminator) -> dict[str, int]:
+    return {name: parameter.numel() for name, parameter in network.named_parameters()}
+
+
+def test_paper_widths() -> None:
+    assert [width(PAPER, r) for r in resolutions(1024)] == [512] * 4 + [256, 128, 64, 32, 16]
+
+
+@pytest.mark.parametrize("resolution", ACTIVE)
+def test_active_path_has_the_official_number_of_parameters(resolution: int) -> None:
+    generator = sizes(Generator(PAPER, resolution))
+    discriminator = sizes(Discriminator(PAPER, resolution))
+    assert (sum(generator.values()), sum(discriminator.values())) == ACTIVE[resolution]
+
+
+def test_all_stages_together_have_the_official_totals() -> None:
+    generator: dict[str, int] = {}
+    discriminator: dict[str, int] = {}
+    for resolution in resolutions(1024):
+        generator |= sizes(Generator(PAPER, resolution))
+        discriminator |= sizes(Discriminator(PAPER, resolution))
+    assert sum(generator.values()) == 23_079_115
+    assert sum(discriminator.values()) == 23_087_249
+
+
+@pytest.mark.parametrize("resolution", [8, 64, 256])
+@pytest.mark.parametrize("fading", [False, True])
+def test_the_plan_counts_what_is_built(resolution: int, fading: bool) -> None:
+    model = ModelSpec(latent=24, fmap_base=256, fmap_max=40)
+    built = [net(model, resolution, fading=fading) for net in (Generator, Discriminator)]
+    counted = [
+        generator_parameters(model, resolution, fading=fading),
+        discriminator_parameters(model, resolution, fading=fading),
+    ]
+    assert [sum(sizes(network).values()) for network in built] == counted
