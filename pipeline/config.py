@@ -23,7 +23,7 @@ from progan.launch.spec import LaunchSpec
 from progan.pipeline.by_resolution import RESOLUTIONS, ByResolution
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.explain import explain
-from progan.pipeline.yamlfile import apply_override, read_yaml
+from progan.pipeline.yamlfile import apply_override, plain, read_yaml
 from progan.stages.spec import (
     AdamSpec,
     CheckpointSpec,
@@ -51,9 +51,9 @@ class GrowthConfig(Group):
 
     first: int = 4
     last: int = 1024
-    fade_kimg: ByResolution[NonNegativeFloat] = ByResolution({"default": 600})
+    fade_kimg: ByResolution[NonNegativeFloat] = ByResolution[NonNegativeFloat]({"default": 600})
     """Thousands of images over which a new resolution fades in."""
-    steady_kimg: ByResolution[PositiveFloat] = ByResolution({"default": 600})
+    steady_kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 600})
     """Thousands of images shown after that."""
 
     @field_validator("first", "last")
@@ -73,13 +73,13 @@ class GrowthConfig(Group):
 class OptimizerConfig(AdamSpec):
     """Adam, with a learning rate for each resolution."""
 
-    lr: ByResolution[PositiveFloat] = ByResolution({"default": 0.001})
+    lr: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 0.001})
 
 
 class TicksConfig(Group):
     """How often a run tells where it stands."""
 
-    kimg: ByResolution[PositiveFloat] = ByResolution(PAPER_TICK_KIMG)
+    kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat](PAPER_TICK_KIMG)
     """Thousands of images per line of metrics.jsonl."""
     samples_every: PositiveInt = 1
     """Ticks per grid of samples."""
@@ -134,8 +134,18 @@ def load_config(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
         raise ConfigError(f"no file and no preset is named {name}; presets: {', '.join(presets())}")
     values = read_yaml(path)
     for override in overrides:
-        apply_override(values, override)
+        apply_override(values, override, default_values())
     return validate(values, source=name)
+
+
+def default_values() -> dict[str, Any]:
+    """Every default, as raw values."""
+    fields = RunConfig.model_fields.items()
+    defaults = {name: field.default for name, field in fields if not field.is_required()}
+    return {
+        name: plain(default.model_dump()) if isinstance(default, BaseModel) else default
+        for name, default in defaults.items()
+    }
 
 
 def validate(values: dict[str, Any], source: str) -> RunConfig:

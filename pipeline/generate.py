@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from progan.datasets.files import sha256_file, write_whole
@@ -14,6 +13,7 @@ from progan.pipeline.export import DOCUMENT, WEIGHTS, ExportedGenerator
 from progan.stages.networks.generator import Generator
 from progan.stages.pictures import grid, png, single
 from progan.stages.randomness import grid_latents
+from progan.stages.tensors import read_tensors
 
 DRAWN_AT_ONCE = 16
 
@@ -33,7 +33,7 @@ def load_generator(folder: Path) -> Generator:
     if not weights.is_file() or sha256_file(weights) != document.sha256:
         raise RunError(f"{weights} is missing or damaged; export the generator again")
     generator = Generator(document.model, document.resolution)
-    generator.load_state_dict(load_file(weights))
+    generator.load_state_dict(read_tensors(weights))
     return generator.eval().requires_grad_(False)
 
 

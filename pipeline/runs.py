@@ -6,7 +6,7 @@ from pathlib import Path
 
 from progan.datasets.manifest import Manifest, load_manifest
 from progan.launch.backend import BACKENDS, Backend
-from progan.pipeline.config import RunConfig, validate
+from progan.pipeline.config import RunConfig, default_values, validate
 from progan.pipeline.display import Display
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
 from progan.pipeline.ledger import Ledger
@@ -26,17 +26,17 @@ def train(config: RunConfig, path: Path) -> None:
     Raises ConfigError if the run there has another configuration.
     """
     run = RunFolder(path.absolute())
-    manifest = load_manifest(config.data.path)
-    manifest.require(config.growth.last, config.data.path)
     backend = BACKENDS[config.launch.backend](config.launch)
     check(config, backend.world_size)
+    manifest = load_manifest(config.data.path)
+    manifest.require(config.growth.last, config.data.path)
     if run.config.exists():
         refuse_changes(frozen_config(run), config)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         if not run.config.exists():
             Ledger(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
-            write_yaml(run.config, config.model_dump(mode="json"))
+            write_yaml(run.config, config)
         _drive(run, config, manifest, backend)
 
 
@@ -45,15 +45,15 @@ def resume(path: Path, overrides: tuple[str, ...], stage: int | None) -> None:
     run = existing_run(path)
     values = read_yaml(run.config)
     for override in overrides:
-        apply_override(values, override)
+        apply_override(values, override, default_values())
     config = validate(values, source=str(run.config))
     refuse_changes(frozen_config(run), config)
-    manifest = load_manifest(config.data.path)
     backend = BACKENDS[config.launch.backend](config.launch)
     check(config, backend.world_size)
+    manifest = load_manifest(config.data.path)
     with run.lock():
         if overrides:
-            write_yaml(run.config, config.model_dump(mode="json"))
+            write_yaml(run.config, config)
             Ledger(run.events).append("config_changed", overrides=list(overrides))
         if stage is not None:
             reopen(run, config, stage)

@@ -1,9 +1,12 @@
 """Configurations as YAML 1.2: read, overridden by `key=value` words, written."""
 
+import copy
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -22,19 +25,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def write_yaml(path: Path, values: dict[str, Any]) -> None:
-    """Write a map, whole or not at all."""
+def write_yaml(path: Path, config: BaseModel) -> None:
+    """Write a configuration with all its defaults, whole or not at all."""
     yaml = YAML()
     yaml.default_flow_style = False
     text = io.BytesIO()
-    yaml.dump(values, text)
+    yaml.dump(plain(config.model_dump()), text)
     write_whole(path, text.getvalue())
 
 
-def apply_override(values: dict[str, Any], override: str) -> None:
+def plain(value: Any) -> Any:
+    """Maps, lists and scalars only; resolutions stay numbers, which JSON would make text."""
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(child) for child in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def apply_override(values: dict[str, Any], override: str, defaults: dict[str, Any]) -> None:
     """Set one key in place: `growth.last=256`, `batch.64=32`, `objective.penalties.0.weight=5`.
 
-    The value is read as YAML. A number where a map is meant becomes the map's `default`.
+    The value is read as YAML. What leads to the key and is not in `values` is taken from
+    `defaults`. A single value where a map is meant becomes the map's `default`.
     """
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
@@ -43,30 +56,28 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         value = YAML(typ="safe").load(text)
     except YAMLError as error:
         raise ConfigError(f"{dotted}: {text!r} is not a YAML value") from error
-    *parents, last = (int(part) if part.isdigit() else part for part in dotted.split("."))
+    parts = [int(part) if part.isdigit() else part for part in dotted.split(".")]
     here: Any = values
-    for part, following in zip(parents, [*parents[1:], last], strict=True):
-        here = _child(here, part, following, dotted)
-    _set(here, last, value, dotted)
-
-
-def _child(here: Any, part: str | int, following: str | int, dotted: str) -> Any:
-    """The map or list under one part of a dotted key, made if it is not there."""
+    for part, following in pairwise(parts):
+        here, defaults = _child(here, part, following, dotted, defaults)
     if isinstance(here, list):
-        return _item(here, part, dotted)
-    child = here.setdefault(part, {})
-    if isinstance(child, dict | list):
-        return child
-    if not isinstance(following, int) and following != "default":
-        raise ConfigError(f"{dotted}: {part} is a single value, it has no keys")
-    here[part] = {"default": child}
-    return here[part]
+        _item(here, parts[-1], dotted)
+    here[parts[-1]] = value
 
 
-def _set(here: Any, last: str | int, value: Any, dotted: str) -> None:
+def _child(
+    here: Any, part: str | int, following: str | int, dotted: str, defaults: Any
+) -> tuple[Any, Any]:
+    """The map or list under one part of a dotted key, and the defaults beside it."""
     if isinstance(here, list):
-        _item(here, last, dotted)
-    here[last] = value
+        return _item(here, part, dotted), {}
+    default = defaults.get(part, {}) if isinstance(defaults, dict) else {}
+    child = here.setdefault(part, copy.deepcopy(default))
+    if not isinstance(child, dict | list):
+        if not isinstance(following, int) and following != "default":
+            raise ConfigError(f"{dotted}: {part} is a single value, it has no keys")
+        child = here[part] = {"default": child}
+    return child, default
 
 
 def _item(here: list[Any], part: str | int, dotted: str) -> Any:

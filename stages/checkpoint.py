@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from progan.stages.errors import StageError
 from progan.stages.folder import StageFolder
 from progan.stages.sealed import sealing, unseal
+from progan.stages.tensors import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 DOCUMENT = "state.json"
@@ -31,7 +31,7 @@ def save(folder: StageFolder, checkpoint: Checkpoint, keep: int) -> None:
     fields = {"images_seen": checkpoint.images_seen, "tally": checkpoint.tally}
     with sealing(folder.checkpoint(checkpoint.images_seen), DOCUMENT, fields) as target:
         for name, tensors in checkpoint.tensors.items():
-            save_file(tensors, target / f"{name}.safetensors")
+            write_tensors(target / f"{name}.safetensors", tensors)
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -44,7 +44,7 @@ def newest(folder: StageFolder) -> Checkpoint | None:
         except StageError as error:
             log.warning("%s; using the checkpoint before it", error)
             continue
-        tensors = {file.stem: load_file(file) for file in path.glob("*.safetensors")}
+        tensors = {file.stem: read_tensors(file) for file in path.glob("*.safetensors")}
         return Checkpoint(fields["images_seen"], tensors, fields["tally"])
     return None
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from progan.stages.errors import StageError
 from progan.stages.final import DOCUMENT, Final, read_final
 from progan.stages.sealed import sealing
+from progan.stages.tensors import parameters, read_tensors, write_tensors
 
 
 def publish(folder: Path, final: Final, networks: dict[str, nn.Module]) -> None:
@@ -19,21 +19,13 @@ def publish(folder: Path, final: Final, networks: dict[str, nn.Module]) -> None:
     with sealing(folder, DOCUMENT, final.model_dump(mode="json")) as target:
         for name, network in networks.items():
             state = {k: v for k, v in parameters(network).items() if not k.startswith(unused)}
-            save_file(state, target / f"{name}.safetensors")
+            write_tensors(target / f"{name}.safetensors", state)
 
 
 def load(folder: Path, name: str) -> dict[str, Tensor]:
     """One network's parameters from a finished stage, after its checksums were verified."""
     read_final(folder)
-    return load_file(folder / f"{name}.safetensors")
-
-
-def parameters(network: nn.Module) -> dict[str, Tensor]:
-    """A network's parameters by name, copied to the CPU.
-
-    One storage each, as safetensors wants them: DeepSpeed makes them views into one buffer.
-    """
-    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    return read_tensors(folder / f"{name}.safetensors")
 
 
 def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> None:

@@ -17,6 +17,7 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.randomness import Draws, weight_seed
 from progan.stages.spec import StageSpec
+from progan.stages.tensors import parameters
 from progan.stages.world import World
 
 
@@ -45,9 +46,9 @@ class Stage:
             for key, value in engine.moments().items()
         }
         tensors = {
-            "generator": handoff.parameters(self.generator),
-            "discriminator": handoff.parameters(self.discriminator),
-            "ema": handoff.parameters(self.average),
+            "generator": parameters(self.generator),
+            "discriminator": parameters(self.discriminator),
+            "ema": parameters(self.average),
             "optimizer": moments,
         }
         return Checkpoint(self.images_seen, tensors, tally)

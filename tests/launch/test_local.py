@@ -1,0 +1,82 @@
+"""The local backend starts real processes."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from progan.launch.devices import count_gpus
+from progan.launch.local import Local, processes
+from progan.launch.spec import LaunchSpec
+from progan.launch.task import Task
+
+
+def task(folder: Path, code: str) -> Task:
+    return Task(argv=(sys.executable, "-c", code), log=folder / "log")
+
+
+def wait(backend: Local, handle: str) -> None:
+    deadline = time.monotonic() + 60
+    while backend.is_running(handle):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_every_rank_runs_with_its_number(tmp_path: Path) -> None:
+    backend = Local(LaunchSpec(gpus_per_node=2))
+    code = (
+        "import os; e = os.environ; "
+        f"open('{tmp_path}/' + e['RANK'], 'w').write(e['WORLD_SIZE'] + e['PYTHONSAFEPATH'])"
+    )
+    wait(backend, backend.submit(task(tmp_path, code)))
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["21", "21"]
+
+
+def test_a_task_can_be_taken_up_and_cancelled_by_another(tmp_path: Path) -> None:
+    first = Local(LaunchSpec(gpus_per_node=1))
+    handle = first.submit(task(tmp_path, "import time; time.sleep(99)"))
+    other = Local(LaunchSpec())
+    assert other.is_running(handle)
+    other.cancel(handle)
+    assert not other.is_running(handle) and not first.is_running(handle)
+
+
+def test_a_reused_process_id_is_not_the_task() -> None:
+    assert not Local(LaunchSpec()).is_running(f"{os.getpid()}@0.0")
+
+
+def test_what_a_task_prints_is_kept(tmp_path: Path) -> None:
+    backend = Local(LaunchSpec(gpus_per_node=1))
+    wait(backend, backend.submit(task(tmp_path, "print('hello')")))
+    wait(backend, backend.submit(task(tmp_path, "print('again')")))
+    assert (tmp_path / "log").read_text() == "hello\nagain\n"
+
+
+def test_workers_do_not_outlive_a_killed_launcher(tmp_path: Path) -> None:
+    backend = Local(LaunchSpec(gpus_per_node=1))
+    code = (
+        "import os, time; from progan.stages.worker import die_with_launcher; "
+        f"die_with_launcher(); open('{tmp_path}/pid', 'w').write(str(os.getpid())); time.sleep(99)"
+    )
+    handle = backend.submit(task(tmp_path, code))
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    worker = [psutil.Process(int((tmp_path / "pid").read_text()))]
+    os.kill(int(handle.partition("@")[0]), signal.SIGKILL)
+    wait(backend, handle)
+    psutil.wait_procs(worker, timeout=10)
+    assert not any(process.is_running() and process.status() != "zombie" for process in worker)
+
+
+def test_automatic_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3,5")
+    assert (count_gpus(), processes(LaunchSpec())) == (3, 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert count_gpus() == 0 and processes(LaunchSpec()) in (1, 2)
+    assert processes(LaunchSpec(gpus_per_node=7)) == 7

@@ -1,0 +1,63 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGAN = str(Path(sys.executable).with_name("progan"))
+
+
+def progan(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    argv = [PROGAN, *map(str, words)]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["train", "demo", "growth.lst=8"], 2, "did you mean growth.last?"),
+        (["train", "demo", "seed=x"], 2, "seed: input should be a valid integer"),
+        (["train", "demo", "batch=6"], 2, "batch.4: 6 images cannot be shared out"),
+        (["plan", "demo", "launch.gpus_per_node=5"], 2, "over 5 ranks"),
+        (["train", "demo", "data.path=nowhere"], 3, "make one with: progan prepare"),
+        (["prepare", "nowhere", "out", "--resolution", "8"], 3, "nowhere"),
+        (["prepare", ".", "out", "--resolution", "48"], 2, "'48' is not one of"),
+        (["status", "nowhere"], 1, "nowhere is no run"),
+        (["resume", "nowhere"], 1, "nowhere is no run"),
+        (["export", "nowhere", "out"], 1, "nowhere is no run"),
+        (["generate", "nowhere", "grid.png"], 1, "nowhere is no exported generator"),
+        (["frain"], 2, "No such command 'frain'"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_line_and_a_code(
+    words: list[str], code: int, text: str, tmp_path: Path
+) -> None:
+    if words[0] == "train" and "data.path=nowhere" not in words:
+        words = [*words, "data.path=nowhere"] if code == 3 else words
+    result = progan(*words, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert text in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    result = progan("--debug", "status", "nowhere", cwd=tmp_path)
+    assert result.returncode == 1 and "Traceback" in result.stderr
+
+
+def test_plan_prints_one_json_document(tmp_path: Path) -> None:
+    result = progan("plan", "celebahq-1024-1gpu", "--json", cwd=tmp_path)
+    document = json.loads(result.stdout)
+    assert document["total_kimg"] == 12_000
+    assert document["stages"][-1]["generator_parameters"] == 23_071_507 + 99
+
+
+@pytest.mark.parametrize("module", ["cli", "orchestrator", "runs", "status", "plantable"])
+def test_the_trunk_loads_no_torch(module: str) -> None:
+    code = f"import sys, progan.pipeline.{module}; print(sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not {"torch", "mlflow", "deepspeed"} & set(eval(result.stdout))
