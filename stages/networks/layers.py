@@ -119,7 +119,8 @@ def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
     if samples % group:
         raise ValueError(f"minibatch of {samples} is no multiple of the stddev group, {group}")
     grouped = at_least_float32(x).reshape(samples // group, group, channels, height, width)
-    variance = grouped.var(dim=1, correction=0)
+    centred = grouped - grouped.mean(dim=1, keepdim=True)
+    variance = centred.square().mean(dim=1)  # on the CPU several times faster than var()
     deviation = (variance + eps).sqrt().mean(dim=(1, 2, 3)).to(x.dtype)
     maps = deviation.repeat_interleave(group).reshape(samples, 1, 1, 1)
     return torch.cat([x, maps.expand(samples, 1, height, width)], dim=1)

@@ -1,0 +1,143 @@
+"""Real worker processes: the number of ranks, a kill and a re-start change nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progan.datasets.manifest import load_manifest
+from progan.datasets.spec import DataSpec
+from progan.stages.folder import StageFolder
+from progan.stages.spec import (
+    AdamSpec,
+    CheckpointSpec,
+    EmaSpec,
+    EngineSpec,
+    GrowthSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    StageSpec,
+    TickSpec,
+)
+from progan.stages.ticks import CLOCK, read_ticks
+
+BIN = Path(sys.executable).parent
+
+
+def spec(dataset: Path, **changes: Any) -> StageSpec:
+    """A short stage at 8x8 with a fade, as if it were a run's first."""
+    fields = {
+        "resolution": 8,
+        "grown_from": None,
+        "seed": 1,
+        "data": DataSpec(path=dataset),
+        "data_fingerprint": load_manifest(dataset).fingerprint,
+        "batch": 16,
+        "lr": 0.002,
+        "growth": GrowthSpec(fade_images=0, steady_images=480),
+        "model": ModelSpec(latent=16, fmap_base=64, fmap_max=16),
+        "objective": ObjectiveSpec(),
+        "optimizer": AdamSpec(),
+        "ema": EmaSpec(half_life_kimg=0.1),
+        "engine": EngineSpec(precision="fp32"),
+        "checkpoint": CheckpointSpec(every_minutes=1e-6),
+        "tick": TickSpec(images=32, samples_every=100, grid=2),
+    }
+    return StageSpec.model_validate(fields | changes)
+
+
+def start(stage: StageSpec, path: Path, ranks: int) -> subprocess.Popen[bytes]:
+    folder = StageFolder(path)
+    path.mkdir(exist_ok=True)
+    folder.spec.write_text(stage.model_dump_json())
+    argv = [str(BIN / "torchrun"), "--standalone", f"--nproc-per-node={ranks}", "--no-python",
+            str(BIN / "progan-worker"), "--spec", str(folder.spec)]  # fmt: skip
+    with folder.log.open("ab") as log:
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=env)
+
+
+def run(stage: StageSpec, path: Path, ranks: int) -> StageFolder:
+    process = start(stage, path, ranks)
+    assert process.wait(120) == 0, StageFolder(path).log.read_text()[-3000:]
+    return StageFolder(path)
+
+
+def figures(folder: StageFolder) -> list[dict[str, Any]]:
+    return [{k: v for k, v in t.items() if k not in CLOCK} for t in read_ticks(folder.metrics)]
+
+
+@pytest.fixture(scope="module")
+def on_two(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolder:
+    """The stage, unbroken, on two ranks."""
+    return run(spec(shapes), tmp_path_factory.mktemp("on-two"), ranks=2)
+
+
+@pytest.mark.parametrize(("ranks", "zero"), [(1, 0), (1, 1), (2, 2)])
+def test_ranks_and_sharding_are_not_part_of_the_mathematics(
+    on_two: StageFolder, shapes: Path, tmp_path: Path, ranks: int, zero: int
+) -> None:
+    other = run(spec(shapes, engine={"zero": zero, "precision": "fp32"}), tmp_path, ranks)
+    expected, found = figures(on_two), figures(other)
+    assert len(expected) == len(found) == 15
+    # Only the order of the sums in the all-reduce differs; Adam lets that grow with the steps.
+    for before, after in zip(expected, found, strict=True):
+        assert after == pytest.approx(before, rel=2e-3, abs=2e-4)
+
+
+def test_a_killed_stage_ends_with_the_same_bytes(
+    on_two: StageFolder, shapes: Path, tmp_path: Path
+) -> None:
+    folder = StageFolder(tmp_path)
+    process = start(spec(shapes), tmp_path, ranks=2)
+    while not len(list(folder.checkpoints.glob("[0-9]*"))) >= 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not folder.final.exists()
+    for _ in range(100):  # until the kernel has ended the workers
+        if subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).returncode:
+            break
+        time.sleep(0.1)
+    run(spec(shapes), tmp_path, ranks=2)
+    assert figures(folder) == figures(on_two)
+    for name in ("generator", "discriminator", "ema"):
+        file = f"{name}.safetensors"
+        assert (folder.final / file).read_bytes() == (on_two.final / file).read_bytes()
+
+
+def test_what_is_not_finite_is_named_and_nothing_is_published(shapes: Path, tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    assert start(spec(shapes, lr=1e30), tmp_path, ranks=2).wait(120) != 0
+    failure = json.loads(folder.failure.read_text())
+    assert "8x8 after 16 images" in failure["message"]
+    assert "is not finite on rank" in failure["message"]
+    assert "no step was taken" in failure["message"]
+    assert not folder.final.exists()
+
+
+def test_bf16_trains_through_a_growth(on_two: StageFolder, shapes: Path, tmp_path: Path) -> None:
+    grown = spec(
+        shapes,
+        resolution=16,
+        grown_from=on_two.final,
+        growth=GrowthSpec(fade_images=64, steady_images=64),
+        engine=EngineSpec(precision="bf16"),
+    )
+    folder = run(grown, tmp_path, ranks=2)
+    phases = [tick["phase"] for tick in figures(folder)]
+    assert phases == ["fading", "steady", "steady", "done"]
+    assert folder.reals.exists() and folder.fakes(128).exists()
+
+
+def test_another_data_set_is_refused(shapes: Path, tmp_path: Path) -> None:
+    assert start(spec(shapes, data_fingerprint="other"), tmp_path, ranks=1).wait(120) != 0
+    message = json.loads(StageFolder(tmp_path).failure.read_text())["message"]
+    assert "is not the data set that this run began with" in message
