@@ -1,31 +1,30 @@
 """`progan prepare`: pictures -> pyramid of shards, in parallel, restartable."""
 
+import fcntl
 import hashlib
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import NamedTuple
 
-import PIL
-from PIL import features
 from pydantic import ValidationError
 
 from progan.datasets.errors import DataError
+from progan.datasets.estimate import expected_bytes, require_space
+from progan.datasets.executors import open_workers, processors
 from progan.datasets.files import sweep_temporary, write_json
-from progan.datasets.manifest import NAME, Manifest, Options, Source, Versions, save_manifest
+from progan.datasets.manifest import NAME, Manifest, Source, save_manifest
+from progan.datasets.options import Options
 from progan.datasets.plan import Plan, make_plan
 from progan.datasets.pyramid import resolutions
 from progan.datasets.sources import Source as Pictures
 from progan.datasets.sources import open_source
-from progan.datasets.unit import Done, build_unit, read_done
+from progan.datasets.tally import Tally
+from progan.datasets.unit import Done, Work, build_unit, read_done
+from progan.datasets.versions import current_versions
 
 PLAN = "plan.json"
 
@@ -34,54 +33,92 @@ class Progress(NamedTuple):
     """How far a build is, in pictures and in bytes of shards."""
 
     pictures_done: int
+    """Looked at, whether they became samples or not."""
     pictures_total: int
     bytes_written: int
+    bytes_expected: int
+    """When all is done: an estimate, or 0 where nothing is left to do."""
+    rejected: int
 
 
 Report = Callable[[Progress], None]
 
 
 def prepare(
-    source: Path,
+    source: str | Path,
     dataset: Path,
     resolution: int,
     *,
-    workers: int | None = None,
-    report: Report = lambda progress: None,
+    channels: int = 3,
     options: Options | None = None,
+    labels: str | Path | None = None,
+    max_rejected: float = 0.05,
+    picture_seconds: float = 60,
+    workers: int | None = None,
+    executor: Executor | str | None = None,
+    report: Report = lambda progress: None,
 ) -> Manifest:
     """Build a data set of every picture in `source`, at 4 to `resolution` pixels.
 
     Started again it goes on where it stopped; finished, it only looks whether everything is there.
-    `workers` counts processes, by default one for each processor. `report` is called after every
-    shard. Raises DataError for anything wrong with the source, the target or the resolution.
+    `labels`: see `labels.assign`. `max_rejected` is the part of all files that may be unusable.
+    `workers` counts processes, by default one for each processor; `executor` is any executor or
+    the address of a Dask scheduler instead. `report` is called at the start and after every shard.
+    Raises DataError for anything wrong with the source, the target, the resolution or the workers.
     """
+    _check(resolution, channels, options or Options())
+    dataset = dataset.expanduser().absolute()
+    pictures = open_source(source, labels)
+    plan = make_plan(pictures, resolution, options or Options(), channels)
+    with _claimed(dataset, plan):
+        tally = Tally(plan.source, plan.num_pictures, pictures.passed_over)
+        done = _finished(dataset, plan)
+        for finished in done.values():
+            tally.add(finished)
+        tally.check(dataset, max_rejected)
+        if missing := plan.num_shards - len(done):
+            (dataset / NAME).unlink(missing_ok=True)  # something it promises is gone
+            expected = expected_bytes(pictures, plan, picture_seconds)
+            require_space(dataset, expected * missing // plan.num_shards)
+            report(_progress(plan, done, expected, tally))
+            with open_workers(executor, workers) as (pool, count):
+                units = _units(dataset, plan, pictures, done, picture_seconds)
+                for shard, finished in _run(pool, 2 * count, units):
+                    done[shard] = finished
+                    tally.add(finished)
+                    tally.check(dataset, max_rejected)
+                    report(_progress(plan, done, expected, tally))
+        else:
+            report(_progress(plan, done, 0, tally))
+        manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], tally)
+        tally.write(dataset)
+        save_manifest(dataset, manifest)
+    return manifest
+
+
+def _check(resolution: int, channels: int, options: Options) -> None:
     try:
         resolutions(resolution)
     except ValueError as error:
         raise DataError(f"{error}: choose 4, 8, 16 ... 512 or 1024") from error
-    pictures = open_source(source)
-    plan = make_plan(pictures, resolution, options or Options(), channels=3)
-    _claim(dataset, plan)
-    done: dict[int, Done] = {}
-    for shard in range(plan.num_shards):
-        if finished := read_done(dataset, shard, plan):
-            done[shard] = finished
-    report(_progress(plan, done))
-    if len(done) < plan.num_shards:
-        (dataset / NAME).unlink(missing_ok=True)  # something it promises is gone
-        for shard, finished in _build(dataset, plan, pictures, done, workers or _processors()):
-            done[shard] = finished
-            report(_progress(plan, done))
-    manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)])
-    save_manifest(dataset, manifest)
-    return manifest
+    if channels not in (1, 3, 4):
+        raise DataError(f"{channels} channels: choose 1 (grey), 3 (RGB) or 4 (RGB and alpha)")
+    if channels == 4 and options.codec == "jpeg":
+        raise DataError("JPEG has no alpha: choose another codec, or 3 channels")
 
 
-def _claim(dataset: Path, plan: Plan) -> None:
-    """Make `dataset` the folder of this plan. Raises DataError when it holds something else."""
+@contextmanager
+def _claimed(dataset: Path, plan: Plan) -> Iterator[None]:
+    """Make `dataset` the folder of this plan. Raises DataError when it holds something else, or
+    when another process is building it."""
     path = dataset / PLAN
-    if path.is_file():
+    if not path.is_file() and dataset.exists():
+        if not dataset.is_dir() or any(not p.name.endswith(".tmp") for p in dataset.iterdir()):
+            raise DataError(f"{dataset} exists and is not a data set: choose another folder")
+    dataset.mkdir(parents=True, exist_ok=True)
+    with _locked(dataset):
+        if not path.is_file():
+            write_json(path, plan.model_dump(mode="json"))
         try:
             other = Plan.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -89,79 +126,84 @@ def _claim(dataset: Path, plan: Plan) -> None:
         if other != plan:
             raise DataError(
                 f"{dataset} is another data set ({other.num_pictures} pictures of {other.source} "
-                f"at {other.resolution}) or its source has changed: remove it or choose another"
+                f"at {other.resolution}), its source has changed, or its options were others: "
+                "remove it or choose another folder"
             )
         sweep_temporary(dataset)
-    elif dataset.exists() and (not dataset.is_dir() or any(dataset.iterdir())):
-        raise DataError(f"{dataset} exists and is not a data set: choose another folder")
-    else:
-        write_json(path, plan.model_dump(mode="json"))
+        yield
 
 
-def _build(
-    dataset: Path, plan: Plan, pictures: Pictures, done: Iterable[int], workers: int
-) -> Iterator[tuple[int, Done]]:
-    """Build every shard that is not done; yield (number, record) as they finish."""
-    order = plan.pictures()
-    missing = iter(sorted(set(range(plan.num_shards)) - set(done)))
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; it is free again however this process ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"another process is preparing {folder}: wait for it or end it"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _finished(dataset: Path, plan: Plan) -> dict[int, Done]:
+    """The units that are done. Their bytes are looked at unless all of them were done before."""
+    checksums = not (dataset / NAME).is_file()
+    with ThreadPoolExecutor(processors()) as threads:  # hashing lets other threads run
+        records = threads.map(
+            lambda shard: read_done(dataset, shard, plan, checksums=checksums),
+            range(plan.num_shards),
+        )
+        return {shard: record for shard, record in enumerate(records) if record}
+
+
+def _units(
+    dataset: Path, plan: Plan, pictures: Pictures, done: Iterable[int], picture_seconds: float
+) -> Iterator[Work]:
+    """What is left to do."""
+    order, versions = plan.pictures(), current_versions()
+    for shard in sorted(set(range(plan.num_shards)) - set(done)):
+        part = pictures.part([order[sample] for sample in plan.samples(shard)])
+        yield Work(dataset, plan, shard, part, versions, picture_seconds)
+
+
+def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[int, Done]]:
+    """Build every unit; yield (shard, record) as they finish, in any order.
+
+    Only a few wait in line: a data set may have thousands of shards.
+    """
     running: dict[Future[Done], int] = {}
-    with _processes(workers) as executor:
+    try:
         while True:
-            # Only a few wait in line: a data set may have thousands of shards.
-            for shard in islice(missing, 2 * workers - len(running)):
-                part = pictures.part([order[sample] for sample in plan.samples(shard)])
-                running[executor.submit(build_unit, dataset, plan, shard, part)] = shard
+            for unit in islice(units, waiting - len(running)):
+                running[pool.submit(build_unit, unit)] = unit.shard
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
-
-
-@contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
-    """Spawned processes: a decoder that crashes takes one of them with it, not the build."""
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_parent)
-    try:
-        yield executor
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process died, perhaps for lack of memory: run the same command again "
-            "(finished shards are kept), with fewer workers"
-        ) from error
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        for future in running:
+            future.cancel()
 
 
-def _obey_parent() -> None:
-    """In a worker: end when the main process ends, however it does; at Ctrl-C, without a word.
-
-    Left alone, the workers of a killed process wait for work forever.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
+def _progress(plan: Plan, done: dict[int, Done], expected: int, tally: Tally) -> Progress:
+    return Progress(
+        pictures_done=sum(len(d.samples) + len(d.left_out) for d in done.values()),
+        pictures_total=plan.num_pictures,
+        bytes_written=sum(record.num_bytes for record in done.values()),
+        bytes_expected=expected,
+        rejected=tally.rejected,
+    )
 
 
-def _processors() -> int:
-    """Those this process may use, which is fewer than the machine's in a container."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _progress(plan: Plan, done: dict[int, Done]) -> Progress:
-    pictures = sum(len(record.samples) for record in done.values())
-    written = sum(record.num_bytes for record in done.values())
-    return Progress(pictures, plan.num_pictures, written)
-
-
-def _manifest(plan: Plan, done: list[Done]) -> Manifest:
+def _manifest(plan: Plan, done: list[Done], tally: Tally) -> Manifest:
     """Put together what the units wrote, in the order of the shards."""
     samples = [sample for record in done for sample in record.samples]
+    if not samples:
+        raise DataError(f"no picture of {plan.source} can be used: see rejected.csv, or --small")
     counts = None
     if plan.classes is not None:
         counts = [0] * len(plan.classes)
@@ -173,11 +215,14 @@ def _manifest(plan: Plan, done: list[Done]) -> Manifest:
     return Manifest(
         fingerprint=_fingerprint([shape, *classes, *(f"{record.pixels}\n" for record in done)]),
         plan=plan.hash,
-        versions=_versions(),
+        versions=current_versions(),
         source=Source(name=plan.source, fingerprint=_fingerprint(contents)),
         options=plan.options,
         channels=plan.channels,
         num_samples=len(samples),
+        rejected=tally.rejected,
+        too_small=tally.too_small,
+        enlarged=sum(record.enlarged for record in done),
         classes=plan.classes,
         class_counts=counts,
         levels={r: [record.levels[r] for record in done] for r in resolutions(plan.resolution)},
@@ -187,10 +232,5 @@ def _manifest(plan: Plan, done: list[Done]) -> Manifest:
 def _fingerprint(lines: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for line in lines:
-        digest.update(line.encode("utf-8", "surrogateescape"))
+        digest.update(line.encode())
     return digest.hexdigest()
-
-
-def _versions() -> Versions:
-    libwebp = features.version("webp") or "unknown"
-    return Versions(progan=version("progan"), pillow=PIL.__version__, libwebp=libwebp)

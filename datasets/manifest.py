@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from progan.datasets.errors import DataError
 from progan.datasets.files import sha256_file, write_json
+from progan.datasets.options import Options
 
 NAME = "manifest.json"
 SCHEMA: Literal[1] = 1
@@ -16,21 +17,6 @@ SCHEMA: Literal[1] = 1
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Options(_Frozen):
-    """How source pictures became samples. Another value gives another data set."""
-
-    crop: Literal["centre"] = "centre"
-    filter: Literal["lanczos"] = "lanczos"
-    """The one resize, from the cropped picture to the top resolution; below it, box means."""
-    draft: int = 2
-    """Large JPEGs are decoded at a reduced scale, never below this multiple of the target."""
-    background: tuple[int, int, int] = (255, 255, 255)
-    """What shows through transparent pixels."""
-    codec: Literal["webp"] = "webp"
-    shuffle_seed: int = 0
-    """Of the order of the samples in the shards."""
 
 
 class Versions(_Frozen):
@@ -73,6 +59,12 @@ class Manifest(_Frozen):
     options: Options
     channels: int
     num_samples: int
+    rejected: int = 0
+    """Files that could not be read, listed with their reasons in `rejected.csv`."""
+    too_small: int = 0
+    """Pictures left out because of their size, listed there too."""
+    enlarged: int = 0
+    """Samples made of pictures with fewer pixels than the top resolution."""
     classes: list[str] | None
     """Names of the classes, by label; None without labels."""
     class_counts: list[int] | None

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from progan.datasets.manifest import Options
+from progan.datasets.listing import printable
+from progan.datasets.options import Options
 from progan.datasets.order import sample_indices
 from progan.datasets.sources import Source
 
@@ -65,13 +66,13 @@ class Plan(BaseModel):
 def make_plan(source: Source, resolution: int, options: Options, channels: int) -> Plan:
     """Plan a data set of every picture of `source`."""
     return Plan(
-        source=source.title,
+        source=printable(source.title),
         listing=_hash(_listing(source)),
         classes=None if source.classes is None else list(source.classes),
-        num_pictures=len(source.names),
+        num_pictures=len(source.entries),
         resolution=resolution,
         channels=channels,
-        records_per_shard=records_per_shard(len(source.names), resolution, channels),
+        records_per_shard=records_per_shard(len(source.entries), resolution, channels),
         options=options,
     )
 
@@ -90,9 +91,10 @@ def _power_of_two(number: int) -> int:
 
 
 def _listing(source: Source) -> Iterator[str]:
-    labels = source.labels or [None] * len(source.names)
-    for name, size, label in zip(source.names, source.sizes, labels, strict=True):
-        yield f"{name}\t{size}\t{label}\n"
+    labels = source.labels or [None] * len(source.entries)
+    for entry, label in zip(source.entries, labels, strict=True):
+        yield f"{entry.name}\t{entry.size}\t{label}\n"
+    yield source.version
 
 
 def _hash(lines: Iterator[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from progan.datasets.codec import CODECS, Pixels
+from progan.datasets.codec import Pixels, codec_for
 from progan.datasets.errors import DataError
 from progan.datasets.manifest import Manifest, shard_path
 from progan.datasets.order import Integers
@@ -24,7 +24,7 @@ class Level:
         """Read the indexes. Raises DataError for a missing resolution or a broken index."""
         shards = manifest.require(resolution, dataset)
         self._shape = (manifest.channels, resolution, resolution)
-        self._decode = CODECS[manifest.options.codec].decode
+        self._decode = codec_for(manifest.options.codec, resolution).decode
         self._paths = [shard_path(dataset, resolution, shard.name) for shard in shards]
         self._records = [read_index(path) for path in self._paths]
         for path, records, shard in zip(self._paths, self._records, shards, strict=True):

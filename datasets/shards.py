@@ -72,6 +72,11 @@ class ShardWriter:
         return offset
 
 
+def member_bytes(size: int) -> int:
+    """What a member of `size` bytes takes in a tar file: its header, and whole blocks."""
+    return tarfile.BLOCKSIZE * (1 + -(-size // tarfile.BLOCKSIZE))
+
+
 @contextmanager
 def shard_writer(path: Path) -> Iterator[ShardWriter]:
     """A writer of the shard `path` (a .tar) and its index; both appear when the block ends."""

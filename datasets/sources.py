@@ -1,175 +1,143 @@
-"""Where pictures come from: a folder tree or a zip file.
+"""Where pictures come from: one table of the kinds of sources.
 
 A source is a list of names and a way to read one of them. It holds no open file, so it can be
 pickled, and `part` cuts off the few names a worker process needs.
 """
 
-import os
-import stat
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol, Self
+from pathlib import Path
+from typing import NamedTuple, Self
 
-from progan.datasets.errors import DataError
-
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm .pgm .avif .jp2 .mpo".split()
+from progan.datasets import (
+    from_folder,
+    from_lmdb,
+    from_tar,
+    from_zip,
+)
+from progan.datasets import (
+    from_libraries as libraries,
+)
+from progan.datasets.errors import DataError, UnusablePicture
+from progan.datasets.labels import assign
+from progan.datasets.listing import (
+    EXTENSIONS,
+    MAX_FILE_BYTES,
+    Entry,
+    Listing,
+    Rejected,
+    without_duplicates,
 )
 
 
-class Source(Protocol):
-    """Pictures by number, in an order that is the same every time."""
+class Kind(NamedTuple):
+    """One way to keep pictures. A location is an absolute path, or a name after a prefix."""
+
+    recognises: Callable[[str], bool]
+    listing: Callable[[str], Listing]
+    """Raises DataError when nothing can be read at all."""
+    read: Callable[[str, Entry], bytes]
+    """The content of one picture's file. May raise anything for a damaged one."""
+
+
+# The first that recognises a location has it.
+KINDS: dict[str, Kind] = {
+    "hf": Kind(libraries.recognises_hf, libraries.list_hf, libraries.read_hf),
+    "torchvision": Kind(
+        libraries.recognises_torchvision, libraries.list_torchvision, libraries.read_torchvision
+    ),
+    "zip": Kind(from_zip.recognises, from_zip.listing, from_zip.read),
+    "lmdb": Kind(from_lmdb.recognises, from_lmdb.listing, from_lmdb.read),
+    "tar": Kind(from_tar.recognises, from_tar.listing, from_tar.read),
+    "folder": Kind(from_folder.recognises, from_folder.listing, from_folder.read),
+}
+_PREFIXES = (libraries.HF, libraries.TORCHVISION)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures by number, in an order that is the same every time: sorted by name."""
+
+    kind: str
+    location: str
+    entries: tuple[Entry, ...]
+    labels: tuple[int, ...] | None
+    """A class for every picture, or None."""
+    classes: tuple[str, ...] | None
+    """The class names by label, or None."""
+    passed_over: tuple[Rejected, ...]
+    version: str
 
     @property
     def title(self) -> str:
         """Short name for people."""
+        return self.location if self.kind in ("hf", "torchvision") else Path(self.location).name
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the pictures; sorted, unique."""
-
-    @property
-    def labels(self) -> tuple[int, ...] | None:
-        """A class for every picture, or None."""
-
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        """The class names by label, sorted, or None."""
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Bytes of each picture's file: tells a changed source from the one of before."""
+        return tuple(entry.name for entry in self.entries)
 
     def read(self, index: int) -> bytes:
-        """The content of one picture's file. Raises DataError when it cannot be read."""
+        """The content of one picture's file. Raises UnusablePicture when it cannot be read."""
+        entry = self.entries[index]
+        if entry.size > MAX_FILE_BYTES:
+            raise UnusablePicture(f"a file of {entry.size} bytes is too large")
+        try:
+            return KINDS[self.kind].read(self.location, entry)
+        except (DataError, UnusablePicture):
+            raise
+        except Exception as error:  # damaged archives raise a dozen kinds
+            text = error.strerror if isinstance(error, OSError) else str(error)
+            raise UnusablePicture(f"cannot be read: {text or type(error).__name__}") from error
 
     def part(self, indices: Sequence[int]) -> Self:
         """A source of these pictures only, cheap to pickle."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """Pictures that are files in a folder or an archive."""
-
-    kind: str
-    path: Path
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
-    labels: tuple[int, ...] | None
-    classes: tuple[str, ...] | None
-
-    @property
-    def title(self) -> str:
-        return self.path.name
-
-    def read(self, index: int) -> bytes:
-        name = self.names[index]
-        try:
-            return KINDS[self.kind].read(self.path, name)
-        except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-            raise DataError(f"cannot read {name} of {self.path}: {error}") from error
-
-    def part(self, indices: Sequence[int]) -> Self:
         return replace(
             self,
-            names=tuple(self.names[i] for i in indices),
-            sizes=tuple(self.sizes[i] for i in indices),
+            entries=tuple(self.entries[i] for i in indices),
             labels=None if self.labels is None else tuple(self.labels[i] for i in indices),
+            passed_over=(),
         )
 
 
-class Kind(NamedTuple):
-    """One way to keep pictures."""
+def open_source(source: str | Path, labels: str | Path | None = None) -> Source:
+    """The pictures of a folder, a zip, tar files, an LMDB, `hf:...` or `torchvision:...`.
 
-    recognises: Callable[[Path], bool]
-    listing: Callable[[Path], dict[str, int]]
-    """Path -> {picture's name, with / between folders: its size in bytes}"""
-    read: Callable[[Path, str], bytes]
-    """(path, name) -> content"""
-
-
-def open_source(path: Path) -> Source:
-    """The pictures in `path`, sorted by name; their first-level folders are the classes.
-
-    Raises DataError when `path` is missing, is of no known kind, or holds no pictures.
+    `labels`: see `labels.assign`. Raises DataError when the source is missing, is of no known
+    kind, holds no pictures, or labels only some of them.
     """
-    path = path.expanduser().absolute()
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a folder or a zip file of pictures")
-    kind = next((name for name, kind in KINDS.items() if kind.recognises(path)), None)
+    location = str(source)
+    if not location.startswith(_PREFIXES):
+        location = str(Path(location).expanduser().absolute())
+    kind = next((name for name, kind in KINDS.items() if kind.recognises(location)), None)
     if kind is None:
-        raise DataError(f"{path} is neither a folder nor a zip file: give one that holds pictures")
-    sizes = dict(sorted(KINDS[kind].listing(path).items()))
-    if not sizes:
-        some = " ".join(sorted(EXTENSIONS))
-        raise DataError(f"no pictures in {path}: looked in all its folders for {some}")
-    labels, classes = _labels(tuple(sizes))
-    return Files(kind, path, tuple(sizes), tuple(sizes.values()), labels, classes)
+        raise DataError(_unknown(location))
+    listing = without_duplicates(KINDS[kind].listing(location))
+    if not listing.entries:
+        raise DataError(_no_pictures(location, listing))
+    numbers, classes = assign(listing, location, labels)
+    return Source(
+        kind=kind,
+        location=location,
+        entries=tuple(listing.entries),
+        labels=numbers,
+        classes=classes,
+        passed_over=tuple(listing.passed_over),
+        version=listing.version,
+    )
 
 
-def _labels(names: Sequence[str]) -> tuple[tuple[int, ...] | None, tuple[str, ...] | None]:
-    """Labels and classes from the first-level folders, where there are at least two.
-
-    Folders around everything, as zip files often have, say nothing and are looked through. A
-    picture outside the class folders leaves the whole source without labels.
-    """
-    folders = [PurePosixPath(name).parts[:-1] for name in names]
-    shared = len(os.path.commonprefix(folders))
-    if any(len(parts) == shared for parts in folders):
-        return None, None
-    classes = sorted({parts[shared] for parts in folders})
-    label = {name: number for number, name in enumerate(classes)}
-    return tuple(label[parts[shared]] for parts in folders), tuple(classes)
+def _unknown(location: str) -> str:
+    kinds = "a folder, a zip, tar files, an LMDB, hf:NAME or torchvision:NAME"
+    if not Path(location).exists():
+        return f"{location} does not exist: give {kinds}"
+    return f"{location} is none of these: give {kinds}"
 
 
-def is_picture(name: str) -> bool:
-    """Whether a name looks like a picture's: not hidden, not what macOS adds to archives."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in EXTENSIONS and not hidden
-
-
-def _list_folder(root: Path) -> dict[str, int]:
-    """Regular files only (also behind links to files): no pipes, no loops of folder links."""
-    sizes = {}
-    for folder, folders, files in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith(".") and f != "__MACOSX"]
-        for name in files:
-            relative = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
-            if not is_picture(relative):
-                continue
-            try:
-                status = os.stat(os.path.join(folder, name))
-            except OSError:
-                continue  # a link to nowhere
-            if stat.S_ISREG(status.st_mode):
-                sizes[relative] = status.st_size
-    return sizes
-
-
-def _read_file(root: Path, name: str) -> bytes:
-    return (root / name).read_bytes()
-
-
-@lru_cache(maxsize=1)  # per process; listing the archive again for every picture would be slow
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
-
-
-def _list_zip(path: Path) -> dict[str, int]:
-    with zipfile.ZipFile(path) as archive:
-        entries = [e for e in archive.infolist() if not e.is_dir() and is_picture(e.filename)]
-        return {entry.filename: entry.file_size for entry in entries}
-
-
-def _read_zipped(path: Path, name: str) -> bytes:
-    return _open_zip(path).read(name)
-
-
-KINDS: dict[str, Kind] = {
-    "folder": Kind(Path.is_dir, _list_folder, _read_file),
-    "zip": Kind(zipfile.is_zipfile, _list_zip, _read_zipped),
-}
+def _no_pictures(location: str, listing: Listing) -> str:
+    if listing.passed_over:
+        name, reason = listing.passed_over[0]
+        return f"no usable pictures in {location}; for example {name}: {reason}"
+    some = " ".join(sorted(EXTENSIONS))
+    return f"no pictures in {location}: looked in all its folders for {some}"

@@ -1,23 +1,29 @@
-"""One unit of work: one shard at every resolution, from decoded pictures to files that are done.
+"""One unit of work: one shard at every resolution, from files to records that are done.
 
-Runs in a worker process that knows nothing but its arguments, and imports no torch.
+Runs in a worker that knows nothing but its arguments, and imports no torch.
 """
 
 import hashlib
+import platform
+import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from progan.datasets.codec import CODECS
-from progan.datasets.errors import DataError
-from progan.datasets.files import write_whole
-from progan.datasets.manifest import Shard, shard_path
-from progan.datasets.picture import UnusablePicture, square_picture
+from progan.datasets.codec import codec_for
+from progan.datasets.decoder import Decoder, Levels, Settings
+from progan.datasets.errors import DataError, TooSmall, UnusablePicture
+from progan.datasets.files import sha256_file, write_whole
+from progan.datasets.listing import printable
+from progan.datasets.manifest import Shard, Versions, shard_path
 from progan.datasets.plan import Plan
-from progan.datasets.pyramid import pyramid, resolutions
+from progan.datasets.pyramid import resolutions
 from progan.datasets.shards import NO_LABEL, ShardWriter, index_bytes, shard_writer
 from progan.datasets.sources import Source
+from progan.datasets.versions import current_versions
 
 
 class Sample(BaseModel):
@@ -31,6 +37,17 @@ class Sample(BaseModel):
     label: int
 
 
+class LeftOut(BaseModel):
+    """A picture that did not become a sample."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reason: str
+    too_small: bool = False
+    """A good picture otherwise: not counted as rejected."""
+
+
 class Done(BaseModel):
     """The record of a finished unit, `done/000000.json`: written last, read at a restart."""
 
@@ -41,6 +58,8 @@ class Done(BaseModel):
     pixels: str
     """Hash of the top pictures and labels, whatever encoded them."""
     samples: list[Sample]
+    left_out: list[LeftOut]
+    enlarged: int
 
     @property
     def num_bytes(self) -> int:
@@ -48,13 +67,40 @@ class Done(BaseModel):
         return sum(shard.bytes for shard in self.levels.values())
 
 
+class Work(NamedTuple):
+    """One unit, with all that a worker has to know."""
+
+    dataset: Path
+    plan: Plan
+    shard: int
+    source: Source
+    """The pictures of this shard only."""
+    versions: Versions
+    """What the build began with: others could give other bytes."""
+    picture_seconds: float
+
+
+def decoder_settings(plan: Plan, picture_seconds: float) -> Settings:
+    """What the plan asks of every picture."""
+    return Settings(plan.resolution, plan.channels, plan.options, picture_seconds)
+
+
+def crop_key(plan: Plan, name: str) -> int:
+    """Decides where a picture is cropped at random, whatever shard it is in."""
+    text = f"{plan.options.shuffle_seed}\t{printable(name)}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
 def done_path(dataset: Path, shard: int) -> Path:
     """Where the record of a finished unit lies."""
     return dataset / "done" / f"{shard:06d}.json"
 
 
-def read_done(dataset: Path, shard: int, plan: Plan) -> Done | None:
-    """The record of a finished unit; None when it, or a file it tells of, is missing or strange."""
+def read_done(dataset: Path, shard: int, plan: Plan, *, checksums: bool) -> Done | None:
+    """The record of a finished unit; None when it, or a file it tells of, is missing or strange.
+
+    With `checksums` every byte is looked at, else the sizes only.
+    """
     try:
         done = Done.model_validate_json(done_path(dataset, shard).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -66,45 +112,91 @@ def read_done(dataset: Path, shard: int, plan: Plan) -> Done | None:
         index = tar.with_suffix(".npy")
         if not tar.is_file() or tar.stat().st_size != entry.bytes or not index.is_file():
             return None
+        if checksums and (
+            sha256_file(tar) != entry.sha256 or sha256_file(index) != entry.index_sha256
+        ):
+            return None
     return done
 
 
-def build_unit(dataset: Path, plan: Plan, shard: int, source: Source) -> Done:
-    """Write shard number `shard`, made of all of `source`, at every resolution.
+def build_unit(work: Work) -> Done:
+    """Write one shard at every resolution. Each picture is decoded once.
 
-    Each picture is decoded once. Raises DataError naming the first unreadable one.
+    Unusable pictures are left out. Raises DataError for a picture that is too small where the
+    options say so, and on a machine whose libraries are others than the build began with.
     """
-    encode, extension = CODECS[plan.options.codec].encode, CODECS[plan.options.codec].extension
-    paths = {r: _tar(dataset, r, shard) for r in resolutions(plan.resolution)}
-    pixels, samples = hashlib.sha256(), []
+    if current_versions() != work.versions:
+        raise DataError(
+            f"{platform.node()} has {current_versions()}, the build began with {work.versions}: "
+            "install the same, or the result would depend on who computed it"
+        )
+    plan, pixels = work.plan, hashlib.sha256()
+    samples: list[Sample] = []
+    left_out: list[LeftOut] = []
+    enlarged = 0
+    paths = {r: _tar(work.dataset, r, work.shard) for r in resolutions(plan.resolution)}
     with ExitStack() as stack:
         writers = {r: stack.enter_context(shard_writer(path)) for r, path in paths.items()}
-        for place, sample in enumerate(plan.samples(shard)):
-            data = source.read(place)
-            label = NO_LABEL if source.labels is None else source.labels[place]
-            try:
-                top = square_picture(data, plan.resolution, plan.options, plan.channels)
-            except UnusablePicture as error:
-                raise DataError(
-                    f"{source.names[place]} of {source.title} is not a usable picture: {error}. "
-                    "Repair or remove it, then run the same command again"
-                ) from error
-            for resolution, level in pyramid(top).items():
-                writers[resolution].add(sample, extension, encode(level), label)
-            pixels.update(top.tobytes() + label.to_bytes(4, "little", signed=True))
-            samples.append(_sample(source.names[place], data, label))
-    entries = {r: _entry(path, writers[r]) for r, path in paths.items()}
-    done = Done(plan=plan.hash, levels=entries, pixels=pixels.hexdigest(), samples=samples)
-    write_whole(done_path(dataset, shard), done.model_dump_json().encode())
+        extensions = {r: codec_for(plan.options.codec, r).extension for r in paths}
+        for number, sample, result in _decoded(work):
+            if isinstance(result, LeftOut):
+                left_out.append(result)
+                continue
+            for resolution, data in result.encoded.items():
+                writers[resolution].add(number, extensions[resolution], data, sample.label)
+            pixels.update(f"{result.sha256}\t{sample.label}\n".encode())
+            samples.append(sample)
+            enlarged += result.enlarged
+    done = Done(
+        plan=plan.hash,
+        levels={r: _entry(path, writers[r]) for r, path in paths.items()},
+        pixels=pixels.hexdigest(),
+        samples=samples,
+        left_out=left_out,
+        enlarged=enlarged,
+    )
+    write_whole(done_path(work.dataset, work.shard), done.model_dump_json().encode())
     return done
+
+
+def _decoded(work: Work) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
+    """(sample's number, what it is made of, its levels or why there are none), in order."""
+    source = work.source
+    decoder = _decoder(decoder_settings(work.plan, work.picture_seconds))
+    for place, number in enumerate(work.plan.samples(work.shard)):
+        name = source.entries[place].name
+        label = NO_LABEL if source.labels is None else source.labels[place]
+        data = b""
+        result: Levels | LeftOut
+        try:
+            data = source.read(place)
+            result = decoder.levels(data, crop_key(work.plan, name))
+        except TooSmall as error:
+            if work.plan.options.small == "error":
+                raise DataError(
+                    f"{printable(name)} of {source.title}: {error}. Remove it, or say what to do "
+                    "with small pictures: --small upscale or --small skip"
+                ) from error
+            result = LeftOut(name=printable(name), reason=str(error), too_small=True)
+        except UnusablePicture as error:
+            result = LeftOut(name=printable(name), reason=printable(str(error)))
+        digest = hashlib.sha256(data).hexdigest()
+        yield number, Sample(name=printable(name), sha256=digest, label=label), result
+
+
+_decoders = threading.local()
+
+
+def _decoder(settings: Settings) -> Decoder:
+    """This thread's decoder, kept from one unit to the next."""
+    if getattr(_decoders, "settings", None) != settings:
+        _decoders.settings, _decoders.decoder = settings, Decoder(settings)
+    decoder: Decoder = _decoders.decoder
+    return decoder
 
 
 def _tar(dataset: Path, resolution: int, shard: int) -> Path:
     return shard_path(dataset, resolution, f"{shard:06d}.tar")
-
-
-def _sample(name: str, data: bytes, label: int) -> Sample:
-    return Sample(name=name, sha256=hashlib.sha256(data).hexdigest(), label=label)
 
 
 def _entry(path: Path, writer: ShardWriter) -> Shard:

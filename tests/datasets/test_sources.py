@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.datasets.errors import DataError
+from progan.datasets.errors import DataError, UnusablePicture
 from progan.datasets.sources import open_source
 
 Make = Callable[[Path, dict[str, bytes]], Path]
@@ -44,7 +44,7 @@ class TestBothKinds:
         assert [source.read(i) for i in range(3)] == [b"one", b"ten", b"two"]
         assert source.labels == (0, 0, 1)
         assert source.classes == ("a", "b")
-        assert source.sizes == (3, 3, 3)
+        assert [entry.size for entry in source.entries] == [3, 3, 3]
 
     def test_a_part_survives_pickling(self, tmp_path: Path, make: Make) -> None:
         part = open_source(make(tmp_path / "s", FILES)).part([2, 0])
@@ -86,12 +86,12 @@ def test_a_missing_source(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "a.tgz").write_bytes(b"not a zip")
-    with pytest.raises(DataError, match="neither a folder nor a zip"):
+    with pytest.raises(DataError, match="is none of these: give a folder, a zip"):
         open_source(tmp_path / "a.tgz")
 
 
 def test_a_picture_that_vanished(tmp_path: Path) -> None:
     source = open_source(as_folder(tmp_path, {"1.png": b""}))
     (tmp_path / "1.png").unlink()
-    with pytest.raises(DataError, match=r"cannot read 1\.png"):
+    with pytest.raises(UnusablePicture, match="cannot be read: No such file"):
         source.read(0)

@@ -1,0 +1,195 @@
+"""Decoding in a process of its own, so that no file can crash, hang or bloat the build.
+
+A C decoder cannot be interrupted from within Python, and a crash in it takes its process along. So
+each worker feeds one such process picture by picture. The process bounds its own memory, sets an
+alarm that kills it, and is simply started again after the picture that did it.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from progan.datasets.codec import codec_for
+from progan.datasets.errors import TooSmall, UnusablePicture
+from progan.datasets.options import Options
+from progan.datasets.picture import square_picture
+from progan.datasets.pyramid import pyramid
+
+# Pictures of 64 million pixels need 0.7 GB; libraries reserve more than they use.
+_MEMORY_BYTES = 4 << 30
+_IDLE_SECONDS = 300
+_REQUEST, _HEADER = struct.Struct("<QQ"), struct.Struct("<I")
+# One thread, and memory that is kept between pictures: Dask's workers give it back after each one,
+# which makes decoding 1.6 times slower.
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+}
+_PROBLEMS: dict[str, type[UnusablePicture]] = {"unusable": UnusablePicture, "small": TooSmall}
+
+
+class Settings(NamedTuple):
+    """What is to be made of every picture."""
+
+    resolution: int
+    channels: int
+    options: Options
+    seconds: float
+    """A picture that takes longer is rejected."""
+
+
+class Levels(NamedTuple):
+    """One picture, encoded at every resolution."""
+
+    encoded: dict[int, bytes]
+    sha256: str
+    """Of the top picture's pixels, whatever encodes them."""
+    enlarged: bool
+
+
+def make_levels(data: bytes, crop_key: int, settings: Settings) -> Levels:
+    """Everything that is computed from one picture, in this process. Raises UnusablePicture."""
+    top = square_picture(data, settings.resolution, settings.options, settings.channels, crop_key)
+    encoded = {
+        resolution: codec_for(settings.options.codec, resolution).encode(level)
+        for resolution, level in pyramid(top.pixels).items()
+    }
+    digest = hashlib.sha256(top.pixels.tobytes()).hexdigest()
+    return Levels(encoded, digest, top.enlarged)
+
+
+class Decoder:
+    """A process that makes levels, started when first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def levels(self, data: bytes, crop_key: int) -> Levels:
+        """As `make_levels`; UnusablePicture too for what crashes the decoder or takes too long."""
+        code = 0
+        # Twice, because the process may have died of something else, such as a full memory.
+        for _ in range(2):
+            try:
+                return self._ask(self._running(), data, crop_key)
+            except (EOFError, BrokenPipeError):
+                code = self._reap()
+            if code == -signal.SIGALRM:
+                raise UnusablePicture(f"takes longer than {self._settings.seconds:g} s to decode")
+        raise UnusablePicture(f"crashes the decoder ({_cause(code)})")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            self._process.kill()
+            self._reap()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            settings = self._settings._asdict() | {"options": self._settings.options.model_dump()}
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "progan.datasets.decoder", json.dumps(settings)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # C libraries complain there of every odd tag
+                env=os.environ | _ENVIRONMENT,
+            )
+        return self._process
+
+    def _ask(self, process: "subprocess.Popen[bytes]", data: bytes, crop_key: int) -> Levels:
+        assert process.stdin and process.stdout
+        process.stdin.write(_REQUEST.pack(crop_key, len(data)))
+        process.stdin.write(data)
+        process.stdin.flush()
+        (size,) = _HEADER.unpack(_exactly(process.stdout, _HEADER.size))
+        answer: dict[str, Any] = json.loads(_exactly(process.stdout, size))
+        if "problem" in answer:
+            raise _PROBLEMS[answer["problem"]](answer["reason"])
+        encoded = {int(r): _exactly(process.stdout, n) for r, n in answer["sizes"].items()}
+        return Levels(encoded, answer["sha256"], answer["enlarged"])
+
+    def _reap(self) -> int:
+        """The return code of the process, which has ended or is about to."""
+        process, self._process = self._process, None
+        assert process and process.stdin and process.stdout
+        process.stdout.close()
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # what was still to be written
+        return process.wait()
+
+
+def _cause(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _serve(requests: IO[bytes], answers: IO[bytes], settings: Settings) -> None:
+    """Answer until there are no more requests."""
+    # A process that nobody asks any more ends: the one who started it may live for long.
+    while select.select([requests], [], [], _IDLE_SECONDS)[0]:
+        header = requests.read(_REQUEST.size)
+        if not header:
+            return
+        crop_key, size = _REQUEST.unpack(header)
+        data = _exactly(requests, size)
+        signal.setitimer(signal.ITIMER_REAL, settings.seconds)
+        try:
+            levels = make_levels(data, crop_key, settings)
+            answer: dict[str, Any] = {
+                "sizes": {r: len(encoded) for r, encoded in levels.encoded.items()},
+                "sha256": levels.sha256,
+                "enlarged": levels.enlarged,
+            }
+            bodies = list(levels.encoded.values())
+        except UnusablePicture as error:
+            problem = "small" if isinstance(error, TooSmall) else "unusable"
+            answer, bodies = {"problem": problem, "reason": str(error)}, []
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        text = json.dumps(answer).encode()
+        answers.write(b"".join([_HEADER.pack(len(text)), text, *bodies]))
+        answers.flush()
+
+
+def main() -> None:
+    """In the new process: serve the one who started it."""
+    values = json.loads(sys.argv[1])
+    settings = Settings(**values | {"options": Options.model_validate(values["options"])})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started it
+    # No handler of Python's: it would wait for the C decoder to come back.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
+    with os.fdopen(os.dup(1), "wb") as answers, Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not look like an answer
+        _serve(sys.stdin.buffer, answers, settings)
+
+
+def _limit(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (allowed, hard))
+
+
+if __name__ == "__main__":
+    main()
