@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test clean
+.PHONY: help install demo test test-slow clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,7 +38,10 @@ test: $(VENV)/installed-test  ## linters, type check, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: test  ## the same, then the tests that take minutes
+	$(BIN)/pytest -m slow
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) demo

@@ -88,6 +88,7 @@ def test_ranks_and_sharding_are_not_part_of_the_mathematics(
     assert len(expected) == len(found) == 15
     # Only the order of the sums in the all-reduce differs; Adam lets that grow with the steps.
     for before, after in zip(expected, found, strict=True):
+        assert before.pop("phase") == after.pop("phase")
         assert after == pytest.approx(before, rel=2e-3, abs=2e-4)
 
 
@@ -117,9 +118,10 @@ def test_what_is_not_finite_is_named_and_nothing_is_published(shapes: Path, tmp_
     folder = StageFolder(tmp_path)
     assert start(spec(shapes, lr=1e30), tmp_path, ranks=2).wait(120) != 0
     failure = json.loads(folder.failure.read_text())
-    assert "8x8 after 16 images" in failure["message"]
-    assert "is not finite on rank" in failure["message"]
-    assert "no step was taken" in failure["message"]
+    # The discriminator's first step, of length 1e30, makes logits that overflow.
+    assert failure["message"] == (
+        "8x8 after 0 images: generator_loss is not finite on rank 0; no step was taken"
+    )
     assert not folder.final.exists()
 
 
