@@ -18,6 +18,8 @@ from progan.datasets.labels import DATASET_JSON
 from progan.datasets.listing import MAX_FILE_BYTES, Entry, Listing, Rejected, climbs_out, is_picture
 
 _LARGEST_LABEL = 1 << 16
+# How gzip, bzip2, xz and zstd files begin.
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
 class _Shard(NamedTuple):
@@ -100,11 +102,11 @@ def _shard(path: Path, prefix: str) -> _Shard:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    try:
-        tarfile.open(path).close()
-    except tarfile.ReadError:
-        return f"{path} is damaged: {error}"
-    return f"{path} is compressed, which allows no picture to be read by itself: unpack it first"
+    with path.open("rb") as file:
+        compressed = file.read(6).startswith(_COMPRESSED)
+    if compressed:
+        return f"{path} is compressed, so no picture can be read by itself: unpack it first"
+    return f"{path} is damaged: {error}"
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
