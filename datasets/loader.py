@@ -61,7 +61,11 @@ class Batches:
         self._spec, self._resolution, self._seed = spec, resolution, seed
         self._batch, self._rank, self._world_size = batch, rank, world_size
         self._level = Level(
-            spec.path, self.manifest, resolution, cache_bytes=int(spec.cache_gb * 1e9)
+            spec.path,
+            self.manifest,
+            resolution,
+            cache_bytes=int(spec.cache_gb * 1e9),
+            cache_folder=spec.cache_folder,
         )
         self._threads = ThreadPoolExecutor(spec.threads, thread_name_prefix="progan-reals")
         self._ahead: deque[_Reading] = deque()
@@ -132,7 +136,7 @@ class Batches:
         futures = [
             self._threads.submit(
                 _fill,
-                images.numpy()[part[0] : part[-1] + 1],
+                images[part[0] : part[-1] + 1],
                 self._level,
                 indices[part],
                 flips[part],
@@ -155,10 +159,8 @@ class _Reading(NamedTuple):
         return self.reals
 
 
-def _fill(images: np.ndarray, level: Level, indices: Integers, flips: np.ndarray) -> None:
+def _fill(images: torch.Tensor, level: Level, indices: Integers, flips: np.ndarray) -> None:
     """Write the samples `indices` into `images`, float32 [n, C, R, R] in [-1, 1]."""
     pixels: Pixels = level.pictures(indices)
-    for row in np.flatnonzero(flips):
-        pixels[row] = pixels[row, :, :, ::-1].copy()
-    np.divide(pixels, np.float32(127.5), out=images)
-    images -= 1
+    pixels[flips] = pixels[flips, :, :, ::-1]
+    images.copy_(torch.from_numpy(pixels)).div_(127.5).sub_(1)

@@ -1,15 +1,15 @@
 """`manifest.json`: what a data set holds. It is written last, so where it is, all the rest is."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from progan.datasets.errors import DataError
-from progan.datasets.files import sha256_file, write_json
+from progan.datasets.files import write_json
 from progan.datasets.options import Options
+from progan.datasets.storage import Location, absolute, is_url, join, open_storage
 
 NAME = "manifest.json"
 SCHEMA: Literal[1] = 1
@@ -76,7 +76,7 @@ class Manifest(_Frozen):
         """Rising, from 4."""
         return sorted(self.levels)
 
-    def require(self, resolution: int, path: Path) -> list[Shard]:
+    def require(self, resolution: int, path: Location) -> list[Shard]:
         """The shards of one resolution. Raises DataError when the data set at `path` lacks it."""
         if resolution not in self.levels:
             have = self.resolutions
@@ -87,19 +87,32 @@ class Manifest(_Frozen):
         return self.levels[resolution]
 
 
+def shard_name(resolution: int, name: str) -> str:
+    """Where a shard lies in its data set."""
+    return f"{resolution:04d}/{name}"
+
+
 def shard_path(dataset: Path, resolution: int, name: str) -> Path:
-    """Where a shard lies."""
-    return dataset / f"{resolution:04d}" / name
+    """Where a shard lies in a folder."""
+    return dataset / shard_name(resolution, name)
 
 
-def load_manifest(dataset: Path) -> Manifest:
+def load_manifest(dataset: Location) -> Manifest:
     """Read a data set's manifest. Raises DataError when there is none, or none we understand."""
-    path = dataset / NAME
-    if not path.is_file():
-        why = "holds no finished data set" if dataset.is_dir() else "does not exist"
-        raise DataError(f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}")
+    path = join(dataset, NAME)
+    storage = open_storage(dataset)
     try:
-        content: Any = json.loads(path.read_bytes())
+        (text,) = storage.read_all([NAME])
+    except (FileNotFoundError, NotADirectoryError) as error:
+        there = not is_url(dataset) and Path(absolute(dataset)).is_dir()
+        why = "holds no finished data set" if there else "does not exist"
+        raise DataError(
+            f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}"
+        ) from error
+    finally:
+        storage.close()
+    try:
+        content: Any = json.loads(text)
         if isinstance(content, dict) and content.get("schema_version") != SCHEMA:
             raise DataError(
                 f"{path} has schema version {content.get('schema_version')!r}, this progan reads "
@@ -114,25 +127,3 @@ def load_manifest(dataset: Path) -> Manifest:
 def save_manifest(dataset: Path, manifest: Manifest) -> None:
     """Write the manifest; from now on the data set is there."""
     write_json(dataset / NAME, manifest.model_dump(mode="json"))
-
-
-def verify(dataset: Path) -> Iterator[str]:
-    """Every difference between the manifest and the disk, one line each; nothing if all is well."""
-    manifest = load_manifest(dataset)
-    for resolution in manifest.resolutions:
-        for shard in manifest.levels[resolution]:
-            yield from _problems(shard_path(dataset, resolution, shard.name), shard)
-
-
-def _problems(path: Path, shard: Shard) -> Iterator[str]:
-    index = path.with_suffix(".npy")
-    if not path.is_file():
-        yield f"{path} is missing"
-    elif path.stat().st_size != shard.bytes:
-        yield f"{path} has {path.stat().st_size} bytes, not {shard.bytes}"
-    elif sha256_file(path) != shard.sha256:
-        yield f"{path} has changed: its SHA-256 differs"
-    if not index.is_file():
-        yield f"{index} is missing"
-    elif sha256_file(index) != shard.index_sha256:
-        yield f"{index} has changed: its SHA-256 differs"

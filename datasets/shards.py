@@ -6,7 +6,6 @@
 
 import hashlib
 import io
-import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -94,26 +93,28 @@ def index_bytes(index: Index) -> bytes:
     return buffer.getvalue()
 
 
-def read_index(shard: Path) -> Index:
-    """The index of the shard `shard` (a .tar). Raises DataError when it is missing or broken."""
-    path = shard.with_suffix(".npy")
+def index_name(shard: str) -> str:
+    """The name of the index of the shard `shard` (a .tar)."""
+    return shard.removesuffix(".tar") + ".npy"
+
+
+def parse_index(content: bytes, path: str) -> Index:
+    """The content of an .npy file as an index. Raises DataError, naming `path`."""
     try:
-        index: Index = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        index: Index = np.load(io.BytesIO(content), allow_pickle=False)
+    except (EOFError, OSError, ValueError) as error:
         raise DataError(f"cannot read the shard index {path}: {error}") from error
     if index.dtype != RECORD or index.ndim != 1:
         raise DataError(f"{path} is not a shard index of this version of progan")
     return index
 
 
-def read_record(descriptor: int, record: np.void) -> bytes | None:
-    """The bytes of one picture, or None when they are damaged or cut off.
+def intact(data: bytes, record: np.void) -> bool:
+    """Whether these are the bytes of the picture that `record` tells of.
 
     Lossless WebP has no checksum of its own: a flipped bit would decode to another picture.
     """
-    data = os.pread(descriptor, int(record["size"]), int(record["offset"]))
-    intact = len(data) == record["size"] and zlib.crc32(data) == record["crc32"]
-    return data if intact else None
+    return len(data) == int(record["size"]) and zlib.crc32(data) == int(record["crc32"])
 
 
 class _Hashing:

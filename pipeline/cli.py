@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from progan.pipeline.cli_data import prepare
+from progan.pipeline.cli_data import data, prepare
 from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA, EXIT_STOPPED = 1, 2, 3, 75
@@ -68,6 +68,7 @@ def main(debug: bool) -> None:
 
 
 main.add_command(prepare)
+main.add_command(data)
 
 
 @main.command(epilog=CONFIG_HELP)

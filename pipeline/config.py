@@ -154,5 +154,4 @@ def validate(values: dict[str, Any], source: str) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, RunConfig)}") from error
-    absolute = config.data.model_copy(update={"path": config.data.path.expanduser().absolute()})
-    return config.model_copy(update={"data": absolute})
+    return config.model_copy(update={"data": config.data.absolute()})

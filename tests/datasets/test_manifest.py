@@ -4,10 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from progan.datasets.errors import DataError
-from progan.datasets.manifest import load_manifest, verify
+from progan.datasets.manifest import load_manifest
+from progan.datasets.verify import verify
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def test_it_tells_what_is_there(dataset: Path) -> None:
 
 
 def test_a_whole_data_set_has_no_problems(dataset: Path) -> None:
-    assert not list(verify(dataset))
+    assert not verify(dataset, load_manifest(dataset))
 
 
 def test_verify_names_what_is_missing_or_changed(copy: Path) -> None:
@@ -35,10 +37,20 @@ def test_verify_names_what_is_missing_or_changed(copy: Path) -> None:
         file.write(b"more")
     tar = copy / "0016" / "000000.tar"
     tar.write_bytes(tar.read_bytes().replace(b"0", b"1", 1))
-    problems = list(verify(copy))
+    problems = verify(copy, load_manifest(copy))
     expected = ["0004/000000.tar is missing", "0008/000000.tar has", "000001.npy", "000000.tar has"]
     assert len(problems) == 4
     assert all(part in problem for part, problem in zip(expected, problems, strict=True))
+
+
+def test_verify_names_the_record_with_a_flipped_bit(copy: Path) -> None:
+    tar = copy / "0016" / "000001.tar"
+    content = bytearray(tar.read_bytes())
+    record = np.load(tar.with_suffix(".npy"))[5]
+    content[int(record["offset"]) + 20] ^= 1
+    tar.write_bytes(content)
+    (problem,) = verify(copy, load_manifest(copy))
+    assert problem.endswith("000001.tar has changed: its SHA-256 differs, of records 5")
 
 
 @pytest.mark.parametrize("made", [False, True])
