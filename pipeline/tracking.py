@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +23,13 @@ from progan.stages.ticks import read_ticks
 
 log = logging.getLogger(__name__)
 SYNC_SECONDS = 5.0
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # Trying again is the tracker's own business: a dead server must not hold a finished run up.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 NOT_METRICS = ("images_seen", "phase", "time")
 
 
@@ -60,6 +68,7 @@ class Tracker:
         self.specs = specs
         self._client: Any = None
         self._told: Told | None = None
+        self._behind = True
         self._complained = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tracking", daemon=True)
@@ -77,29 +86,27 @@ class Tracker:
         self._status = status
         self._closing.set()
         self._thread.join(patience_seconds)
-        if self._thread.is_alive() or self._complained:
+        if self._thread.is_alive() or self._behind:
             log.warning("not all of %s has reached MLflow; it will be sent with the next "
                         "`progan resume %s`", self.run.path, self.run.path)  # fmt: skip
 
     def _follow(self) -> None:
         while not self._closing.wait(SYNC_SECONDS):
-            self._sync()
-        self._sync()
-        self._try(self._end)
+            self._try(self._send)
+        self._behind = not (self._try(self._send) and self._try(self._end))
 
-    def _sync(self) -> None:
-        self._try(self._send)
-
-    def _try(self, send: Any) -> None:
+    def _try(self, send: Callable[[], None]) -> bool:
         """Tracking never stops a run: a failure is said once and tried again later."""
         try:
             send()
-            self._complained = False
         except Exception as error:
             if not self._complained:
                 log.warning("MLflow cannot be told, training goes on: %s", error)
             self._complained = True
             self._told = None
+            return False
+        self._complained = False
+        return True
 
     def _send(self) -> None:
         client = self._connect()
@@ -111,9 +118,9 @@ class Tracker:
 
     def _connect(self) -> Any:
         if self._client is None:
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            for name, value in ENVIRONMENT.items():
+                os.environ.setdefault(name, value)
             logging.getLogger("alembic").setLevel(logging.WARNING)
-            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
             from mlflow.tracking import MlflowClient
 
             self._client = MlflowClient(store_uri(self.config, self.run))

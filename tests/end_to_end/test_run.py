@@ -97,14 +97,19 @@ def test_another_configuration_is_refused(run: RunFolder, workplace: Path) -> No
     assert "seed: the run was started with 0, not 7" in result.stderr
 
 
+def size(picture: Path) -> tuple[int, int]:
+    with Image.open(picture) as image:
+        return image.size
+
+
 def test_export_and_generate(run: RunFolder, workplace: Path) -> None:
     assert progan("export", "run", "model", cwd=workplace).returncode == 0
     described = json.loads((workplace / "model" / "generator.json").read_text())
     assert (described["resolution"], described["images_seen"]) == (8, 2240)
     assert progan("generate", "model", "grid.png", "--num", "9", cwd=workplace).returncode == 0
-    assert Image.open(workplace / "grid.png").size == (3 * 66 + 2, 3 * 66 + 2)
+    assert size(workplace / "grid.png") == (3 * 66 + 2, 3 * 66 + 2)
     assert progan("generate", "model", "single", "--num", "3", cwd=workplace).returncode == 0
-    assert [Image.open(p).size for p in (workplace / "single").iterdir()] == [(8, 8)] * 3
+    assert [size(p) for p in (workplace / "single").iterdir()] == [(8, 8)] * 3
 
 
 def test_a_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
