@@ -69,6 +69,7 @@ class Tracker:
         self._client: Any = None
         self._told: Told | None = None
         self._behind = True
+        self._status = "FINISHED"
         self._complained = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tracking", daemon=True)
