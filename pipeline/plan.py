@@ -6,6 +6,9 @@ from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
 from progan.stages.spec import AdamSpec, GrowthSpec, StageSpec, TickSpec
 
+WIDEST_GRID = 4096
+"""Pixels along a grid of samples; high resolutions show fewer pictures"""
+
 
 def stage_specs(config: RunConfig, run: RunFolder, data_fingerprint: str) -> list[StageSpec]:
     """The stages of a run, from the first resolution to the last."""
@@ -41,7 +44,7 @@ def stage_spec(
         tick=TickSpec(
             images=round(config.ticks.kimg.at(resolution) * 1000),
             samples_every=config.ticks.samples_every,
-            grid=config.ticks.grid,
+            grid=min(config.ticks.grid, max(1, WIDEST_GRID // resolution)),
         ),
     )
 

@@ -34,7 +34,6 @@ class StageKeeper:
         self._tick_began = self._checkpoint_written = time.monotonic()
         self._tick_images_seen = stage.images_seen
         self._due = False
-        self._complained = False
         if self._first:
             folder.samples.mkdir(parents=True, exist_ok=True)
             rewind_ticks(folder.metrics, stage.images_seen)
@@ -82,13 +81,11 @@ class StageKeeper:
             self._try_to_write(lambda: self._draw(stage))
 
     def _try_to_write(self, write: Callable[[], None]) -> None:
-        """Figures and pictures are no reason to stop training: a full disk is reported once."""
+        """A full disk is no reason to stop training: what was written before stands."""
         try:
             write()
         except OSError as error:
-            if not self._complained:
-                log.warning("%s; training goes on without its figures and pictures", error)
-            self._complained = True
+            log.warning("not written: %s; training goes on", error)
 
     def _draw(self, stage: Stage) -> None:
         """A grid of the average's pictures, from the same latents at every stage."""
@@ -105,7 +102,8 @@ class StageKeeper:
     def _write_checkpoint(self, stage: Stage) -> None:
         state = stage.checkpoint(self.tally.state())
         if self._first:
-            checkpoint.save(self.folder, state, stage.spec.checkpoint.keep)
+            keep = stage.spec.checkpoint.keep
+            self._try_to_write(lambda: checkpoint.save(self.folder, state, keep))
         self._checkpoint_written = time.monotonic()
 
 
