@@ -10,7 +10,7 @@ import click
 from progan.pipeline.cli_data import data, prepare
 from progan.pipeline.output import json_option, show
 
-EXIT_FAILED, EXIT_USAGE, EXIT_DATA, EXIT_STOPPED = 1, 2, 3, 75
+EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
 
 CONFIG_HELP = "CONFIG is a YAML file or the name of a preset; key=value words override its keys."
 
@@ -40,6 +40,7 @@ def exit_code(error: Exception) -> int | None:
     from progan.launch.errors import LaunchError
     from progan.pipeline.errors import ConfigError, RunError, StoppedError
     from progan.stages.errors import StageError
+    from progan.stages.stopping import EXIT_STOPPED
 
     codes: list[tuple[tuple[type[Exception], ...], int]] = [
         ((ConfigError,), EXIT_USAGE),

@@ -23,6 +23,7 @@ from progan.pipeline.rundir import RunFolder
 from progan.stages.final import is_done
 from progan.stages.folder import StageFolder
 from progan.stages.spec import StageSpec
+from progan.stages.stopping import EXIT_STOPPED
 
 POLL_SECONDS = 0.5
 LOG_TAIL_LINES = 15
@@ -47,20 +48,22 @@ def run_stages(run: RunFolder, specs: list[StageSpec], backend: Backend, watcher
     stop; in each case the stage can be resumed.
     """
     ledger = Ledger(run.events)
+    run.stop.unlink(missing_ok=True)  # it was meant for the last time
     for spec in specs:
         folder = run.stage(spec.resolution)
         if not is_done(folder.final):
             handle = _running(ledger, spec, backend) or _start(ledger, spec, folder, backend)
             try:
                 _wait(folder, backend, handle, partial(watcher.stage_at, spec))
+                if not is_done(folder.final):
+                    raise _why_not_done(folder)
             except StoppedError:
                 backend.cancel(handle)
                 ledger.append("stopped", resolution=spec.resolution)
                 raise
-            if not is_done(folder.final):
-                error = _failure(folder)
+            except (RunError, DataError) as error:
                 ledger.append("stage_failed", resolution=spec.resolution, reason=str(error))
-                raise error
+                raise
             ledger.append("stage_finished", resolution=spec.resolution)
         watcher.stage_done(spec)
 
@@ -105,13 +108,15 @@ def read_progress(folder: StageFolder) -> dict[str, Any] | None:
     return progress
 
 
-def _failure(folder: StageFolder) -> Exception:
-    """Why a stage ended without being done, as well as its workers could say."""
+def _why_not_done(folder: StageFolder) -> Exception:
+    """Why a stage ended early, as well as its workers could say."""
     try:
         failure = json.loads(folder.failure.read_text())
     except (FileNotFoundError, ValueError):
         lines = folder.log.read_text(errors="replace").splitlines()
         tail = "\n".join(f"  | {line}" for line in lines[-LOG_TAIL_LINES:])
         return RunError(f"{folder.path} ended without a word; its log {folder.log} ends:\n{tail}")
+    if failure["code"] == EXIT_STOPPED:
+        return StoppedError()
     message = f"{failure['message']} (rank {failure['rank']}; log: {folder.log})"
     return DataError(message) if failure["code"] == 3 else RunError(message)

@@ -37,6 +37,11 @@ class RunFolder:
         return self.path / "tracking.json"
 
     @property
+    def stop(self) -> Path:
+        """Made by a person, it stops the run; the workers look for it (StageFolder.stop)."""
+        return self.path / "STOP"
+
+    @property
     def superseded(self) -> Path:
         """Stages that were set aside when an earlier one was re-opened."""
         return self.path / "superseded"

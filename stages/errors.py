@@ -5,5 +5,9 @@ class StageError(RuntimeError):
     """A stage cannot go on; the message says why and what to do."""
 
 
+class StoppedOnRequestError(StageError):
+    """The stage was asked to stop and has written a checkpoint."""
+
+
 class NotFiniteError(StageError):
     """A loss, penalty or gradient became NaN or infinite; no step was taken."""

@@ -27,8 +27,13 @@ class StageFolder:
 
     @property
     def failure(self) -> Path:
-        """Why the last attempt failed, if a worker could still say so."""
+        """Why the last attempt ended early, if a worker could still say so."""
         return self.path / "failure.json"
+
+    @property
+    def stop(self) -> Path:
+        """RUN/STOP: made by a person, it stops the run."""
+        return self.path.parent.parent / "STOP"
 
     @property
     def lock(self) -> Path:

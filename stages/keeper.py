@@ -16,6 +16,7 @@ from progan.stages.folder import StageFolder
 from progan.stages.pictures import grid, png
 from progan.stages.randomness import grid_latents
 from progan.stages.stage import Stage
+from progan.stages.stopping import StopRequest
 from progan.stages.ticks import Tally, append_tick, rewind_ticks
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,9 @@ DRAWN_AT_ONCE = 16
 class StageKeeper:
     """Writes into a stage's folder; only the first rank does, and only after whole steps."""
 
-    def __init__(self, stage: Stage, folder: StageFolder, tally: Tally) -> None:
+    def __init__(self, stage: Stage, folder: StageFolder, tally: Tally, stop: StopRequest) -> None:
         self.folder = folder
+        self.stop = stop
         self.tally = tally
         self._first = stage.world.is_first
         self._pulse = Pulse(folder.progress, stage)
@@ -43,12 +45,19 @@ class StageKeeper:
                 write_whole(folder.reals, png(grid(reals, side)))
 
     def signals(self) -> dict[str, float]:
-        """Whether a checkpoint is due by the first rank's clock."""
-        return {"checkpoint_due": float(self._first and self._due)}
+        """Whether a checkpoint is due by the first rank's clock, and whether to stop."""
+        return {
+            "checkpoint_due": float(self._first and self._due),
+            "stop_asked": float(self.stop.asked),
+        }
 
-    def after_step(self, stage: Stage, scalars: dict[str, float]) -> None:
-        """Count the step; write what falls due. All ranks must call it after every step."""
-        checkpoint_due = scalars.pop("checkpoint_due") > 0
+    def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
+        """Count the step; write what falls due. All ranks must call it after every step.
+
+        False, on all ranks and with a checkpoint written, if any rank was asked to stop.
+        """
+        stop_asked = scalars.pop("stop_asked") > 0
+        checkpoint_due = scalars.pop("checkpoint_due") > 0 or stop_asked
         self.tally.add(scalars)
         spec = stage.spec
         if growth.ends_tick(stage.images_seen, spec.images_per_step, spec.growth, spec.tick):
@@ -59,6 +68,7 @@ class StageKeeper:
             self._pulse.beat(stage)
         minutes = (time.monotonic() - self._checkpoint_written) / 60
         self._due = minutes >= spec.checkpoint.every_minutes
+        return not stop_asked
 
     def _end_tick(self, stage: Stage) -> None:
         means = self.tally.take()

@@ -19,17 +19,19 @@ class Keeper(Protocol):
         """What this rank has to say; the mean over all ranks comes back with the step's scalars."""
         ...
 
-    def after_step(self, stage: Stage, scalars: dict[str, float]) -> None:
-        """Look at what a step did. All ranks call it after every step."""
+    def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
+        """Look at what a step did; whether to go on. All ranks call it after every step."""
         ...
 
 
-def train(stage: Stage, keeper: Keeper) -> None:
-    """Train one resolution until its images are spent."""
+def train(stage: Stage, keeper: Keeper) -> bool:
+    """Train one resolution until its images are spent; False if the keeper wants to stop before."""
     while growth.phase(stage.images_seen, stage.spec.growth) != "done":
         scalars = step(stage, keeper.signals())
         stage.images_seen += stage.spec.images_per_step
-        keeper.after_step(stage, scalars)
+        if not keeper.after_step(stage, scalars):
+            return False
+    return True
 
 
 def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """progan-worker: one rank of one stage. Launchers start it; it needs nothing but a spec.json.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 75 stopped on request (SIGTERM, SIGINT or
+SIGUSR1 to any rank, or a file RUN/STOP): started again, it goes on.
 """
 
 import argparse
@@ -14,9 +15,10 @@ import traceback
 from pathlib import Path
 
 from progan.datasets.errors import DataError
-from progan.stages.errors import StageError
+from progan.stages.errors import StageError, StoppedOnRequestError
 from progan.stages.folder import StageFolder
 from progan.stages.spec import StageSpec
+from progan.stages.stopping import EXIT_STOPPED, StopRequest
 
 
 def main() -> None:
@@ -27,11 +29,15 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     die_with_launcher()
     folder = StageFolder(path.parent)
+    stop = StopRequest(folder.stop)
+    stop.listen()
     try:
         spec = StageSpec.model_validate_json(path.read_bytes())
         from progan.stages.job import run_stage
 
-        run_stage(spec, folder)
+        run_stage(spec, folder, stop)
+    except StoppedOnRequestError as error:
+        report(folder, str(error), EXIT_STOPPED)
     except DataError as error:
         report(folder, str(error), 3)
     except StageError as error:
@@ -42,7 +48,7 @@ def main() -> None:
 
 
 def report(folder: StageFolder, message: str, code: int) -> None:
-    """Leave word of a failure for the orchestrator and end.
+    """Leave word of why a stage ended for the orchestrator, and end.
 
     The first rank to fail is the one to be heard; the others mostly fail of its absence.
     """

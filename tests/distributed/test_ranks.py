@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from progan.datasets.manifest import load_manifest
@@ -112,6 +113,31 @@ def test_a_killed_stage_ends_with_the_same_bytes(
     for name in ("generator", "discriminator", "ema"):
         file = f"{name}.safetensors"
         assert (folder.final / file).read_bytes() == (on_two.final / file).read_bytes()
+
+
+@pytest.mark.parametrize("how", ["signal to a rank", "signal to the launcher", "file"])
+def test_a_stage_stops_on_request_and_loses_nothing(
+    on_two: StageFolder, shapes: Path, tmp_path: Path, how: str
+) -> None:
+    folder = StageFolder(tmp_path / "stages" / "0008")
+    folder.path.parent.mkdir()
+    slow = spec(shapes, checkpoint=CheckpointSpec(every_minutes=99))
+    process = start(slow, folder.path, ranks=2)
+    while len(read_ticks(folder.metrics)) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    if how == "file":
+        folder.stop.touch()
+    elif how == "signal to a rank":
+        last_rank = psutil.Process(process.pid).children()[-1]
+        last_rank.send_signal(signal.SIGUSR1)
+    else:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(60) != 0
+    assert json.loads(folder.failure.read_text())["code"] == 75
+    assert len(list(folder.checkpoints.glob("[0-9]*"))) == 1
+    folder.stop.unlink(missing_ok=True)
+    assert figures(run(slow, folder.path, ranks=2)) == figures(on_two)
 
 
 def test_what_is_not_finite_is_named_and_nothing_is_published(shapes: Path, tmp_path: Path) -> None:
