@@ -114,7 +114,8 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None) -> None:
 def resume(run: Path, overrides: tuple[str, ...], stage: int | None) -> None:
     """Go on with a run from the configuration frozen in its folder.
 
-    Of that configuration only the groups launch, tracking and checkpoint may be changed.
+    key=value words change it for the stages that have not begun (batch, lengths, rates, further
+    resolutions...) and, for all, in what computes nothing: launch, tracking, checkpoint, ticks.
     """
     from progan.pipeline.runs import resume as resume_run
 

@@ -2,10 +2,12 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from progan.datasets.manifest import Manifest, load_manifest
 from progan.launch.backend import BACKENDS, Backend
+from progan.pipeline.changes import accept_changes
 from progan.pipeline.config import RunConfig, default_values, validate
 from progan.pipeline.display import Display
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
@@ -13,28 +15,22 @@ from progan.pipeline.ledger import Ledger
 from progan.pipeline.orchestrator import run_stages
 from progan.pipeline.plan import check, stage_specs
 from progan.pipeline.rundir import RunFolder, existing_run
-from progan.pipeline.tracking import Tracker, flatten
+from progan.pipeline.tracking import Tracker
 from progan.pipeline.yamlfile import apply_override, read_yaml, write_yaml
-
-MAY_CHANGE = ("launch", "tracking", "checkpoint")
-"""Groups of the configuration that do not touch what a run computes."""
 
 
 def train(config: RunConfig, path: Path) -> None:
     """Start a run in a folder, or go on with the one that is there, until its last stage is done.
 
-    Raises ConfigError if the run there has another configuration.
+    Raises ConfigError if its configuration would change what the run there has computed.
     """
     run = RunFolder(path.absolute())
-    backend = BACKENDS[config.launch.backend](config.launch)
-    check(config, backend.world_size)
-    manifest = load_manifest(config.data.path)
-    manifest.require(config.growth.last, config.data.path)
-    if run.config.exists():
-        refuse_changes(frozen_config(run), config)
+    backend, manifest = _ready(config)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
-        if not run.config.exists():
+        if run.config.exists():
+            adopt(run, config, kept=begun(run, config.resolutions))
+        else:
             Ledger(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
             write_yaml(run.config, config)
         _drive(run, config, manifest, backend)
@@ -47,37 +43,42 @@ def resume(path: Path, overrides: tuple[str, ...], stage: int | None) -> None:
     for override in overrides:
         apply_override(values, override, default_values())
     config = validate(values, source=str(run.config))
-    refuse_changes(frozen_config(run), config)
-    backend = BACKENDS[config.launch.backend](config.launch)
-    check(config, backend.world_size)
-    manifest = load_manifest(config.data.path)
+    if stage is not None and stage not in config.resolutions:
+        raise ConfigError(f"--stage {stage}: the run's stages are {config.resolutions}")
+    backend, manifest = _ready(config)
     with run.lock():
-        if overrides:
-            write_yaml(run.config, config)
-            Ledger(run.events).append("config_changed", overrides=list(overrides))
+        kept = begun(run, frozen_config(run).resolutions)
+        adopt(run, config, kept=[r for r in kept if stage is None or r < stage])
         if stage is not None:
             reopen(run, config, stage)
         _drive(run, config, manifest, backend)
 
 
+def _ready(config: RunConfig) -> tuple[Backend, Manifest]:
+    """What a run needs before anything starts, or the error that says what is missing."""
+    backend = BACKENDS[config.launch.backend](config.launch)
+    check(config, backend.world_size)
+    manifest = load_manifest(config.data.path)
+    manifest.require(config.growth.last, config.data.path)
+    return backend, manifest
+
+
+def begun(run: RunFolder, resolutions: Sequence[int]) -> list[int]:
+    """The stages that were ever started."""
+    return [resolution for resolution in resolutions if run.stage(resolution).spec.exists()]
+
+
+def adopt(run: RunFolder, config: RunConfig, kept: Sequence[int]) -> None:
+    """Freeze a changed configuration; ConfigError if it would change one of the stages to keep."""
+    changes = accept_changes(frozen_config(run), config, kept)
+    if changes:
+        write_yaml(run.config, config)
+        Ledger(run.events).append("config_changed", changes=changes)
+
+
 def frozen_config(run: RunFolder) -> RunConfig:
-    """The configuration that a run was started with."""
+    """The configuration that a run goes by."""
     return validate(read_yaml(run.config), source=str(run.config))
-
-
-def refuse_changes(old: RunConfig, new: RunConfig) -> None:
-    """ConfigError naming the first key that would change what the run computes."""
-    before, after = _fixed(old), _fixed(new)
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            raise ConfigError(
-                f"{key}: the run was started with {before.get(key)}, not {after.get(key)}; "
-                "start another run for that (--run)"
-            )
-
-
-def _fixed(config: RunConfig) -> dict[str, str]:
-    return flatten(config.model_dump(mode="json", exclude=set(MAY_CHANGE)))
 
 
 def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
@@ -85,8 +86,6 @@ def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
 
     The result and the later stages, which grew from it, are set aside under `superseded/`.
     """
-    if resolution not in config.resolutions:
-        raise ConfigError(f"--stage {resolution}: the run's stages are {config.resolutions}")
     attic = run.superseded / time.strftime("%Y%m%d-%H%M%S")
     withdrawn = [run.stage(resolution).final]
     withdrawn += [run.stage(later).path for later in config.resolutions if later > resolution]

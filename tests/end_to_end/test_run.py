@@ -94,7 +94,7 @@ def test_a_finished_run_is_not_trained_again(run: RunFolder, workplace: Path) ->
 def test_another_configuration_is_refused(run: RunFolder, workplace: Path) -> None:
     result = progan("train", "tiny.yaml", "seed=7", "--run", "run", cwd=workplace)
     assert result.returncode == 2
-    assert "seed: the run was started with 0, not 7" in result.stderr
+    assert "seed: the run was started with 0, not 7; start another run" in result.stderr
 
 
 def size(picture: Path) -> tuple[int, int]:
