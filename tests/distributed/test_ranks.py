@@ -115,7 +115,14 @@ def test_a_killed_stage_ends_with_the_same_bytes(
         assert (folder.final / file).read_bytes() == (on_two.final / file).read_bytes()
 
 
-@pytest.mark.parametrize("how", ["signal to a rank", "signal to the launcher", "file"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "signal to a rank",
+        pytest.param("signal to the launcher", marks=pytest.mark.slow),
+        pytest.param("file", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stage_stops_on_request_and_loses_nothing(
     on_two: StageFolder, shapes: Path, tmp_path: Path, how: str
 ) -> None:
