@@ -8,31 +8,43 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file to write to; it takes the name `path` when the block ends without an error.
+def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
+    """Binary files to write to; they take their names when the block ends without an error.
 
-    Missing parent folders are made. An error in the block leaves whatever was at `path` before.
+    Missing parent folders are made. An error in the block leaves whatever was there before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in {path.parent for path in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are readable by their owner only, and would stay so after the rename.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp") for path in paths]
     try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with ExitStack() as stack:
+            files: list[BinaryIO] = [stack.enter_context(p.open("xb")) for p in temporary]
+            yield files
+            _sync_all(files)
+        for written, path in zip(temporary, paths, strict=True):
+            os.replace(written, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for path in temporary:
+            path.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    for folder in {path.parent for path in paths}:
+        _sync_folder(folder)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """One binary file to write to: see `whole_files`."""
+    with whole_files([path]) as (file,):
+        yield file
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -57,6 +69,17 @@ def sweep_temporary(folder: Path) -> None:
     """Remove what killed writers left anywhere under `folder`. Nobody may be writing there."""
     for leftover in folder.rglob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def _sync_all(files: Sequence[BinaryIO]) -> None:
+    """Flush to the disk, several at once: the disk takes them together."""
+    for file in files:
+        file.flush()
+    if len(files) == 1:
+        os.fsync(files[0].fileno())
+        return
+    with ThreadPoolExecutor(len(files)) as threads:
+        list(threads.map(lambda file: os.fsync(file.fileno()), files))
 
 
 def _sync_folder(folder: Path) -> None:

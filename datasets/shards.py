@@ -8,16 +8,16 @@ import hashlib
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from progan.datasets.errors import DataError
-from progan.datasets.files import whole_file, write_whole
+from progan.datasets.files import whole_files
 
 RECORD = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4"), ("label", "<i4")])
 NO_LABEL = -1
@@ -28,22 +28,25 @@ class ShardWriter:
     """Adds records to a tar file. The same records always give the same bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = _Hashing(file)
-        self._tar = tarfile.open(
-            fileobj=cast("BinaryIO", self._file), mode="w", format=tarfile.USTAR_FORMAT
-        )
+        self._file = file
+        self._sha256 = hashlib.sha256()
         self._records: list[tuple[int, int, int, int]] = []
+        self.num_bytes = 0
+        """The size of the tar file so far."""
 
     def add(self, index: int, extension: str, data: bytes, label: int = NO_LABEL) -> None:
         """Append one picture under the key `index`."""
-        offset = self._member(f"{index:09d}.{extension}", data)
+        offset = self.num_bytes + tarfile.BLOCKSIZE
+        members = _member(f"{index:09d}.{extension}", data)
         if label != NO_LABEL:
-            self._member(f"{index:09d}.cls", str(label).encode())
+            members += _member(f"{index:09d}.cls", str(label).encode())
+        self._write(members)
         self._records.append((offset, len(data), zlib.crc32(data), label))
 
     def close(self) -> None:
-        """Write the end of the archive."""
-        self._tar.close()
+        """Write the end of the archive: two empty blocks, and up to a whole record."""
+        end = self.num_bytes + 2 * tarfile.BLOCKSIZE
+        self._write(bytes(-(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - self.num_bytes))
 
     @property
     def index(self) -> Index:
@@ -51,39 +54,48 @@ class ShardWriter:
         return np.array(self._records, dtype=RECORD)
 
     @property
-    def num_bytes(self) -> int:
-        """The size of the tar file so far."""
-        return self._file.position
-
-    @property
     def sha256(self) -> str:
-        """The checksum of the tar file so far."""
-        return self._file.sha256.hexdigest()
+        """The checksum of the tar file so far: a large one is not read again."""
+        return self._sha256.hexdigest()
 
-    def _member(self, name: str, data: bytes) -> int:
-        """Append one member and return where its content begins."""
-        # TarInfo's own defaults are what we want: mtime 0, owner 0, mode 0644. A mtime that is
-        # not an int costs an extended header: a kilobyte a member, and half the reading speed.
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        offset = self._tar.offset + tarfile.BLOCKSIZE
-        self._tar.addfile(info, io.BytesIO(data))
-        return offset
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._sha256.update(data)
+        self.num_bytes += len(data)
+
+
+# Python's tarfile takes ten times as long for a header. TarInfo's own defaults are what we want:
+# mtime 0, owner 0, mode 0644. A mtime that is not an int would cost an extended header: a kilobyte
+# a member, and half the reading speed.
+_HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
+_SIZE, _CHECKSUM = slice(124, 135), slice(148, 156)
+
+
+def _member(name: str, data: bytes) -> bytes:
+    """One member of a tar file: header, content, and zeros up to a whole block."""
+    header = bytearray(_HEADER)
+    header[: len(name)] = name.encode()
+    header[_SIZE] = b"%011o" % len(data)
+    header[_CHECKSUM] = b" " * 8
+    header[_CHECKSUM] = b"%06o\0 " % sum(header)
+    return b"".join((header, data, bytes(-len(data) % tarfile.BLOCKSIZE)))
 
 
 def member_bytes(size: int) -> int:
-    """What a member of `size` bytes takes in a tar file: its header, and whole blocks."""
+    """What a member of `size` bytes takes in a tar file."""
     return tarfile.BLOCKSIZE * (1 + -(-size // tarfile.BLOCKSIZE))
 
 
 @contextmanager
-def shard_writer(path: Path) -> Iterator[ShardWriter]:
-    """A writer of the shard `path` (a .tar) and its index; both appear when the block ends."""
-    with whole_file(path) as file:
-        writer = ShardWriter(file)
-        yield writer
-        writer.close()
-    write_whole(path.with_suffix(".npy"), index_bytes(writer.index))
+def shard_writers(paths: Sequence[Path]) -> Iterator[list[ShardWriter]]:
+    """Writers of the shards `paths` (.tar) and their indexes; all appear when the block ends."""
+    indexes = [path.with_suffix(".npy") for path in paths]
+    with whole_files([*paths, *indexes]) as files:
+        writers = [ShardWriter(file) for file in files[: len(paths)]]
+        yield writers
+        for writer, file in zip(writers, files[len(paths) :], strict=True):
+            writer.close()
+            file.write(index_bytes(writer.index))
 
 
 def index_bytes(index: Index) -> bytes:
@@ -115,20 +127,3 @@ def intact(data: bytes, record: np.void) -> bool:
     Lossless WebP has no checksum of its own: a flipped bit would decode to another picture.
     """
     return len(data) == int(record["size"]) and zlib.crc32(data) == int(record["crc32"])
-
-
-class _Hashing:
-    """A file that is only appended to, and its checksum: a large shard is not read again."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.position = 0
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        self.position += len(data)
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        return self.position

@@ -7,7 +7,6 @@ import hashlib
 import platform
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from progan.datasets.listing import printable
 from progan.datasets.manifest import Shard, Versions, shard_path
 from progan.datasets.plan import Plan
 from progan.datasets.pyramid import resolutions
-from progan.datasets.shards import NO_LABEL, ShardWriter, index_bytes, shard_writer
+from progan.datasets.shards import NO_LABEL, ShardWriter, index_bytes, shard_writers
 from progan.datasets.sources import Source
 from progan.datasets.versions import current_versions
 
@@ -135,8 +134,8 @@ def build_unit(work: Work) -> Done:
     left_out: list[LeftOut] = []
     enlarged = 0
     paths = {r: _tar(work.dataset, r, work.shard) for r in resolutions(plan.resolution)}
-    with ExitStack() as stack:
-        writers = {r: stack.enter_context(shard_writer(path)) for r, path in paths.items()}
+    with shard_writers(list(paths.values())) as opened:
+        writers = dict(zip(paths, opened, strict=True))
         extensions = {r: codec_for(plan.options.codec, r).extension for r in paths}
         for number, sample, result in _decoded(work):
             if isinstance(result, LeftOut):

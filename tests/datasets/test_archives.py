@@ -15,7 +15,7 @@ import pytest
 from progan.datasets.build import prepare
 from progan.datasets.errors import DataError, UnusablePicture
 from progan.datasets.listing import MAX_FILE_BYTES
-from progan.datasets.shards import shard_writer
+from progan.datasets.shards import shard_writers
 from progan.datasets.sources import Source, open_source
 
 
@@ -186,7 +186,7 @@ def test_a_level_of_a_data_set_is_a_source(dataset: Path, tmp_path: Path) -> Non
 
 
 def test_shards_of_ours_are_read_as_any_tar(tmp_path: Path) -> None:
-    with shard_writer(tmp_path / "a.tar") as writer:
+    with shard_writers([tmp_path / "a.tar"]) as (writer,):
         writer.add(0, "webp", b"first", label=1)
         writer.add(5, "webp", b"second", label=0)
     source = open_source(tmp_path / "a.tar")

@@ -1,16 +1,21 @@
 """Batches go on exactly where they stopped, on any number of ranks."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from progan.datasets.build import prepare
 from progan.datasets.errors import DataError
 from progan.datasets.loader import Batches, Reals
+from progan.datasets.manifest import load_manifest
 from progan.datasets.order import mirrored
+from progan.datasets.reader import Level
 from progan.datasets.spec import DataSpec
 
 
@@ -73,6 +78,47 @@ def test_neither_memory_nor_threads_show(dataset: Path, cache_gb: float, threads
     assert torch.equal(
         images(take(15, dataset, cache_gb=cache_gb, threads=threads)), images(reference)
     )
+
+
+@pytest.mark.parametrize("bytes_cached", [0, 1, 192, 3000, 70 * 192])
+def test_part_of_a_level_may_be_cached(dataset: Path, bytes_cached: int) -> None:
+    reference = take(15, dataset)
+    assert torch.equal(images(take(15, dataset, cache_gb=bytes_cached / 1e9)), images(reference))
+
+
+def test_the_cache_is_bounded(dataset: Path) -> None:
+    level = Level(dataset, load_manifest(dataset), 8, cache_bytes=10 * 192 + 5)
+    for _ in range(2):
+        level.pictures(np.arange(70))
+    assert level._cached.sum() == 10
+    assert level._cache.nbytes == 10 * 192
+    level.close()
+
+
+def test_a_shard_for_many_readers_never_hangs(dataset: Path) -> None:
+    """70 samples in three shards, shown to 30 ranks of 8 threads."""
+    whole = take(4, dataset, batch=60)
+    for rank in (0, 13, 29):
+        part = take(4, dataset, batch=60, rank=rank, world_size=30, threads=8, cache_gb=0)
+        assert torch.equal(
+            images(part), torch.cat([w.images[2 * rank : 2 * rank + 2] for w in whole])
+        )
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channels(drawn: Path, tmp_path: Path, channels: int) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        prepare(drawn, tmp_path / "d", 8, channels=channels, executor=threads)
+    (first,) = take(1, tmp_path / "d")
+    assert first.images.shape == (12, channels, 8, 8)
+    assert channels == 1 or (first.images[:, 3] == 1).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batches_are_pinned_for_a_gpu(dataset: Path) -> None:
+    (first,) = take(1, dataset)
+    assert first.images.is_pinned()
 
 
 def test_some_pictures_are_mirrored(dataset: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.datasets.order import Integers, mirrored, rank_positions, sample_indices
+from progan.datasets.order import Integers, _epoch_order, mirrored, rank_positions, sample_indices
 
 SIZES = st.integers(1, 200)
 SEEDS = st.integers(-(2**70), 2**70)
@@ -36,6 +36,50 @@ def test_ranks_share_a_batch_without_gap_or_overlap(world: int, share: int, posi
         rank_positions(position, batch=batch, rank=rank, world_size=world) for rank in range(world)
     ]
     assert (np.concatenate(parts) == np.arange(position, position + batch)).all()
+
+
+def shown_by_ranks(start: int, steps: int, world: int, share: int, size: int) -> list[int]:
+    """What `world` ranks show together from a position on, step by step."""
+    batch, shown = world * share, []
+    for step in range(steps):
+        position = start + step * batch
+        for rank in range(world):
+            positions = rank_positions(position, batch=batch, rank=rank, world_size=world)
+            shown += sample_indices(positions, num_samples=size, seed=3, resolution=8).tolist()
+    return shown
+
+
+@given(SIZES, st.integers(1, 8), st.integers(1, 16))
+def test_all_ranks_show_every_sample_once_an_epoch(size: int, world: int, share: int) -> None:
+    epochs = 2
+    steps = -(-epochs * size // (world * share))
+    shown = shown_by_ranks(0, steps, world, share, size)
+    for epoch in range(epochs):
+        assert sorted(shown[epoch * size : (epoch + 1) * size]) == list(range(size))
+
+
+SEGMENTS = st.lists(
+    st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(1, 8)), min_size=1, max_size=6
+)
+
+
+@given(SIZES, SEGMENTS)
+def test_ranks_and_batch_may_change_anywhere(
+    size: int, segments: list[tuple[int, int, int]]
+) -> None:
+    """(steps, ranks, pictures a rank) one after the other show what one rank shows."""
+    shown: list[int] = []
+    for steps, world, share in segments:
+        shown += shown_by_ranks(len(shown), steps, world, share, size)
+    assert shown == order(0, len(shown), size, seed=3, resolution=8).tolist()
+
+
+@pytest.mark.parametrize("position", [0, 10**8, 10**15])
+def test_a_late_position_costs_no_more(position: int) -> None:
+    positions = np.arange(position, position + 64, dtype=np.int64)
+    shown = sample_indices(positions, num_samples=1000, seed=0, resolution=64)
+    assert len(set(shown.tolist())) == 64 or position % 1000 > 936
+    assert _epoch_order.cache_info().currsize <= 2  # nothing is replayed or kept
 
 
 def test_epochs_seeds_and_resolutions_have_orders_of_their_own() -> None:

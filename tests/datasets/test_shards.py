@@ -10,13 +10,13 @@ import pytest
 import webdataset
 
 from progan.datasets.errors import DataError
-from progan.datasets.shards import NO_LABEL, Index, intact, parse_index, shard_writer
+from progan.datasets.shards import NO_LABEL, Index, intact, parse_index, shard_writers
 
 RECORDS = [(3, b"first" * 200, 2), (17, b"second", 0)]
 
 
 def write(path: Path) -> Path:
-    with shard_writer(path) as writer:
+    with shard_writers([path]) as (writer,):
         for index, data, label in RECORDS:
             writer.add(index, "webp", data, label)
     return path
@@ -54,8 +54,23 @@ def test_members_tell_nothing_of_who_wrote_them_when(tmp_path: Path) -> None:
     }
 
 
+def test_a_shard_is_what_tarfile_would_write(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar")
+    members = [("000000003.webp", RECORDS[0][1]), ("000000003.cls", b"2")]
+    members += [("000000017.webp", RECORDS[1][1]), ("000000017.cls", b"0")]
+    with tarfile.open(tmp_path / "b.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    assert path.read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
 def test_a_failed_writer_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), shard_writer(tmp_path / "a.tar") as writer:
+    with (
+        pytest.raises(RuntimeError, match="stop"),
+        shard_writers([tmp_path / "a.tar"]) as (writer,),
+    ):
         writer.add(0, "webp", b"data", NO_LABEL)
         raise RuntimeError("stop")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,235 @@
+"""How fast data sets are built and read, each figure beside another program's in the same run.
+
+    python benchmarks/data.py build PICTURES [--peer dataset_tool.py]
+    python benchmarks/data.py read PICTURES
+    python benchmarks/data.py resume PICTURES
+
+PICTURES is a zip or a folder of photographs. `--peer` is StyleGAN3's dataset_tool.py, which writes
+one resolution from one process; we write all of them. `read` compares with a plain `webdataset`
+pipeline over the same shards. Rounds of both are interleaved and medians shown, because other
+programs may run on the machine; processor seconds, which depend less on them, are shown too.
+"""
+
+import argparse
+import io
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import webdataset
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from progan.datasets.build import prepare
+from progan.datasets.loader import Batches
+from progan.datasets.manifest import load_manifest
+from progan.datasets.sources import open_source
+from progan.datasets.spec import DataSpec
+
+BATCH = {4: 512, 16: 512, 64: 256, 256: 32, 1024: 8}
+SECONDS = 2.0
+"""Of one measurement."""
+
+
+def copies_of(pictures: Path, target: Path, copies: int) -> int:
+    """Write a zip with every picture several times, as RGB JPEG so that the peer takes it too."""
+    source = open_source(pictures)
+    with zipfile.ZipFile(target, "w") as archive:
+        for number, name in enumerate(source.names):
+            data = source.read(number)
+            with Image.open(io.BytesIO(data)) as image:
+                if image.mode != "RGB":
+                    buffer = io.BytesIO()
+                    image.convert("RGB").save(buffer, "JPEG", quality=95)
+                    data = buffer.getvalue()
+            for copy in range(copies):
+                archive.writestr(f"{copy}-{Path(name).stem}.jpg", data)
+    return copies * len(source.names)
+
+
+def timed(action: Callable[[], object]) -> tuple[float, float]:
+    """(seconds, processor seconds of the processes it started and waited for)."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    action()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began, used
+
+
+def command(*arguments: object) -> Callable[[], object]:
+    """Run a program to its end; its output only matters when it fails."""
+    words = [sys.executable, *map(str, arguments)]
+    return lambda: subprocess.run(words, check=True, capture_output=True)
+
+
+def build(pictures: Path, folder: Path, peer: Path | None, copies: int, rounds: int) -> Table:
+    """Photographs to 256 pixels."""
+    archive = folder / "photos.zip"
+    count = copies_of(pictures, archive, copies)
+    ours, theirs = folder / "ours", folder / "theirs.zip"
+    program = Path(sys.executable).with_name("progan")
+    actions = {
+        f"progan, 4 to 256, {n} processes": command(
+            program, "prepare", archive, ours, "--resolution", 256, "--workers", n
+        )
+        for n in (2, 1)
+    }
+    if peer:
+        actions["StyleGAN3's tool, 256 only, 1 process"] = command(
+            peer, "--source", archive, "--dest", theirs,
+            "--resolution", "256x256", "--transform", "center-crop",
+        )  # fmt: skip
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            shutil.rmtree(ours, ignore_errors=True)
+            theirs.unlink(missing_ok=True)
+            taken[name].append(timed(action))
+    table = Table(title=f"building, {count} photographs, median of {rounds} rounds")
+    for heading in ("", "pictures/s", "[min-max]", "processor ms a picture"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, runs in taken.items():
+        speeds = sorted(count / seconds for seconds, _ in runs)
+        used = statistics.median(1000 * cpu / count for _, cpu in runs)
+        spread = f"[{speeds[0]:.0f}-{speeds[-1]:.0f}]"
+        table.add_row(name, f"{statistics.median(speeds):.0f}", spread, f"{used:.1f}")
+    return table
+
+
+def pace(batches: Iterator[torch.Tensor]) -> float:
+    """Pictures/s, after a warm-up."""
+    next(batches)
+    shown, began = 0, time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        shown += len(next(batches))
+    return shown / (time.perf_counter() - began)
+
+
+def plain_webdataset(dataset: Path, resolution: int, workers: int) -> float:
+    """As its documentation shows: shards shuffled, then a buffer of 1000, floats, batches."""
+    shards = sorted(str(path) for path in (dataset / f"{resolution:04d}").glob("*.tar"))
+    library: Any = webdataset
+    pipeline = (
+        library.WebDataset(shards, shardshuffle=100)
+        .shuffle(1000, initial=100)
+        .decode("torchrgb")
+        .to_tuple("webp")
+        .repeat()
+    )
+    loader: Any = library.WebLoader(pipeline, batch_size=BATCH[resolution], num_workers=workers)
+    batches = (images.mul_(2).sub_(1) for (images,) in loader)
+    return pace(batches)
+
+
+def ours(dataset: Path, resolution: int, threads: int, cache_gb: float) -> float:
+    """Our reader; with a cache, after it is full."""
+    spec = DataSpec(path=dataset, cache_gb=cache_gb, threads=threads)
+    batch = BATCH[resolution]
+    with Batches(spec, resolution, seed=0, batch=batch, rank=0, world_size=1) as batches:
+        if cache_gb:
+            for start in range(0, batches.num_samples, batch):
+                batches.fixed(start, batch)
+        return pace(reals.images for reals in batches)
+
+
+def read(pictures: Path, folder: Path, rounds: int) -> Table:
+    """Shuffled float batches."""
+    dataset = folder / "read"
+    prepare(pictures, dataset, 1024)
+    table = Table(title=f"reading, images/s, median of {rounds} rounds")
+    for heading in (
+        "size", "webdataset", "ours", "", "webdataset, 2 workers", "ours, 2 threads", "",
+        "ours, cached", "",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for resolution in BATCH:
+        measures = {
+            "one": partial(plain_webdataset, dataset, resolution, 0),
+            "ours": partial(ours, dataset, resolution, 1, 0),
+            "two": partial(plain_webdataset, dataset, resolution, 2),
+            "threads": partial(ours, dataset, resolution, 2, 0),
+            "cached": partial(ours, dataset, resolution, 1, 4),
+        }
+        found: dict[str, list[float]] = {name: [] for name in measures}
+        for _ in range(rounds):
+            for name, measure in measures.items():
+                found[name].append(measure())
+        middle = {name: statistics.median(values) for name, values in found.items()}
+        cells = [f"{resolution}"]
+        for base, name in (("one", "ours"), ("two", "threads"), ("one", "cached")):
+            if name != "cached":
+                cells.append(f"{middle[base]:,.0f}")
+            cells += [f"{middle[name]:,.0f}", f"{middle[name] / middle[base]:.2f}x"]
+        table.add_row(*cells)
+    return table
+
+
+def resume(pictures: Path, folder: Path, rounds: int) -> Table:
+    """From nothing to the first batch."""
+    dataset = folder / "resume"
+    prepare(pictures, dataset, 32)
+    samples = load_manifest(dataset).num_samples
+    places = {"0": 0, "95 % of an epoch": int(0.95 * samples), "10^8": 10**8}
+
+    def first(position: int) -> float:
+        from progan.datasets import order
+
+        order._epoch_order.cache_clear()  # a new process has none
+        began = time.perf_counter()
+        spec = DataSpec(path=dataset)
+        with Batches(
+            spec, 32, seed=0, batch=64, rank=0, world_size=1, position=position
+        ) as batches:
+            next(batches)
+            return time.perf_counter() - began
+
+    first(0)
+    found: dict[str, list[float]] = {name: [] for name in places}
+    for _ in range(5 * rounds):
+        for name, position in places.items():
+            found[name].append(first(position))
+    table = Table(title=f"first batch of 64 at 32 px, {samples:,} samples")
+    table.add_column("position")
+    table.add_column(f"ms, median of {5 * rounds}", justify="right")
+    for name, values in found.items():
+        table.add_row(name, f"{1000 * statistics.median(values):.1f}")
+    return table
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=["build", "read", "resume"])
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--peer", type=Path, help="StyleGAN3's dataset_tool.py")
+    parser.add_argument("--copies", type=int, default=4, help="of every picture, to build longer")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="progan-benchmark-") as name:
+        folder = Path(name)
+        if arguments.what == "build":
+            table = build(
+                arguments.pictures, folder, arguments.peer, arguments.copies, arguments.rounds
+            )
+        else:
+            action = {"read": read, "resume": resume}[arguments.what]
+            table = action(arguments.pictures, folder, arguments.rounds)
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
