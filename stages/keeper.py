@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from progan.datasets.files import write_whole
-from progan.stages import checkpoint, growth
+from progan.stages import growth
 from progan.stages.folder import StageFolder
 from progan.stages.pictures import grid, png
 from progan.stages.randomness import grid_latents
 from progan.stages.stage import Stage
 from progan.stages.stopping import StopRequest
 from progan.stages.ticks import Tally, append_tick, rewind_ticks
+from progan.stages.writer import CheckpointWriter
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 1.0
@@ -33,6 +34,7 @@ class StageKeeper:
         self.tally = tally
         self._first = stage.world.is_first
         self._pulse = Pulse(folder.progress, stage)
+        self._writer = CheckpointWriter(folder, stage.spec.checkpoint.keep)
         self._tick_began = self._checkpoint_written = time.monotonic()
         self._tick_images_seen = stage.images_seen
         self._due = False
@@ -64,10 +66,12 @@ class StageKeeper:
             self._end_tick(stage)
         if checkpoint_due:
             self._write_checkpoint(stage)
+        if stop_asked:
+            self._writer.wait()
         if self._first:
             self._pulse.beat(stage)
         minutes = (time.monotonic() - self._checkpoint_written) / 60
-        self._due = minutes >= spec.checkpoint.every_minutes
+        self._due = minutes >= spec.checkpoint.every_minutes and not self._writer.busy
         return not stop_asked
 
     def _end_tick(self, stage: Stage) -> None:
@@ -112,8 +116,7 @@ class StageKeeper:
     def _write_checkpoint(self, stage: Stage) -> None:
         state = stage.checkpoint(self.tally.state())
         if self._first:
-            keep = stage.spec.checkpoint.keep
-            self._try_to_write(lambda: checkpoint.save(self.folder, state, keep))
+            self._writer.write(state)
         self._checkpoint_written = time.monotonic()
 
 

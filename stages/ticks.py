@@ -31,8 +31,8 @@ class Tally:
         return means
 
     def state(self) -> dict[str, Any]:
-        """What `Tally(**state)` goes on from, exactly: JSON keeps every bit of a float."""
-        return {"sums": self.sums, "steps": self.steps}
+        """A copy that `Tally(**state)` goes on from, exactly: JSON keeps every bit of a float."""
+        return {"sums": dict(self.sums), "steps": self.steps}
 
 
 def append_tick(path: Path, tick: dict[str, Any]) -> None:

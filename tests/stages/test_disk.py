@@ -1,6 +1,7 @@
 """Checkpoints, hand-offs and ticks: whole or absent, exact, checked."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.sealed import sealing
 from progan.stages.spec import ModelSpec
 from progan.stages.ticks import Tally, append_tick, read_ticks, rewind_ticks
+from progan.stages.writer import CheckpointWriter
 
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
 
@@ -50,6 +52,43 @@ def test_a_damaged_checkpoint_is_passed_over(
     back = checkpoint.newest(folder)
     assert back is not None and back.images_seen == 16
     assert "its checksum does not hold; using the checkpoint before it" in caplog.text
+
+
+def test_training_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_disk, save = threading.Event(), checkpoint.save
+
+    def slow_save(folder: StageFolder, state: Checkpoint, keep: int) -> None:
+        slow_disk.wait(10)
+        save(folder, state, keep)
+
+    monkeypatch.setattr(checkpoint, "save", slow_save)
+    writer = CheckpointWriter(StageFolder(tmp_path), keep=2)
+    writer.write(a_checkpoint(16))
+    assert writer.busy and checkpoint.newest(StageFolder(tmp_path)) is None
+    slow_disk.set()
+    writer.wait()
+    assert not writer.busy and checkpoint.newest(StageFolder(tmp_path)) is not None
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = StageFolder(tmp_path)
+    writer = CheckpointWriter(folder, keep=2)
+    writer.write(a_checkpoint(16))
+    writer.wait()
+
+    def full(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+        path.write_bytes(b"part of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
+    writer.write(a_checkpoint(32))
+    writer.wait()
+    assert "checkpoint after 32 images not written" in caplog.text
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["000000016"]
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
@@ -122,7 +161,9 @@ def test_a_tally_goes_on_to_the_last_bit() -> None:
     for value in (0.1, 0.2):
         whole.add({"x": value})
         first.add({"x": value})
-    second = Tally(**json.loads(json.dumps(first.state())))
+    state = first.state()
+    first.add({"x": 9.0})  # training goes on while a checkpoint is written
+    second = Tally(**json.loads(json.dumps(state)))
     whole.add({"x": 0.7})
     second.add({"x": 0.7})
     assert whole.take() == second.take()
