@@ -104,6 +104,10 @@ class RunConfig(Group):
     growth: GrowthConfig = GrowthConfig()
     batch: ByResolution[PositiveInt]
     """Images per step over all ranks."""
+    micro_batch: ByResolution[PositiveInt | None] = ByResolution[PositiveInt | None](
+        {"default": None}
+    )
+    """Images that one rank takes at once; the rest is accumulation. By default all of its share."""
     optimizer: OptimizerConfig = OptimizerConfig()
     objective: ObjectiveSpec = ObjectiveSpec()
     ema: EmaSpec = EmaSpec()

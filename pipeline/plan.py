@@ -1,5 +1,7 @@
 """A configuration -> the stages to be trained; pure, no torch."""
 
+from pathlib import Path
+
 from progan.pipeline.config import RunConfig
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.rundir import RunFolder
@@ -30,6 +32,7 @@ def stage_spec(
         data=config.data,
         data_fingerprint=data_fingerprint,
         batch=config.batch.at(resolution),
+        micro_batch=config.micro_batch.at(resolution),
         lr=config.optimizer.lr.at(resolution),
         growth=GrowthSpec(
             fade_images=round(fade_kimg * 1000),
@@ -51,16 +54,27 @@ def stage_spec(
 
 def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
-    group = config.model.stddev_group
-    for resolution in config.resolutions:
-        batch = config.batch.at(resolution)
-        if batch % (ranks * group):
+    for spec in stage_specs(config, RunFolder(Path()), ""):
+        _check_batch(spec, ranks)
+        if width(spec.model, spec.resolution) < 1:
             raise ConfigError(
-                f"batch.{resolution}: {batch} images cannot be shared out over {ranks} ranks in "
-                f"whole groups of {group} (model.stddev_group); use a multiple of {ranks * group}"
+                f"model.fmap_base: {spec.model.fmap_base} leaves no feature map at "
+                f"{spec.resolution}; use at least {spec.resolution // 2}"
             )
-        if width(config.model, resolution) < 1:
-            raise ConfigError(
-                f"model.fmap_base: {config.model.fmap_base} leaves no feature map at {resolution}; "
-                f"use at least {resolution // 2}"
-            )
+
+
+def _check_batch(spec: StageSpec, ranks: int) -> None:
+    """Ranks take equal shares, in equal parts, of whole groups of the minibatch stddev."""
+    group, resolution = spec.model.stddev_group, spec.resolution
+    if spec.batch % (ranks * group):
+        raise ConfigError(
+            f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "
+            f"whole groups of {group} (model.stddev_group); use a multiple of {ranks * group}"
+        )
+    share, part = spec.batch // ranks, spec.part(ranks)
+    if share % part or part % group:
+        fit = [n for n in range(group, share + 1, group) if share % n == 0]
+        raise ConfigError(
+            f"micro_batch.{resolution}: {part} does not divide a rank's {share} images into whole "
+            f"groups of {group} (model.stddev_group); these do: {', '.join(map(str, fit))}"
+        )

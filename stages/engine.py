@@ -7,7 +7,7 @@ one network's engine inside the other's step would fire its gradient hooks, whic
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,7 @@ class Engine:
         self.name = name
         self.module = module
         self.world = world
+        self._parts = spec.batch // world.size // spec.part(world.size)
         adam = spec.optimizer
         optimizer = torch.optim.Adam(
             module.parameters(), lr=spec.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
@@ -39,7 +40,7 @@ class Engine:
         config = {
             # Nothing here reads the batch, but DeepSpeed will not start without one.
             "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": 1,
+            "gradient_accumulation_steps": self._parts,
             "steps_per_print": 2**62,
             "zero_optimization": {"stage": spec.engine.zero, "overlap_comm": False},
         }
@@ -49,18 +50,31 @@ class Engine:
         self._adam = optimizer
         self._sharded = spec.engine.zero > 0
 
-    def update(self, objective: Objective, where: str) -> dict[str, float]:
-        """Take one step down the objective's gradient.
+    def update(
+        self, objectives: Iterable[Objective], where: str, riders: dict[str, float] | None = None
+    ) -> dict[str, float]:
+        """Take one step down the mean gradient of the objectives, one for each part of the batch.
 
-        Returns the mean over all ranks of each of the objective's scalars, and
-        `<name>_grad_norm`, the norm of the mean gradient. Raises NotFiniteError on every rank,
-        before the step, if one of them is not finite on any rank; `where` names the moment in its
-        message.
+        They are taken one by one, so that a lazy iterable keeps only one part in memory. Returns
+        the mean over parts and ranks of each of their scalars, and `<name>_grad_norm`, the norm of
+        the mean gradient. Raises NotFiniteError on every rank, before the step, if one of them is
+        not finite on any rank; `where` names the moment in its message. `riders` are numbers of
+        this rank's whose means over the ranks come back too, for one all-reduce serves all.
         """
-        self._engine.backward(objective.loss)
-        means = self.world.mean(objective.scalars | {"squares": self._gradient_squares()})
+        scalars: dict[str, Tensor] = {}
+        for objective in objectives:
+            if scalars:
+                self._engine.step()  # ends the part before; moves nothing
+            self._engine.backward(objective.loss)
+            for name, value in objective.scalars.items():
+                share = value.double() / self._parts
+                scalars[name] = scalars[name] + share if name in scalars else share
+        sent = scalars | {"squares": self._gradient_squares()}
+        for name, number in (riders or {}).items():
+            sent[name] = torch.tensor(number, dtype=torch.float64, device=self.world.device)
+        means = self.world.mean(sent)
         if not all(math.isfinite(value) for value in means.values()):
-            raise NotFiniteError(self._blame(objective.scalars, where))
+            raise NotFiniteError(self._blame(scalars, where))
         self._engine.step()
         # Sharded gradients add up over the ranks; whole ones are the same on each.
         squares = means.pop("squares") * (self.world.size if self._sharded else 1)

@@ -1,8 +1,10 @@
 """The training loop of one resolution, and its step."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from progan.stages import ema, growth
 from progan.stages.engine import frozen
@@ -39,12 +41,9 @@ def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
 
     Returns the step's scalars and the signals, each the mean over all ranks.
     """
-    spec, seen, device = stage.spec, stage.images_seen, stage.world.device
+    spec, seen = stage.spec, stage.images_seen
     alpha = growth.alpha(seen, spec.growth)
     where = f"{spec.resolution}x{spec.resolution} after {seen} images"
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=spec.engine.precision == "bf16", cache_enabled=False
-    )
 
     # A resolution that is fully in is a new problem for Adam.
     if spec.optimizer.reset_on_growth and growth.becomes_steady(
@@ -56,38 +55,51 @@ def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
     # Discriminator: tell real from fake at the present blend.
     scalars: dict[str, float] = {}
     for _ in range(spec.objective.critic_steps):
-        reals = fade(next(stage.batches).images.to(device, non_blocking=True), alpha)
+        reals = next(stage.batches).images
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, seen, spec.model.latent)
-        mix = stage.draws.mix(seen)
-        with autocast:
-            objective = discriminator_objective(
-                stage.generator,
-                stage.discriminator,
-                reals,
-                latents.to(device),
-                mix.to(device),
-                alpha,
-                spec.objective,
-            )
-        scalars |= stage.discriminator_engine.update(objective, where)
+        parts = in_parts(stage, reals, latents, stage.draws.mix(seen))
+        objectives = (tell_apart(stage, alpha, *part) for part in parts)
+        scalars |= stage.discriminator_engine.update(objectives, where)
         seen += spec.batch
 
     # Generator: be taken for real.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, seen, spec.model.latent)
     with frozen(stage.discriminator):
-        with autocast:
-            objective = generator_objective(
-                stage.generator, stage.discriminator, latents.to(device), alpha, spec.objective
-            )
-        objective = with_signals(objective, signals)
-        scalars |= stage.generator_engine.update(objective, where)
+        objectives = (deceive(stage, alpha, *part) for part in in_parts(stage, latents))
+        scalars |= stage.generator_engine.update(objectives, where, riders=signals)
 
     # Average: what will be exported.
     ema.update(stage.average, stage.generator, spec.ema.per_step(spec.images_per_step))
     return scalars
 
 
-def with_signals(objective: Objective, signals: dict[str, float]) -> Objective:
-    """Let the ranks' signals ride on the all-reduce of the objective's scalars."""
-    riders = {name: objective.loss.new_tensor(value) for name, value in signals.items()}
-    return objective._replace(scalars=objective.scalars | riders)
+def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """This rank's share of a batch, on its device, in parts that fit its memory."""
+    part = stage.spec.part(stage.world.size)
+    on_device = [tensor.to(stage.world.device, non_blocking=True) for tensor in batch]
+    return zip(*(torch.split(tensor, part) for tensor in on_device), strict=True)
+
+
+def tell_apart(
+    stage: Stage, alpha: float, reals: Tensor, latents: Tensor, mix: Tensor
+) -> Objective:
+    """The discriminator's objective on one part of a batch, in the stage's precision."""
+    networks = stage.generator, stage.discriminator
+    with autocast(stage):
+        return discriminator_objective(
+            *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective
+        )
+
+
+def deceive(stage: Stage, alpha: float, latents: Tensor) -> Objective:
+    """The generator's objective on one part of a batch, in the stage's precision."""
+    networks = stage.generator, stage.discriminator
+    with autocast(stage):
+        return generator_objective(*networks, latents, alpha, stage.spec.objective)
+
+
+def autocast(stage: Stage) -> torch.autocast:
+    """Convolutions in bfloat16 if the stage says so; weights are cast at every use."""
+    half = stage.spec.engine.precision == "bf16"
+    device = stage.world.device.type
+    return torch.autocast(device, torch.bfloat16, enabled=half, cache_enabled=False)

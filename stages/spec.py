@@ -132,6 +132,9 @@ class StageSpec(Spec):
     """Fingerprint of the data set that the run began with."""
     batch: PositiveInt
     """Images per step over all ranks."""
+    micro_batch: PositiveInt | None = None
+    """Images that a rank takes at once, its share of the batch being accumulated from such parts;
+    by default the whole share."""
     lr: PositiveFloat
     """Learning rate of both networks."""
     growth: GrowthSpec
@@ -147,3 +150,8 @@ class StageSpec(Spec):
     def images_per_step(self) -> int:
         """Reals that one step shows, over all ranks and critic updates."""
         return self.batch * self.objective.critic_steps
+
+    def part(self, ranks: int) -> int:
+        """Images that each of so many ranks takes at once."""
+        share = self.batch // ranks
+        return min(self.micro_batch or share, share)

@@ -80,11 +80,12 @@ def on_two(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolde
     return run(spec(shapes), tmp_path_factory.mktemp("on-two"), ranks=2)
 
 
-@pytest.mark.parametrize(("ranks", "zero"), [(1, 0), (1, 1), (2, 2)])
-def test_ranks_and_sharding_are_not_part_of_the_mathematics(
-    on_two: StageFolder, shapes: Path, tmp_path: Path, ranks: int, zero: int
+@pytest.mark.parametrize(("ranks", "zero", "part"), [(1, 0, 8), (1, 1, None), (2, 2, 4)])
+def test_ranks_sharding_and_accumulation_are_not_part_of_the_mathematics(
+    on_two: StageFolder, shapes: Path, tmp_path: Path, ranks: int, zero: int, part: int | None
 ) -> None:
-    other = run(spec(shapes, engine={"zero": zero, "precision": "fp32"}), tmp_path, ranks)
+    engine = EngineSpec(zero=zero, precision="fp32")
+    other = run(spec(shapes, engine=engine, micro_batch=part), tmp_path, ranks)
     expected, found = figures(on_two), figures(other)
     assert len(expected) == len(found) == 15
     # Only the order of the sums in the all-reduce differs; Adam lets that grow with the steps.

@@ -106,6 +106,14 @@ def test_a_batch_that_ranks_cannot_share_is_refused() -> None:
         check(load_config("demo"), ranks=3)
 
 
+@pytest.mark.parametrize("part", ["2", "3", "12"])
+def test_a_part_that_does_not_fit_is_refused_with_those_that_do(part: str) -> None:
+    config = load_config("demo", (f"micro_batch.8={part}", "batch=32"))
+    with pytest.raises(ConfigError, match=rf"micro_batch.8: {part} .* these do: 4, 8, 16$"):
+        check(config, ranks=2)
+    check(load_config("demo", ("micro_batch.8=8", "batch=32")), ranks=2)
+
+
 def test_widths_that_reach_zero_are_refused() -> None:
     config = load_config("celebahq-1024-1gpu", ("model.fmap_base=256",))
     with pytest.raises(ConfigError, match="no feature map at 1024; use at least 512"):
