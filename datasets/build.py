@@ -144,6 +144,8 @@ def _locked(folder: Path) -> Iterator[None]:
             raise DataError(
                 f"another process is preparing {folder}: wait for it or end it"
             ) from error
+        except OSError:
+            pass  # a file system without locks: then people must see to it themselves
         yield
     finally:
         os.close(descriptor)

@@ -136,7 +136,7 @@ class Batches:
         futures = [
             self._threads.submit(
                 _fill,
-                images[part[0] : part[-1] + 1],
+                images.numpy()[part[0] : part[-1] + 1],
                 self._level,
                 indices[part],
                 flips[part],
@@ -159,8 +159,10 @@ class _Reading(NamedTuple):
         return self.reals
 
 
-def _fill(images: torch.Tensor, level: Level, indices: Integers, flips: np.ndarray) -> None:
+def _fill(images: np.ndarray, level: Level, indices: Integers, flips: np.ndarray) -> None:
     """Write the samples `indices` into `images`, float32 [n, C, R, R] in [-1, 1]."""
     pixels: Pixels = level.pictures(indices)
     pixels[flips] = pixels[flips, :, :, ::-1]
-    images.copy_(torch.from_numpy(pixels)).div_(127.5).sub_(1)
+    # In NumPy: as fast as torch, and it does not start torch's own threads in each of ours.
+    np.divide(pixels, np.float32(127.5), out=images)
+    images -= 1

@@ -1,15 +1,18 @@
 """A build gives the same bytes however it is run, and goes on where it stopped."""
 
+import json
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from progan.datasets.build import Progress, prepare
+from progan.datasets.drawn import draw_dataset
 from progan.datasets.errors import DataError
 from progan.datasets.manifest import load_manifest
 from progan.datasets.options import Options
@@ -154,3 +157,67 @@ def test_every_picture_is_one_sample(drawn: Path) -> None:
 )
 def test_shard_sizes(num: int, resolution: int, records: int) -> None:
     assert records_per_shard(num, resolution, 3) == records
+
+
+def test_two_builds_of_one_data_set_do_not_meet(drawn: Path, tmp_path: Path) -> None:
+    def build_again(progress: Progress) -> None:
+        prepare(drawn, tmp_path / "d", 16)
+
+    with pytest.raises(DataError, match="another process is preparing"):
+        prepare(drawn, tmp_path / "d", 16, workers=1, report=build_again)
+
+
+def test_a_full_disk_is_seen_before_the_work(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DataError, match=r"needs about 0\.\d GB more"):
+        prepare(drawn, tmp_path / "d", 16, workers=1)
+
+
+def test_the_expected_size_is_near(drawn: Path, tmp_path: Path) -> None:
+    calls: list[Progress] = []
+    with ThreadPoolExecutor(1) as threads:
+        prepare(drawn, tmp_path / "d", 64, executor=threads, report=calls.append)
+    written = sum(path.stat().st_size for path in (tmp_path / "d").rglob("*.tar"))
+    assert calls[-1].bytes_written == written
+    assert calls[0].bytes_expected == pytest.approx(written, rel=0.2)
+
+
+def test_a_damaged_shard_of_an_unfinished_build_is_made_again(
+    drawn: Path, dataset: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    tar = copy / "0008" / "000001.tar"
+    tar.write_bytes(tar.read_bytes().replace(b"RIFF", b"riff", 1))
+    (copy / "manifest.json").unlink()
+    with ThreadPoolExecutor(1) as threads:
+        prepare(drawn, copy, 16, executor=threads)
+    assert contents(copy) == contents(dataset)
+
+
+def test_small_pictures_may_be_left_out(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "s", num=8, size=16)
+    draw_dataset(tmp_path / "s" / "large", num=6, size=32)
+    with ThreadPoolExecutor(1) as threads:
+        options = Options(small="skip")
+        manifest = prepare(tmp_path / "s", tmp_path / "d", 32, options=options, executor=threads)
+    assert (manifest.num_samples, manifest.too_small, manifest.rejected) == (6, 8, 0)
+    assert (tmp_path / "d" / "rejected.csv").read_text().count("16 x 16 is smaller") == 8
+
+
+def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"text")
+    with ThreadPoolExecutor(1) as threads, pytest.raises(DataError, match="no picture of"):
+        prepare(tmp_path, tmp_path / "d", 8, executor=threads, max_rejected=1)
+
+
+def test_a_data_set_of_the_first_version_is_read(dataset: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    content = json.loads((copy / "manifest.json").read_text())
+    for key in ("rejected", "too_small", "enlarged"):
+        del content[key]
+    content["options"] = {"crop": "centre", "filter": "lanczos", "codec": "webp"}
+    (copy / "manifest.json").write_text(json.dumps(content))
+    assert load_manifest(copy).options == Options()
