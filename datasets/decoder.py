@@ -5,6 +5,7 @@ each worker feeds one such process picture by picture. The process bounds its ow
 alarm that kills it, and is simply started again after the picture that did it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,18 +15,21 @@ import signal
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from progan.datasets.codec import codec_for
 from progan.datasets.errors import TooSmall, UnusablePicture
 from progan.datasets.options import Options
-from progan.datasets.picture import square_picture
+from progan.datasets.picture import known_formats, square_picture
 from progan.datasets.pyramid import pyramid
 
 # Pictures of 64 million pixels need 0.7 GB; libraries reserve more than they use.
 _MEMORY_BYTES = 4 << 30
 _IDLE_SECONDS = 300
+_CLOCK_FACTOR = 10
+_PIPE_BYTES = 1 << 20
 _REQUEST, _HEADER = struct.Struct("<QQ"), struct.Struct("<I")
 # One thread, and memory that is kept between pictures: Dask's workers give it back after each one,
 # which makes decoding 1.6 times slower.
@@ -45,7 +49,7 @@ class Settings(NamedTuple):
     channels: int
     options: Options
     seconds: float
-    """A picture that takes longer is rejected."""
+    """A picture that takes more of a processor is rejected."""
 
 
 class Levels(NamedTuple):
@@ -84,7 +88,7 @@ class Decoder:
                 return self._ask(self._running(), data, crop_key)
             except (EOFError, BrokenPipeError):
                 code = self._reap()
-            if code == -signal.SIGALRM:
+            if -code in (signal.SIGPROF, signal.SIGALRM):
                 raise UnusablePicture(f"takes longer than {self._settings.seconds:g} s to decode")
         raise UnusablePicture(f"crashes the decoder ({_cause(code)})")
 
@@ -107,6 +111,8 @@ class Decoder:
                 stderr=subprocess.DEVNULL,  # C libraries complain there of every odd tag
                 env=os.environ | _ENVIRONMENT,
             )
+            _widen(self._process.stdin)
+            _widen(self._process.stdout)
         return self._process
 
     def _ask(self, process: "subprocess.Popen[bytes]", data: bytes, crop_key: int) -> Levels:
@@ -133,6 +139,13 @@ class Decoder:
         return process.wait()
 
 
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Let a pipe hold a picture, so that the two processes wait for each other less often."""
+    if pipe and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more than this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 def _cause(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
@@ -153,7 +166,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes], settings: Settings) -> None:
             return
         crop_key, size = _REQUEST.unpack(header)
         data = _exactly(requests, size)
-        signal.setitimer(signal.ITIMER_REAL, settings.seconds)
+        _set_alarms(settings.seconds)
         try:
             levels = make_levels(data, crop_key, settings)
             answer: dict[str, Any] = {
@@ -165,7 +178,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes], settings: Settings) -> None:
         except UnusablePicture as error:
             problem = "small" if isinstance(error, TooSmall) else "unusable"
             answer, bodies = {"problem": problem, "reason": str(error)}, []
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _set_alarms(0)
         text = json.dumps(answer).encode()
         answers.write(b"".join([_HEADER.pack(len(text)), text, *bodies]))
         answers.flush()
@@ -176,13 +189,22 @@ def main() -> None:
     values = json.loads(sys.argv[1])
     settings = Settings(**values | {"options": Options.model_validate(values["options"])})
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started it
-    # No handler of Python's: it would wait for the C decoder to come back.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # No handlers of Python's: they would wait for the C decoder to come back.
+    for alarm in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(alarm, signal.SIG_DFL)
+    known_formats()  # loads Pillow's plugins, which is not the first picture's fault
     _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     with os.fdopen(os.dup(1), "wb") as answers, Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not look like an answer
         _serve(sys.stdin.buffer, answers, settings)
+
+
+def _set_alarms(seconds: float) -> None:
+    """Kill this process when a picture takes too long: by processor time, so that a busy machine
+    rejects no more than an idle one, and by the clock far beyond that. 0 sets none."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, _CLOCK_FACTOR * seconds)
 
 
 def _limit(kind: int, most: int) -> None:

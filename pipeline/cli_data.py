@@ -96,7 +96,7 @@ def colour(context: click.Context, option: click.Parameter, text: str) -> tuple[
     type=click.FloatRange(0, min_open=True),
     default=60.0,
     show_default=True,
-    help="A picture that takes longer to decode is rejected.",
+    help="A picture that takes more processor time is rejected.",
 )
 def prepare(source: str, dataset: Path, resolution: str, channels: str, **choices: Any) -> None:
     """Turn pictures into a pyramid of WebDataset shards.
