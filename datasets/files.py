@@ -37,7 +37,7 @@ def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
             path.unlink(missing_ok=True)
         raise
     for folder in {path.parent for path in paths}:
-        _sync_folder(folder)
+        sync(folder)
 
 
 @contextmanager
@@ -82,9 +82,12 @@ def _sync_all(files: Sequence[BinaryIO]) -> None:
         list(threads.map(lambda file: os.fsync(file.fileno()), files))
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; the file's own fsync does not cover its name."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power cut.
+
+    A rename needs the folder's too: the file's own does not cover its name.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from progan.datasets.files import sha256_file, write_json
+from progan.datasets.files import sha256_file, sync, write_json
 from progan.stages.errors import StageError
 
 CHECKSUMS = "sha256"
@@ -31,12 +31,12 @@ def sealing(folder: Path, document: str, fields: dict[str, Any]) -> Iterator[Pat
         yield temporary
         files = sorted(temporary.iterdir())
         for file in files:
-            _sync(file)
+            sync(file)
         checksums = {file.name: sha256_file(file) for file in files}
         write_json(temporary / document, fields | {CHECKSUMS: checksums})
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -61,11 +61,3 @@ def unseal(folder: Path, document: str) -> dict[str, Any]:
         if sha256_file(file) != checksum:
             raise StageError(f"{file} is damaged: its checksum does not hold")
     return fields
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
