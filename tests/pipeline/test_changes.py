@@ -26,7 +26,7 @@ def test_what_touches_no_begun_stage_may_change(override: str) -> None:
         ("growth.first=8", "growth.first: the run was started with 4, not 8"),
         ("batch=32", "batch: stage 4 has begun with 16, not 32"),
         ("optimizer.lr=0.1", "optimizer.lr: stage 4 has begun with 0.002, not 0.1"),
-        ("growth.fade_kimg.8=9", "growth.fade_kimg: stage 8 has begun with 4000, not 9000"),
+        ("growth.fade_kimg.8=9", "growth.fade_kimg: stage 8 has begun with 3000, not 9000"),
         ("objective.critic_steps=2", "objective.critic_steps: stage 4 has begun with 1, not 2"),
         ("engine.precision=bf16", "engine.precision: stage 4 has begun with fp32, not bf16"),
         ("data.mirror=false", "data.mirror: stage 4 has begun with true, not false"),
