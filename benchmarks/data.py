@@ -75,36 +75,45 @@ def command(*arguments: object) -> Callable[[], object]:
 
 
 def build(pictures: Path, folder: Path, peer: Path | None, copies: int, rounds: int) -> Table:
-    """Photographs to 256 pixels."""
-    archive = folder / "photos.zip"
-    count = copies_of(pictures, archive, copies)
+    """Photographs to 256 pixels, few and many: the difference is what one more costs."""
     ours, theirs = folder / "ours", folder / "theirs.zip"
     program = Path(sys.executable).with_name("progan")
-    actions = {
-        f"progan, 4 to 256, {n} processes": command(
-            program, "prepare", archive, ours, "--resolution", 256, "--workers", n
-        )
-        for n in (2, 1)
+
+    def actions(archive: Path) -> dict[str, Callable[[], object]]:
+        prepare_it = (program, "prepare", archive, ours, "--resolution", 256, "--workers")
+        found = {f"progan, 4 to 256, {n} workers": command(*prepare_it, n) for n in (2, 1)}
+        if peer:
+            found["StyleGAN3's tool, 256 only, 1 process"] = command(
+                peer, "--source", archive, "--dest", theirs,
+                "--resolution", "256x256", "--transform", "center-crop",
+            )  # fmt: skip
+        return found
+
+    archives = {
+        copies_of(pictures, folder / f"{n}.zip", n): folder / f"{n}.zip" for n in (1, copies)
     }
-    if peer:
-        actions["StyleGAN3's tool, 256 only, 1 process"] = command(
-            peer, "--source", archive, "--dest", theirs,
-            "--resolution", "256x256", "--transform", "center-crop",
-        )  # fmt: skip
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
+    few, many = archives
+    taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        for name, action in actions.items():
-            shutil.rmtree(ours, ignore_errors=True)
-            theirs.unlink(missing_ok=True)
-            taken[name].append(timed(action))
-    table = Table(title=f"building, {count} photographs, median of {rounds} rounds")
-    for heading in ("", "pictures/s", "[min-max]", "processor ms a picture"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name, runs in taken.items():
-        speeds = sorted(count / seconds for seconds, _ in runs)
-        used = statistics.median(1000 * cpu / count for _, cpu in runs)
-        spread = f"[{speeds[0]:.0f}-{speeds[-1]:.0f}]"
-        table.add_row(name, f"{statistics.median(speeds):.0f}", spread, f"{used:.1f}")
+        for count, archive in archives.items():
+            for name, action in actions(archive).items():
+                shutil.rmtree(ours, ignore_errors=True)
+                theirs.unlink(missing_ok=True)
+                taken.setdefault((name, count), []).append(timed(action))
+    table = Table(title=f"building, {many} photographs, median of {rounds} rounds")
+    headings = ("", "pictures/s", "min-max", "processor ms a picture", "one more picture")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading else "left")
+    for name in actions(folder):
+        speeds = sorted(many / seconds for seconds, _ in taken[name, many])
+        used = {n: statistics.median(1000 * cpu for _, cpu in taken[name, n]) for n in archives}
+        table.add_row(
+            name,
+            f"{statistics.median(speeds):.0f}",
+            f"{speeds[0]:.0f}-{speeds[-1]:.0f}",
+            f"{used[many] / many:.1f}",
+            f"{(used[many] - used[few]) / (many - few):.1f}",
+        )
     return table
 
 
@@ -193,28 +202,31 @@ def resume(pictures: Path, folder: Path, rounds: int) -> Table:
     samples = load_manifest(dataset).num_samples
     places = {"0": 0, "95 % of an epoch": int(0.95 * samples), "10^8": 10**8}
 
-    def first(position: int) -> float:
+    def first(position: int) -> tuple[float, float]:
+        """(milliseconds by the clock, of processor time)"""
         from progan.datasets import order
 
         order._epoch_order.cache_clear()  # a new process has none
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         spec = DataSpec(path=dataset)
         with Batches(
             spec, 32, seed=0, batch=64, rank=0, world_size=1, position=position
         ) as batches:
             next(batches)
-            return time.perf_counter() - began
+            return 1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used)
 
     first(0)
-    found: dict[str, list[float]] = {name: [] for name in places}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in places}
     for _ in range(5 * rounds):
         for name, position in places.items():
             found[name].append(first(position))
-    table = Table(title=f"first batch of 64 at 32 px, {samples:,} samples")
-    table.add_column("position")
-    table.add_column(f"ms, median of {5 * rounds}", justify="right")
+    title = f"first batch of 64 at 32 px, {samples:,} samples, median of {5 * rounds}"
+    table = Table(title=title)
+    for heading in ("position", "ms", "processor ms"):
+        table.add_column(heading, justify="right")
     for name, values in found.items():
-        table.add_row(name, f"{1000 * statistics.median(values):.1f}")
+        medians = (statistics.median(column) for column in zip(*values, strict=True))
+        table.add_row(name, *(f"{value:.1f}" for value in medians))
     return table
 
 

@@ -4,7 +4,14 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -27,6 +34,8 @@ from progan.datasets.unit import Done, Work, build_unit, read_done
 from progan.datasets.versions import current_versions
 
 PLAN = "plan.json"
+# Sources whose reading needs no large mapped memory: a worker that bounds its own can read them.
+_PLAIN_FILES = ("folder", "zip", "tar")
 
 
 class Progress(NamedTuple):
@@ -81,13 +90,12 @@ def prepare(
             expected = expected_bytes(pictures, plan, picture_seconds)
             require_space(dataset, expected * missing // plan.num_shards)
             report(_progress(plan, done, expected, tally))
-            with open_workers(executor, workers) as (pool, count):
-                units = _units(dataset, plan, pictures, done, picture_seconds)
-                for shard, finished in _run(pool, 2 * count, units):
-                    done[shard] = finished
-                    tally.add(finished)
-                    tally.check(dataset, max_rejected)
-                    report(_progress(plan, done, expected, tally))
+            remaining = Remaining(dataset, plan, pictures, done, picture_seconds)
+            for shard, finished in _build(remaining, executor, workers):
+                done[shard] = finished
+                tally.add(finished)
+                tally.check(dataset, max_rejected)
+                report(_progress(plan, done, expected, tally))
         else:
             report(_progress(plan, done, 0, tally))
         manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], tally)
@@ -162,21 +170,46 @@ def _finished(dataset: Path, plan: Plan) -> dict[int, Done]:
         return {shard: record for shard, record in enumerate(records) if record}
 
 
-def _units(
-    dataset: Path, plan: Plan, pictures: Pictures, done: Iterable[int], picture_seconds: float
-) -> Iterator[Work]:
-    """What is left to do."""
-    order, versions = plan.pictures(), current_versions()
-    for shard in sorted(set(range(plan.num_shards)) - set(done)):
-        part = pictures.part([order[sample] for sample in plan.samples(shard)])
-        yield Work(dataset, plan, shard, part, versions, picture_seconds)
+class Remaining(NamedTuple):
+    """What is left to do; less and less as `done` fills."""
+
+    dataset: Path
+    plan: Plan
+    pictures: Pictures
+    done: dict[int, Done]
+    picture_seconds: float
+
+    def units(self, *, expendable: bool) -> Iterator[Work]:
+        """One after the other."""
+        plan, order, versions = self.plan, self.plan.pictures(), current_versions()
+        for shard in sorted(set(range(plan.num_shards)) - set(self.done)):
+            part = self.pictures.part([order[sample] for sample in plan.samples(shard)])
+            yield Work(self.dataset, plan, shard, part, versions, self.picture_seconds, expendable)
+
+
+def _build(
+    remaining: Remaining, executor: Executor | str | None, workers: int | None
+) -> Iterator[tuple[int, Done]]:
+    """Build every unit; yield (shard, record) as they finish, in any order.
+
+    When a process of ours dies, perhaps of a picture, the rest is done more carefully.
+    """
+    for expendable in (remaining.pictures.kind in _PLAIN_FILES, False):
+        try:
+            with open_workers(executor, workers, expendable=expendable) as pool:
+                units = remaining.units(expendable=pool.expendable)
+                yield from _run(pool.executor, 2 * pool.num, units)
+            return
+        except BrokenExecutor as error:
+            if not expendable:
+                raise DataError(
+                    "a worker process died, perhaps for lack of memory: run the same command "
+                    "again (finished shards are kept), with fewer workers"
+                ) from error
 
 
 def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[int, Done]]:
-    """Build every unit; yield (shard, record) as they finish, in any order.
-
-    Only a few wait in line: a data set may have thousands of shards.
-    """
+    """Only a few units wait in line: a data set may have thousands of shards."""
     running: dict[Future[Done], int] = {}
     try:
         while True:

@@ -4,22 +4,26 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread
 from typing import Any, NamedTuple
 
+from progan.datasets import decoder
 from progan.datasets.errors import DataError, missing_library
 
 _CONNECT_SECONDS = 30
 
 
 class Workers(NamedTuple):
-    """An executor and how many units it works on at once."""
+    """An executor and what to know about it."""
 
     executor: Executor
     num: int
+    """Units it works on at once."""
+    expendable: bool = False
+    """Processes of ours, made ready to die of a picture."""
 
 
 def processors() -> int:
@@ -28,33 +32,31 @@ def processors() -> int:
 
 
 @contextmanager
-def open_workers(executor: Executor | str | None, count: int | None) -> Iterator[Workers]:
+def open_workers(
+    executor: Executor | str | None, count: int | None, *, expendable: bool
+) -> Iterator[Workers]:
     """Workers for a build: `count` processes, a Dask scheduler's address, or any executor.
 
     An executor that is handed in is not shut down. Raises DataError for a cluster that does not
-    answer, and when workers die.
+    answer or whose workers die, BrokenExecutor when processes of ours do.
     """
-    try:
-        if isinstance(executor, Executor):
-            yield Workers(executor, count or processors())
-        elif executor is not None:
-            with _dask(executor) as workers:
-                yield workers
-        else:
-            with _processes(count or processors()) as pool:
-                yield Workers(pool, count or processors())
-    except BrokenExecutor as error:
-        raise DataError(
-            "a worker process died, perhaps for lack of memory: run the same command again "
-            "(finished shards are kept), with fewer workers"
-        ) from error
+    if isinstance(executor, Executor):
+        yield Workers(executor, count or processors())
+    elif executor is not None:
+        with _dask(executor) as workers:
+            yield workers
+    else:
+        with _processes(count or processors(), expendable) as pool:
+            yield Workers(pool, count or processors(), expendable)
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Executor]:
+def _processes(count: int, expendable: bool) -> Iterator[Executor]:
     """Spawned: a process that is forked from one with threads may hang."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=_obey_parent)
+    executor = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_begin, initargs=(expendable,)
+    )
     try:
         yield executor
     finally:
@@ -90,11 +92,13 @@ def _dask(address: str) -> Iterator[Workers]:
             ) from error
 
 
-def _obey_parent() -> None:
+def _begin(expendable: bool) -> None:
     """In a worker: end when the main process ends, however it does; at Ctrl-C, without a word.
 
     Left alone, the workers of a killed process wait for work forever.
     """
+    if expendable:
+        decoder.expendable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=_end_with_parent, daemon=True).start()
 

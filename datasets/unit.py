@@ -6,14 +6,15 @@ Runs in a worker that knows nothing but its arguments, and imports no torch.
 import hashlib
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from progan.datasets.codec import codec_for
-from progan.datasets.decoder import Decoder, Levels, Settings
+from progan.datasets.decoder import Decoder, Levels, Settings, guarded_levels
 from progan.datasets.errors import DataError, TooSmall, UnusablePicture
 from progan.datasets.files import sha256_file, write_whole
 from progan.datasets.listing import printable
@@ -77,6 +78,8 @@ class Work(NamedTuple):
     versions: Versions
     """What the build began with: others could give other bytes."""
     picture_seconds: float
+    expendable: bool
+    """Whether the worker may die of a picture, and so decodes in its own process."""
 
 
 def decoder_settings(plan: Plan, picture_seconds: float) -> Settings:
@@ -161,7 +164,10 @@ def build_unit(work: Work) -> Done:
 def _decoded(work: Work) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
     """(sample's number, what it is made of, its levels or why there are none), in order."""
     source = work.source
-    decoder = _decoder(decoder_settings(work.plan, work.picture_seconds))
+    settings = decoder_settings(work.plan, work.picture_seconds)
+    decode: Callable[[bytes, int], Levels] = partial(guarded_levels, settings=settings)
+    if not work.expendable:
+        decode = _decoder(settings).levels
     for place, number in enumerate(work.plan.samples(work.shard)):
         name = source.entries[place].name
         label = NO_LABEL if source.labels is None else source.labels[place]
@@ -169,7 +175,7 @@ def _decoded(work: Work) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
         result: Levels | LeftOut
         try:
             data = source.read(place)
-            result = decoder.levels(data, crop_key(work.plan, name))
+            result = decode(data, crop_key(work.plan, name))
         except TooSmall as error:
             if work.plan.options.small == "error":
                 raise DataError(

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from progan.datasets.build import Progress, prepare
 from progan.datasets.drawn import draw_dataset
@@ -221,3 +222,13 @@ def test_a_data_set_of_the_first_version_is_read(dataset: Path, tmp_path: Path) 
     content["options"] = {"crop": "centre", "filter": "lanczos", "codec": "webp"}
     (copy / "manifest.json").write_text(json.dumps(content))
     assert load_manifest(copy).options == Options()
+
+
+def test_a_picture_that_kills_a_worker_is_rejected(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "s", num=40, size=16)
+    with (tmp_path / "s" / "large.tif").open("wb") as file:
+        Image.new("RGB", (8000, 8000)).save(file, "TIFF", compression="tiff_deflate")
+    manifest = prepare(tmp_path / "s", tmp_path / "d", 16, workers=2, picture_seconds=0.15)
+    assert (manifest.num_samples, manifest.rejected) == (40, 1)
+    text = (tmp_path / "d" / "rejected.csv").read_text()
+    assert text == "picture,reason\nlarge.tif,takes longer than 0.15 s to decode\n"
