@@ -1,7 +1,7 @@
 # progan with everything a training run needs. The CUDA libraries come with torch's own packages.
 #
 #   docker build -t progan .
-#   docker run --gpus all --ipc=host -v "$PWD:/work" progan train cifar10-32 data.path=/work/c10
+#   docker run --gpus all --ipc=host -v "$PWD:/runs" progan train cifar10-32 data.path=/runs/c10
 FROM python:3.12-slim-bookworm
 
 COPY . /src
@@ -9,5 +9,5 @@ RUN pip install --no-cache-dir /src && rm -rf /src
 
 RUN useradd --create-home progan
 USER progan
-WORKDIR /work
+WORKDIR /runs
 ENTRYPOINT ["progan"]
