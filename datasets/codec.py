@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from progan.datasets.npy import npy_bytes, parse_npy
+
 Pixels = npt.NDArray[np.uint8]
 
 # JPEG shifts colours of tiny pictures by several levels and saves nothing there.
@@ -93,20 +95,9 @@ def _encode_jpeg(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def _encode_npy(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, pixels, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _decode_npy(data: bytes, channels: int) -> Pixels:
-    pixels: Pixels = np.load(io.BytesIO(data), allow_pickle=False)
-    return pixels
-
-
 CODECS: dict[str, Codec] = {
     "webp": Codec("webp", _encode_webp, _webp_decoder()),
     "png": Codec("png", _encode_png, lambda data, channels: _pixels(data, channels, "PNG")),
     "jpeg": Codec("jpg", _encode_jpeg, lambda data, channels: _pixels(data, channels, "JPEG")),
-    "npy": Codec("npy", _encode_npy, _decode_npy),
+    "npy": Codec("npy", npy_bytes, lambda data, channels: parse_npy(data)),
 }

@@ -5,7 +5,6 @@
 """
 
 import hashlib
-import io
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from progan.datasets.errors import DataError
 from progan.datasets.files import whole_files
+from progan.datasets.npy import npy_bytes, parse_npy
 
 RECORD = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4"), ("label", "<i4")])
 NO_LABEL = -1
@@ -95,14 +95,7 @@ def shard_writers(paths: Sequence[Path]) -> Iterator[list[ShardWriter]]:
         yield writers
         for writer, file in zip(writers, files[len(paths) :], strict=True):
             writer.close()
-            file.write(index_bytes(writer.index))
-
-
-def index_bytes(index: Index) -> bytes:
-    """An index as the content of an .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, index, allow_pickle=False)
-    return buffer.getvalue()
+            file.write(npy_bytes(writer.index))
 
 
 def index_name(shard: str) -> str:
@@ -113,7 +106,7 @@ def index_name(shard: str) -> str:
 def parse_index(content: bytes, path: str) -> Index:
     """The content of an .npy file as an index. Raises DataError, naming `path`."""
     try:
-        index: Index = np.load(io.BytesIO(content), allow_pickle=False)
+        index: Index = parse_npy(content)
     except (EOFError, OSError, ValueError) as error:
         raise DataError(f"cannot read the shard index {path}: {error}") from error
     if index.dtype != RECORD or index.ndim != 1:

@@ -19,9 +19,10 @@ from progan.datasets.errors import DataError, TooSmall, UnusablePicture
 from progan.datasets.files import sha256_file, write_whole
 from progan.datasets.listing import printable
 from progan.datasets.manifest import Shard, Versions, shard_path
+from progan.datasets.npy import npy_bytes
 from progan.datasets.plan import Plan
 from progan.datasets.pyramid import resolutions
-from progan.datasets.shards import NO_LABEL, ShardWriter, index_bytes, shard_writers
+from progan.datasets.shards import NO_LABEL, ShardWriter, shard_writers
 from progan.datasets.sources import Source
 from progan.datasets.versions import current_versions
 
@@ -210,5 +211,5 @@ def _entry(path: Path, writer: ShardWriter) -> Shard:
         num_samples=len(writer.index),
         bytes=writer.num_bytes,
         sha256=writer.sha256,
-        index_sha256=hashlib.sha256(index_bytes(writer.index)).hexdigest(),
+        index_sha256=hashlib.sha256(npy_bytes(writer.index)).hexdigest(),
     )
