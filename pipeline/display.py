@@ -81,6 +81,10 @@ class Display:
         self._progress.update(bar, completed=done, where=describe(spec, progress))
         self._line(spec, describe(spec, progress), at_once=False)
 
+    def note(self, text: str) -> None:
+        """See Watcher."""
+        self.console.print(text, soft_wrap=True, highlight=False)
+
     def _line(self, spec: StageSpec, text: str, at_once: bool) -> None:
         """Without a terminal: a line now and then."""
         now = time.monotonic()

@@ -13,6 +13,7 @@ Kind = Literal[
     "stage_started",
     "stage_finished",
     "stage_failed",
+    "rolled_back",
     "stage_reopened",
     "stopped",
 ]
@@ -36,10 +37,16 @@ class Ledger:
     def append(self, kind: Kind, **fields: Any) -> None:
         """Write one event, on the disk when this returns."""
         line = json.dumps({"time": time.time(), "event": kind} | fields)
-        with self.path.open("a") as file:
-            file.write(line + "\n")
+        with self.path.open("ab") as file:
+            if cut_short := self._bytes_of_last_line():
+                file.truncate(file.tell() - cut_short)
+            file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def _bytes_of_last_line(self) -> int:
+        """Of what stands after the last whole line: only a kill while it was written leaves it."""
+        return len(self.path.read_bytes().rpartition(b"\n")[2])
 
     def events(self) -> list[Event]:
         """All events; a last line cut short by a kill never happened."""

@@ -20,8 +20,10 @@ from progan.launch.task import Task
 from progan.pipeline.errors import RunError, StoppedError
 from progan.pipeline.ledger import Ledger
 from progan.pipeline.rundir import RunFolder
+from progan.stages.errors import RolledBackError
 from progan.stages.final import is_done
 from progan.stages.folder import StageFolder
+from progan.stages.rollback import EXIT_ROLLED_BACK
 from progan.stages.spec import StageSpec
 from progan.stages.stopping import EXIT_STOPPED
 
@@ -34,6 +36,10 @@ class Watcher(Protocol):
 
     def stage_done(self, spec: StageSpec) -> None:
         """A stage is finished, now or before."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something happened that a person should know of."""
         ...
 
     def stage_at(self, spec: StageSpec, progress: dict[str, Any] | None) -> None:
@@ -51,12 +57,17 @@ def run_stages(run: RunFolder, specs: list[StageSpec], backend: Backend, watcher
     run.stop.unlink(missing_ok=True)  # it was meant for the last time
     for spec in specs:
         folder = run.stage(spec.resolution)
-        if not is_done(folder.final):
+        while not is_done(folder.final):
             handle = _running(ledger, spec, backend) or _start(ledger, spec, folder, backend)
             try:
                 _wait(folder, backend, handle, partial(watcher.stage_at, spec))
-                if not is_done(folder.final):
+                if is_done(folder.final):
+                    ledger.append("stage_finished", resolution=spec.resolution)
+                else:
                     raise _why_not_done(folder)
+            except RolledBackError as back:
+                ledger.append("rolled_back", resolution=spec.resolution, reason=str(back))
+                watcher.note(f"{spec.resolution}x{spec.resolution}: {back}")
             except StoppedError:
                 backend.cancel(handle)
                 ledger.append("stopped", resolution=spec.resolution)
@@ -64,7 +75,6 @@ def run_stages(run: RunFolder, specs: list[StageSpec], backend: Backend, watcher
             except (RunError, DataError) as error:
                 ledger.append("stage_failed", resolution=spec.resolution, reason=str(error))
                 raise
-            ledger.append("stage_finished", resolution=spec.resolution)
         watcher.stage_done(spec)
 
 
@@ -118,5 +128,7 @@ def _why_not_done(folder: StageFolder) -> Exception:
         return RunError(f"{folder.path} ended without a word; its log {folder.log} ends:\n{tail}")
     if failure["code"] == EXIT_STOPPED:
         return StoppedError()
+    if failure["code"] == EXIT_ROLLED_BACK:
+        return RolledBackError(failure["message"])
     message = f"{failure['message']} (rank {failure['rank']}; log: {folder.log})"
     return DataError(message) if failure["code"] == 3 else RunError(message)

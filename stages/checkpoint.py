@@ -10,6 +10,7 @@ from torch import Tensor
 from progan.stages.errors import StageError
 from progan.stages.folder import StageFolder
 from progan.stages.sealed import sealing, unseal
+from progan.stages.spec import CheckpointSpec
 from progan.stages.tensors import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
@@ -20,20 +21,34 @@ class Checkpoint(NamedTuple):
     """All that the rest of a stage follows from."""
 
     images_seen: int
+    position: int
+    """In the stage's stream of images: `images_seen` and what was passed over (rollback)"""
     tensors: dict[str, dict[str, Tensor]]
     """By file: generator, discriminator, ema (parameters by name) and optimizer (Adam's moments)"""
     tally: dict[str, Any]
     """What the unfinished tick has summed up (Tally)"""
 
 
-def save(folder: StageFolder, checkpoint: Checkpoint, keep: int) -> None:
-    """Write a checkpoint, whole or not at all, and remove all but the newest `keep`."""
-    fields = {"images_seen": checkpoint.images_seen, "tally": checkpoint.tally}
+def save(folder: StageFolder, checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
+    """Write a checkpoint, whole or not at all, and remove those that `spec` does not keep."""
+    fields = checkpoint._asdict()
+    del fields["tensors"]
     with sealing(folder.checkpoint(checkpoint.images_seen), DOCUMENT, fields) as target:
         for name, tensors in checkpoint.tensors.items():
             write_tensors(target / f"{name}.safetensors", tensors)
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+    for images_seen in superseded([int(path.name) for path in _newest_first(folder)], spec):
+        shutil.rmtree(folder.checkpoint(images_seen), ignore_errors=True)
+
+
+def superseded(images_seen: list[int], spec: CheckpointSpec) -> set[int]:
+    """Which of the checkpoints taken after so many images need not be kept."""
+    kept = set(sorted(images_seen)[-spec.keep :])
+    if spec.keep_every_kimg:
+        first: dict[int, int] = {}
+        for seen in sorted(images_seen):
+            first.setdefault(int(seen // (spec.keep_every_kimg * 1000)), seen)
+        kept |= {seen for period, seen in first.items() if period > 0}
+    return set(images_seen) - kept
 
 
 def newest(folder: StageFolder) -> Checkpoint | None:
@@ -45,7 +60,7 @@ def newest(folder: StageFolder) -> Checkpoint | None:
             log.warning("%s; using the checkpoint before it", error)
             continue
         tensors = {file.stem: read_tensors(file) for file in path.glob("*.safetensors")}
-        return Checkpoint(fields["images_seen"], tensors, fields["tally"])
+        return Checkpoint(tensors=tensors, **fields)
     return None
 
 

@@ -4,9 +4,7 @@ The step calls the bare modules and hands each loss to the engine of the network
 one network's engine inside the other's step would fire its gradient hooks, which DeepSpeed refuses.
 """
 
-import logging
 import math
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,14 +13,24 @@ import deepspeed
 import torch
 from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
 from torch import Tensor, nn
-from torch._C._distributed_c10d import HashStore
 
 from progan.stages.errors import NotFiniteError
+from progan.stages.loss_scale import LossScale
 from progan.stages.spec import StageSpec
 from progan.stages.steps import Objective
 from progan.stages.world import World
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Adam(torch.optim.Adam):
+    """torch's, which can be told to leave out a step."""
+
+    skip = False
+
+    def step(self, closure: Any = None) -> Any:
+        """Take a step unless `skip` is set."""
+        return None if self.skip else super().step(closure)
 
 
 class Engine:
@@ -34,7 +42,7 @@ class Engine:
         self.world = world
         self._parts = spec.batch // world.size // spec.part(world.size)
         adam = spec.optimizer
-        optimizer = torch.optim.Adam(
+        optimizer = Adam(
             module.parameters(), lr=spec.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
         )
         config = {
@@ -43,12 +51,14 @@ class Engine:
             "gradient_accumulation_steps": self._parts,
             "steps_per_print": 2**62,
             "zero_optimization": {"stage": spec.engine.zero, "overlap_comm": False},
+            "zero_allow_untested_optimizer": True,  # our Adam is torch's in all that it tests
         }
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=module, optimizer=optimizer, config=config, dist_init_required=False
         )
         self._adam = optimizer
         self._sharded = spec.engine.zero > 0
+        self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
 
     def update(
         self, objectives: Iterable[Objective], where: str, riders: dict[str, float] | None = None
@@ -58,27 +68,52 @@ class Engine:
         They are taken one by one, so that a lazy iterable keeps only one part in memory. Returns
         the mean over parts and ranks of each of their scalars, and `<name>_grad_norm`, the norm of
         the mean gradient. Raises NotFiniteError on every rank, before the step, if one of them is
-        not finite on any rank; `where` names the moment in its message. `riders` are numbers of
+        not finite on any rank; `where` names the moment in its message. In fp16 a gradient that
+        overflows lowers the loss scale instead, and the step is left out. `riders` are numbers of
         this rank's whose means over the ranks come back too, for one all-reduce serves all.
         """
-        scalars: dict[str, Tensor] = {}
-        for objective in objectives:
-            if scalars:
-                self._engine.step()  # ends the part before; moves nothing
-            self._engine.backward(objective.loss)
-            for name, value in objective.scalars.items():
-                share = value.double() / self._parts
-                scalars[name] = scalars[name] + share if name in scalars else share
-        sent = scalars | {"squares": self._gradient_squares()}
+        scalars = self._backward(objectives, where)
+        held = self._held_gradients()
+        if self._loss_scale:
+            torch._foreach_mul_(held, 1 / self._loss_scale.factor)
+        sent = scalars | {"squares": self._sum_of_squares(held)}
         for name, number in (riders or {}).items():
             sent[name] = torch.tensor(number, dtype=torch.float64, device=self.world.device)
         means = self.world.mean(sent)
-        if not all(math.isfinite(value) for value in means.values()):
-            raise NotFiniteError(self._blame(scalars, where))
-        self._engine.step()
         # Sharded gradients add up over the ranks; whole ones are the same on each.
         squares = means.pop("squares") * (self.world.size if self._sharded else 1)
-        return means | {f"{self.name}_grad_norm": math.sqrt(squares)}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise NotFiniteError(self._blame(scalars, where))
+        overflow = not math.isfinite(squares)
+        if overflow and not (self._loss_scale and self._loss_scale.can_shrink):
+            raise NotFiniteError(self._blame(scalars, where))
+        self._step(held, skip=overflow)
+        if self._loss_scale:
+            means[f"{self.name}_loss_scale"] = self._loss_scale.factor
+            self._loss_scale.update(overflow)
+        return means if overflow else means | {f"{self.name}_grad_norm": math.sqrt(squares)}
+
+    def _backward(self, objectives: Iterable[Objective], where: str) -> dict[str, Tensor]:
+        """Accumulate the parts' gradients; this rank's mean of each of their scalars."""
+        scalars: dict[str, Tensor] = {}
+        for objective in objectives:
+            self.world.arrivals.arrive(where)
+            if scalars:
+                self._engine.step()  # ends the part before; moves nothing
+            loss = objective.loss
+            self._engine.backward(loss * self._loss_scale.factor if self._loss_scale else loss)
+            for name, value in objective.scalars.items():
+                share = value.double() / self._parts
+                scalars[name] = scalars[name] + share if name in scalars else share
+        return scalars
+
+    def _step(self, held: list[Tensor], *, skip: bool) -> None:
+        """Have DeepSpeed take its step; with `skip` everything but Adam's."""
+        if skip:
+            torch._foreach_zero_(held)
+        self._adam.skip = skip
+        self._engine.step()
+        self._adam.skip = False
 
     def reset_moments(self) -> None:
         """Forget Adam's moments and its step count."""
@@ -91,6 +126,7 @@ class Engine:
 
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
+        self.world.arrivals.arrive()
         self._materialise_moments()
         state = {"step": self._a_state()["step"].detach().cpu().reshape(1).clone()}
         for name, parameter in self.module.named_parameters():
@@ -101,6 +137,8 @@ class Engine:
                     else self._adam.state[parameter][moment]
                 )
                 state[f"{name}.{moment}"] = full.detach().cpu().clone()
+        if self._loss_scale:
+            state["loss_scale"] = self._loss_scale.state()
         return state
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
@@ -115,6 +153,8 @@ class Engine:
                     safe_set_full_optimizer_state(parameter, full, moment)
                 else:
                     self._adam.state[parameter][moment].copy_(full)
+        if self._loss_scale:
+            self._loss_scale.load(state["loss_scale"])
 
     def _materialise_moments(self) -> None:
         """Have Adam make its state, which it does at its first step: take one that moves nothing.
@@ -140,16 +180,14 @@ class Engine:
     def _a_state(self) -> dict[str, Tensor]:
         return next(iter(self._adam.state.values()))
 
-    def _gradient_squares(self) -> Tensor:
-        """Sum of squares of the averaged gradients that this rank holds."""
+    def _held_gradients(self) -> list[Any]:
+        """The gradients, averaged over the ranks, that this rank steps with."""
         if self._sharded:
-            held: list[Any] = [
-                gradient
-                for group in self._optimizer.averaged_gradients.values()
-                for gradient in group
-            ]
-        else:
-            held = [p.grad for p in self.module.parameters() if p.grad is not None]
+            groups = self._optimizer.averaged_gradients.values()
+            return [gradient for group in groups for gradient in group]
+        return [p.grad for p in self.module.parameters() if p.grad is not None]
+
+    def _sum_of_squares(self, held: list[Tensor]) -> Tensor:
         if not held:
             return torch.zeros((), device=self.world.device)
         return torch.stack(torch._foreach_norm(held)).double().square().sum()
@@ -171,23 +209,3 @@ def frozen(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.requires_grad_(True)
-
-
-def start_distributed(world: World) -> None:
-    """Join the process group that the launcher's environment describes.
-
-    Started by hand, without a launcher, this is a group of one. On the CPU, DeepSpeed would compile
-    a shared-memory operation at first use; it is skipped, since that needs a C++ compiler and the
-    best part of a minute.
-    """
-    backend = "nccl" if world.device.type == "cuda" else "gloo"
-    if "RANK" in os.environ:
-        torch.distributed.init_process_group(backend)
-    else:
-        os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it
-        store = HashStore()
-        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
-    if world.device.type == "cpu":
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    deepspeed.utils.logger.setLevel(logging.WARNING)
-    deepspeed.init_distributed(dist_backend=backend, dist_init_required=False, verbose=False)

@@ -11,3 +11,7 @@ class StoppedOnRequestError(StageError):
 
 class NotFiniteError(StageError):
     """A loss, penalty or gradient became NaN or infinite; no step was taken."""
+
+
+class RolledBackError(StageError):
+    """The stage diverged; started again, it goes on from before that, with other data."""

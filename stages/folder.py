@@ -31,6 +31,11 @@ class StageFolder:
         return self.path / "failure.json"
 
     @property
+    def rollbacks(self) -> Path:
+        """What was gone back from after a divergence (Rollbacks)."""
+        return self.path / "rollbacks.json"
+
+    @property
     def stop(self) -> Path:
         """RUN/STOP: made by a person, it stops the run."""
         return self.path.parent.parent / "STOP"

@@ -32,5 +32,9 @@ def becomes_steady(images_seen: int, step_images: int, growth: GrowthSpec) -> bo
 
 def ends_tick(images_seen: int, step_images: int, growth: GrowthSpec, tick: TickSpec) -> bool:
     """Whether the step that ended here finished a tick; the stage's last step always does."""
-    crossed = images_seen // tick.images > (images_seen - step_images) // tick.images
-    return crossed or images_seen >= growth.total_images
+    return crosses(images_seen, step_images, tick.images) or images_seen >= growth.total_images
+
+
+def crosses(images_seen: int, step_images: int, period: float) -> bool:
+    """Whether the step that ended here passed a multiple of so many images."""
+    return images_seen // period > (images_seen - step_images) // period

@@ -2,20 +2,27 @@
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
 import torch
 
 from progan.datasets.manifest import load_manifest
 from progan.stages import checkpoint, handoff
-from progan.stages.engine import start_distributed
-from progan.stages.errors import StageError, StoppedOnRequestError
+from progan.stages.distributed import limit_waiting, start_distributed
+from progan.stages.errors import (
+    NotFiniteError,
+    RolledBackError,
+    StageError,
+    StoppedOnRequestError,
+)
 from progan.stages.folder import StageFolder
 from progan.stages.keeper import StageKeeper
 from progan.stages.loop import train
+from progan.stages.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.spec import StageSpec
-from progan.stages.stage import build
+from progan.stages.stage import Stage, build
 from progan.stages.stopping import StopRequest
 from progan.stages.ticks import Tally
 from progan.stages.world import World, detect
@@ -23,11 +30,14 @@ from progan.stages.world import World, detect
 log = logging.getLogger(__name__)
 
 
-def run_stage(spec: StageSpec, folder: StageFolder, stop: StopRequest) -> None:
+def run_stage(
+    spec: StageSpec, folder: StageFolder, stop: StopRequest, give_up: Callable[[str], None]
+) -> None:
     """Train a stage from its newest checkpoint, or its beginning, and publish what it made.
 
-    Raises StageError or DataError with a message for a person; StoppedOnRequestError, among them,
-    when there is a checkpoint to go on from.
+    `give_up` is called with a message, from a thread, when other ranks do not arrive: it should end
+    the process. Raises StageError or DataError with a message for a person; among them
+    StoppedOnRequestError and RolledBackError, when the stage only has to be started again.
     """
     found = load_manifest(spec.data.path).fingerprint
     if found != spec.data_fingerprint:
@@ -36,14 +46,16 @@ def run_stage(spec: StageSpec, folder: StageFolder, stop: StopRequest) -> None:
             f"(fingerprint {found[:12]}, not {spec.data_fingerprint[:12]})"
         )
     world = detect()
-    start_distributed(world)
-    with alone(folder) if world.is_first else nullcontext():
-        finished = _train_and_publish(spec, folder, world, stop)
+    timeout = timedelta(minutes=spec.engine.collective_timeout_minutes)
+    start_distributed(world, timeout)
+    lock = alone(folder) if world.is_first else nullcontext()
+    with lock, world.arrivals.watched(timeout.total_seconds(), give_up):
+        ended_early = _train_and_publish(spec, folder, world, stop)
         # A launcher ends all ranks as soon as one has left: not before the files are written.
-        torch.distributed.barrier()
+        world.barrier()
     torch.distributed.destroy_process_group()
-    if not finished:
-        raise StoppedOnRequestError("stopped on request; a checkpoint was written")
+    if ended_early:
+        raise ended_early
 
 
 @contextmanager
@@ -59,24 +71,59 @@ def alone(folder: StageFolder) -> Iterator[None]:
 
 def _train_and_publish(
     spec: StageSpec, folder: StageFolder, world: World, stop: StopRequest
-) -> bool:
-    """Whether the stage is finished; if not, it was asked to stop."""
+) -> StageError | None:
+    """None if the stage is finished; else why it has to be started again."""
     last = checkpoint.newest(folder)
     if len(set(world.gather(last and last.images_seen))) > 1:
         raise StageError(
             f"the ranks do not see the same checkpoints: {folder.checkpoints} must lie on a disk "
             "that all machines share"
         )
-    stage = build(spec, world, last)
+    rollbacks = read_rollbacks(folder.rollbacks)
+    stage = build(spec, world, last, rollbacks)
+    limit_waiting(timedelta(minutes=spec.engine.collective_timeout_minutes))
     log.info("rank %d of %d: at %d images", world.rank, world.size, stage.images_seen)
     keeper = StageKeeper(stage, folder, Tally(**last.tally) if last else Tally(), stop)
-    with stage.batches:
-        finished = train(stage, keeper)
-    if finished and world.is_first:
+    try:
+        with stage.batches:
+            finished = train(stage, keeper)
+    except NotFiniteError as error:
+        keeper.wait()
+        return _roll_back(stage, folder, error, len(rollbacks))
+    if not finished:
+        return StoppedOnRequestError("stopped on request; started again, it goes on")
+    if world.is_first:
         networks = {
             "generator": stage.generator,
             "discriminator": stage.discriminator,
             "ema": stage.average,
         }
         handoff.publish(folder.final, stage.final(), networks)
-    return finished
+    return None
+
+
+def _roll_back(
+    stage: Stage, folder: StageFolder, error: NotFiniteError, before: int
+) -> RolledBackError:
+    """Write down that the stage goes back to its newest checkpoint and past the bad step.
+
+    Raises the error itself where that is not wanted, or was done too often.
+    """
+    spec = stage.spec.checkpoint
+    if spec.on_divergence == "stop":
+        raise error
+    if before >= spec.max_rollbacks:
+        raise NotFiniteError(f"{error}; rolled back {before} times before, which is the most "
+                             "(checkpoint.max_rollbacks)") from error  # fmt: skip
+    if stage.world.is_first:
+        last = checkpoint.newest(folder)
+        rollback = Rollback(
+            begin=last.position if last else 0,
+            end=stage.position + stage.spec.images_per_step,
+            reason=str(error),
+        )
+        add_rollback(folder.rollbacks, rollback)
+    return RolledBackError(
+        f"{error}; going back to the newest checkpoint and on with other data "
+        f"(rollback {before + 1} of at most {spec.max_rollbacks})"
+    )

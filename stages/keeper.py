@@ -34,7 +34,7 @@ class StageKeeper:
         self.tally = tally
         self._first = stage.world.is_first
         self._pulse = Pulse(folder.progress, stage)
-        self._writer = CheckpointWriter(folder, stage.spec.checkpoint.keep)
+        self._writer = CheckpointWriter(folder, stage.spec.checkpoint)
         self._tick_began = self._checkpoint_written = time.monotonic()
         self._tick_images_seen = stage.images_seen
         self._due = False
@@ -62,17 +62,25 @@ class StageKeeper:
         checkpoint_due = scalars.pop("checkpoint_due") > 0 or stop_asked
         self.tally.add(scalars)
         spec = stage.spec
+        if every := spec.checkpoint.every_kimg:
+            period = every * 1000
+            checkpoint_due |= growth.crosses(stage.images_seen, spec.images_per_step, period)
         if growth.ends_tick(stage.images_seen, spec.images_per_step, spec.growth, spec.tick):
             self._end_tick(stage)
         if checkpoint_due:
             self._write_checkpoint(stage)
         if stop_asked:
-            self._writer.wait()
+            self.wait()
         if self._first:
             self._pulse.beat(stage)
-        minutes = (time.monotonic() - self._checkpoint_written) / 60
-        self._due = minutes >= spec.checkpoint.every_minutes and not self._writer.busy
+        if every_minutes := spec.checkpoint.every_minutes:
+            minutes = (time.monotonic() - self._checkpoint_written) / 60
+            self._due = minutes >= every_minutes and not self._writer.busy
         return not stop_asked
+
+    def wait(self) -> None:
+        """Return when all checkpoints are on the disk."""
+        self._writer.wait()
 
     def _end_tick(self, stage: Stage) -> None:
         means = self.tally.take()

@@ -31,6 +31,7 @@ def train(stage: Stage, keeper: Keeper) -> bool:
     while growth.phase(stage.images_seen, stage.spec.growth) != "done":
         scalars = step(stage, keeper.signals())
         stage.images_seen += stage.spec.images_per_step
+        stage.position += stage.spec.images_per_step
         if not keeper.after_step(stage, scalars):
             return False
     return True
@@ -41,7 +42,7 @@ def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
 
     Returns the step's scalars and the signals, each the mean over all ranks.
     """
-    spec, seen = stage.spec, stage.images_seen
+    spec, seen, position = stage.spec, stage.images_seen, stage.position
     alpha = growth.alpha(seen, spec.growth)
     where = f"{spec.resolution}x{spec.resolution} after {seen} images"
 
@@ -56,14 +57,14 @@ def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
     scalars: dict[str, float] = {}
     for _ in range(spec.objective.critic_steps):
         reals = next(stage.batches).images
-        latents = stage.draws.latents(Purpose.CRITIC_LATENTS, seen, spec.model.latent)
-        parts = in_parts(stage, reals, latents, stage.draws.mix(seen))
+        latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.latent)
+        parts = in_parts(stage, reals, latents, stage.draws.mix(position))
         objectives = (tell_apart(stage, alpha, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
-        seen += spec.batch
+        position += spec.batch
 
     # Generator: be taken for real.
-    latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, seen, spec.model.latent)
+    latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
     with frozen(stage.discriminator):
         objectives = (deceive(stage, alpha, *part) for part in in_parts(stage, latents))
         scalars |= stage.generator_engine.update(objectives, where, riders=signals)
@@ -99,7 +100,7 @@ def deceive(stage: Stage, alpha: float, latents: Tensor) -> Objective:
 
 
 def autocast(stage: Stage) -> torch.autocast:
-    """Convolutions in bfloat16 if the stage says so; weights are cast at every use."""
-    half = stage.spec.engine.precision == "bf16"
+    """Convolutions in half precision if the stage says so; weights are cast at every use."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(stage.spec.engine.precision)
     device = stage.world.device.type
-    return torch.autocast(device, torch.bfloat16, enabled=half, cache_enabled=False)
+    return torch.autocast(device, half, enabled=half is not None, cache_enabled=False)

@@ -6,7 +6,7 @@ No torch here: the orchestrator builds these, the workers read them from spec.js
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
 from progan.datasets.spec import DataSpec
 
@@ -83,16 +83,38 @@ class EngineSpec(Spec):
 
     zero: Literal[0, 1, 2] = 1
     """DeepSpeed ZeRO stage: what is sharded over the ranks (1: Adam's moments, 2: gradients)."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """Precision of convolutions; weights and moments are always float32."""
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
+    scaled dynamically, and a step whose gradients overflow is left out."""
+    collective_timeout_minutes: PositiveFloat = 10.0
+    """How long a rank waits for the others before the stage ends, naming those it waited for."""
+
+    @field_validator("zero", mode="before")
+    @classmethod
+    def _weights_stay_whole(cls, value: object) -> object:
+        if value == 3:
+            raise ValueError(
+                "ZeRO 3 shards the weights, which are 0.2 GB for both networks at 1024x1024, and "
+                "gathers them in every pass of a step; 1 and 2 shard the larger rest"
+            )
+        return value
 
 
 class CheckpointSpec(Spec):
     """When a stage writes itself down."""
 
-    every_minutes: PositiveFloat = 10.0
+    every_minutes: PositiveFloat | None = 10.0
+    every_kimg: PositiveFloat | None = None
+    """Thousands of images between checkpoints, besides those that fall due by the clock."""
     keep: PositiveInt = 3
     """Checkpoints kept per stage, the newest ones."""
+    keep_every_kimg: PositiveFloat | None = None
+    """Besides those, the first checkpoint of every so many thousand images is kept for good."""
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    """What to do when a loss, penalty or gradient is not finite: end, or go back to the newest
+    checkpoint and on from there with the data and latents that come after the bad step."""
+    max_rollbacks: PositiveInt = 3
+    """Per stage; after that, a divergence ends it."""
 
 
 class GrowthSpec(Spec):

@@ -16,6 +16,7 @@ from progan.stages.final import Final
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.randomness import Draws, weight_seed
+from progan.stages.rollback import Rollback, past
 from progan.stages.spec import StageSpec
 from progan.stages.tensors import parameters
 from progan.stages.world import World
@@ -23,7 +24,7 @@ from progan.stages.world import World
 
 @dataclass
 class Stage:
-    """What a step works on. `images_seen` is the only thing that says how far it is."""
+    """What a step works on. `images_seen` and `position` are all that says how far it is."""
 
     spec: StageSpec
     world: World
@@ -36,6 +37,8 @@ class Stage:
     batches: Batches
     draws: Draws
     images_seen: int
+    position: int
+    """In the stream of reals and random numbers: `images_seen` and what was passed over"""
 
     def checkpoint(self, tally: dict[str, object]) -> Checkpoint:
         """The stage's state in memory. All ranks must call it."""
@@ -51,7 +54,7 @@ class Stage:
             "ema": parameters(self.average),
             "optimizer": moments,
         }
-        return Checkpoint(self.images_seen, tensors, tally)
+        return Checkpoint(self.images_seen, self.position, tensors, tally)
 
     def final(self) -> Final:
         """What the finished stage says of itself."""
@@ -64,9 +67,11 @@ class Stage:
         )
 
 
-def build(spec: StageSpec, world: World, checkpoint: Checkpoint | None) -> Stage:
+def build(
+    spec: StageSpec, world: World, checkpoint: Checkpoint | None, rollbacks: list[Rollback]
+) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
-    images_seen = checkpoint.images_seen if checkpoint else 0
+    position = past(checkpoint.position if checkpoint else 0, rollbacks)
     generator, discriminator, average = _networks(spec, checkpoint)
     for network in (generator, discriminator, average):
         network.to(world.device)
@@ -89,7 +94,7 @@ def build(spec: StageSpec, world: World, checkpoint: Checkpoint | None) -> Stage
         batch=spec.batch,
         rank=world.rank,
         world_size=world.size,
-        position=images_seen,
+        position=position,
     )
     draws = Draws(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
     return Stage(
@@ -102,7 +107,8 @@ def build(spec: StageSpec, world: World, checkpoint: Checkpoint | None) -> Stage
         discriminator_engine=discriminator_engine,
         batches=batches,
         draws=draws,
-        images_seen=images_seen,
+        images_seen=checkpoint.images_seen if checkpoint else 0,
+        position=position,
     )
 
 

@@ -14,25 +14,27 @@ CLOCK = ("time", "seconds", "images_per_second")
 class Tally:
     """Means of named scalars over the steps of one tick; its content can be stored and restored."""
 
-    def __init__(self, sums: dict[str, float] | None = None, steps: int = 0) -> None:
+    def __init__(
+        self, sums: dict[str, float] | None = None, steps: dict[str, int] | None = None
+    ) -> None:
         self.sums = dict(sums or {})
-        self.steps = steps
+        self.steps = dict(steps or {})
 
     def add(self, scalars: dict[str, float]) -> None:
-        """Count one step."""
+        """Count one step, which need not have all scalars."""
         for name, value in scalars.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-        self.steps += 1
+            self.steps[name] = self.steps.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
         """The means since the last call; starts anew."""
-        means = {name: total / self.steps for name, total in self.sums.items()}
-        self.sums, self.steps = {}, 0
+        means = {name: total / self.steps[name] for name, total in self.sums.items()}
+        self.sums, self.steps = {}, {}
         return means
 
     def state(self) -> dict[str, Any]:
         """A copy that `Tally(**state)` goes on from, exactly: JSON keeps every bit of a float."""
-        return {"sums": dict(self.sums), "steps": self.steps}
+        return {"sums": dict(self.sums), "steps": dict(self.steps)}
 
 
 def append_tick(path: Path, tick: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """progan-worker: one rank of one stage. Launchers start it; it needs nothing but a spec.json.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 75 stopped on request (SIGTERM, SIGINT or
-SIGUSR1 to any rank, or a file RUN/STOP): started again, it goes on.
+SIGUSR1 to any rank, or a file RUN/STOP), 76 rolled back after a divergence: after the last two,
+started again, it goes on.
 """
 
 import argparse
@@ -15,8 +16,9 @@ import traceback
 from pathlib import Path
 
 from progan.datasets.errors import DataError
-from progan.stages.errors import StageError, StoppedOnRequestError
+from progan.stages.errors import RolledBackError, StageError, StoppedOnRequestError
 from progan.stages.folder import StageFolder
+from progan.stages.rollback import EXIT_ROLLED_BACK
 from progan.stages.spec import StageSpec
 from progan.stages.stopping import EXIT_STOPPED, StopRequest
 
@@ -35,9 +37,11 @@ def main() -> None:
         spec = StageSpec.model_validate_json(path.read_bytes())
         from progan.stages.job import run_stage
 
-        run_stage(spec, folder, stop)
+        run_stage(spec, folder, stop, give_up=lambda message: report(folder, message, 1))
     except StoppedOnRequestError as error:
         report(folder, str(error), EXIT_STOPPED)
+    except RolledBackError as error:
+        report(folder, str(error), EXIT_ROLLED_BACK)
     except DataError as error:
         report(folder, str(error), 3)
     except StageError as error:

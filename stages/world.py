@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from progan.stages.arrivals import Arrivals
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
@@ -16,6 +18,7 @@ class World:
     size: int
     local_rank: int
     device: torch.device
+    arrivals: Arrivals
 
     @property
     def is_first(self) -> bool:
@@ -28,14 +31,21 @@ class World:
         Not finite on one rank is not finite on all, so every rank decides alike.
         """
         values = torch.stack([value.double() for value in scalars.values()])
+        self.arrivals.arrive()
         dist.all_reduce(values)
         return dict(zip(scalars, (values / self.size).tolist(), strict=True))
 
     def gather(self, item: object) -> list[object]:
         """A small object of every rank, in rank order, on every rank."""
         items: list[object] = [None] * self.size
+        self.arrivals.arrive()
         dist.all_gather_object(items, item)
         return items
+
+    def barrier(self) -> None:
+        """Return when all ranks have called it."""
+        self.arrivals.arrive()
+        dist.barrier()
 
 
 def detect() -> World:
@@ -46,9 +56,11 @@ def detect() -> World:
         torch.cuda.set_device(device)
     else:
         device = torch.device("cpu")
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     return World(
-        rank=int(os.environ.get("RANK", 0)),
-        size=int(os.environ.get("WORLD_SIZE", 1)),
+        rank=rank,
+        size=size,
         local_rank=local_rank,
         device=device,
+        arrivals=Arrivals(rank, size),
     )

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from progan.stages import checkpoint
 from progan.stages.checkpoint import Checkpoint
 from progan.stages.folder import StageFolder
+from progan.stages.spec import CheckpointSpec
 
 log = logging.getLogger(__name__)
 
@@ -13,9 +14,9 @@ log = logging.getLogger(__name__)
 class CheckpointWriter:
     """One thread, one checkpoint at a time; training waits only for the copy in memory."""
 
-    def __init__(self, folder: StageFolder, keep: int) -> None:
+    def __init__(self, folder: StageFolder, spec: CheckpointSpec) -> None:
         self._folder = folder
-        self._keep = keep
+        self._spec = spec
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
@@ -36,7 +37,7 @@ class CheckpointWriter:
 
     def _save(self, state: Checkpoint) -> None:
         try:
-            checkpoint.save(self._folder, state, self._keep)
+            checkpoint.save(self._folder, state, self._spec)
         except OSError as error:
             log.warning("checkpoint after %d images not written: %s; the one before stands and "
                         "training goes on", state.images_seen, error)  # fmt: skip

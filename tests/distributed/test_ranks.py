@@ -1,77 +1,18 @@
 """Real worker processes: the number of ranks, a kill and a re-start change nothing."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from progan.datasets.manifest import load_manifest
-from progan.datasets.spec import DataSpec
 from progan.stages.folder import StageFolder
-from progan.stages.spec import (
-    AdamSpec,
-    CheckpointSpec,
-    EmaSpec,
-    EngineSpec,
-    GrowthSpec,
-    ModelSpec,
-    ObjectiveSpec,
-    StageSpec,
-    TickSpec,
-)
-from progan.stages.ticks import CLOCK, read_ticks
-
-BIN = Path(sys.executable).parent
-
-
-def spec(dataset: Path, **changes: Any) -> StageSpec:
-    """A short stage at 8x8 with a fade, as if it were a run's first."""
-    fields = {
-        "resolution": 8,
-        "grown_from": None,
-        "seed": 1,
-        "data": DataSpec(path=dataset),
-        "data_fingerprint": load_manifest(dataset).fingerprint,
-        "batch": 16,
-        "lr": 0.002,
-        "growth": GrowthSpec(fade_images=0, steady_images=480),
-        "model": ModelSpec(latent=16, fmap_base=64, fmap_max=16),
-        "objective": ObjectiveSpec(),
-        "optimizer": AdamSpec(),
-        "ema": EmaSpec(half_life_kimg=0.1),
-        "engine": EngineSpec(precision="fp32"),
-        "checkpoint": CheckpointSpec(every_minutes=1e-6),
-        "tick": TickSpec(images=32, samples_every=100, grid=2),
-    }
-    return StageSpec.model_validate(fields | changes)
-
-
-def start(stage: StageSpec, path: Path, ranks: int) -> subprocess.Popen[bytes]:
-    folder = StageFolder(path)
-    path.mkdir(exist_ok=True)
-    folder.spec.write_text(stage.model_dump_json())
-    argv = [str(BIN / "torchrun"), "--standalone", f"--nproc-per-node={ranks}", "--no-python",
-            str(BIN / "progan-worker"), "--spec", str(folder.spec)]  # fmt: skip
-    with folder.log.open("ab") as log:
-        env = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=env)
-
-
-def run(stage: StageSpec, path: Path, ranks: int) -> StageFolder:
-    process = start(stage, path, ranks)
-    assert process.wait(120) == 0, StageFolder(path).log.read_text()[-3000:]
-    return StageFolder(path)
-
-
-def figures(folder: StageFolder) -> list[dict[str, Any]]:
-    return [{k: v for k, v in t.items() if k not in CLOCK} for t in read_ticks(folder.metrics)]
+from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec
+from progan.stages.ticks import read_ticks
+from workers import checkpoints, content, figures, run, spec, start
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +40,7 @@ def test_a_killed_stage_ends_with_the_same_bytes(
 ) -> None:
     folder = StageFolder(tmp_path)
     process = start(spec(shapes), tmp_path, ranks=2)
-    while not len(list(folder.checkpoints.glob("[0-9]*"))) >= 3:
+    while not len(checkpoints(folder)) >= 3:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -111,9 +52,7 @@ def test_a_killed_stage_ends_with_the_same_bytes(
         time.sleep(0.1)
     run(spec(shapes), tmp_path, ranks=2)
     assert figures(folder) == figures(on_two)
-    for name in ("generator", "discriminator", "ema"):
-        file = f"{name}.safetensors"
-        assert (folder.final / file).read_bytes() == (on_two.final / file).read_bytes()
+    assert content(folder.final) == content(on_two.final)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +82,7 @@ def test_a_stage_stops_on_request_and_loses_nothing(
         process.send_signal(signal.SIGTERM)
     assert process.wait(60) != 0
     assert json.loads(folder.failure.read_text())["code"] == 75
-    assert len(list(folder.checkpoints.glob("[0-9]*"))) == 1
+    assert len(checkpoints(folder)) == 1
     folder.stop.unlink(missing_ok=True)
     assert figures(run(slow, folder.path, ranks=2)) == figures(on_two)
 

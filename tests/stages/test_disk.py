@@ -14,31 +14,40 @@ from progan.stages.final import Final, is_done, read_final
 from progan.stages.folder import StageFolder
 from progan.stages.networks.generator import Generator
 from progan.stages.sealed import sealing
-from progan.stages.spec import ModelSpec
+from progan.stages.spec import CheckpointSpec, ModelSpec
 from progan.stages.ticks import Tally, append_tick, read_ticks, rewind_ticks
 from progan.stages.writer import CheckpointWriter
 
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
+KEEP_TWO = CheckpointSpec(keep=2)
 
 
 def a_checkpoint(images_seen: int) -> Checkpoint:
-    return Checkpoint(images_seen, {"ema": {"w": torch.full((3,), float(images_seen))}}, {"a": 0.1})
+    weights = {"ema": {"w": torch.full((3,), float(images_seen))}}
+    return Checkpoint(images_seen, images_seen + 16, weights, {"a": 0.1})
 
 
 def test_a_checkpoint_comes_back_exactly(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
-    checkpoint.save(folder, a_checkpoint(320), keep=3)
+    checkpoint.save(folder, a_checkpoint(320), CheckpointSpec())
     back = checkpoint.newest(folder)
     assert back is not None
-    assert (back.images_seen, back.tally) == (320, {"a": 0.1})
+    assert (back.images_seen, back.position, back.tally) == (320, 336, {"a": 0.1})
     assert torch.equal(back.tensors["ema"]["w"], torch.full((3,), 320.0))
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
     for images_seen in (16, 32, 48, 64):
-        checkpoint.save(folder, a_checkpoint(images_seen), keep=2)
+        checkpoint.save(folder, a_checkpoint(images_seen), KEEP_TWO)
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["000000048", "000000064"]
+
+
+def test_some_are_kept_for_good() -> None:
+    spec = CheckpointSpec(keep=2, keep_every_kimg=1)
+    taken = [400, 800, 1200, 1600, 2000, 2400, 2800]
+    # The first of each thousand after the first one, and the newest two.
+    assert checkpoint.superseded(taken, spec) == {400, 800, 1600}
 
 
 def test_a_damaged_checkpoint_is_passed_over(
@@ -46,7 +55,7 @@ def test_a_damaged_checkpoint_is_passed_over(
 ) -> None:
     folder = StageFolder(tmp_path)
     for images_seen in (16, 32):
-        checkpoint.save(folder, a_checkpoint(images_seen), keep=2)
+        checkpoint.save(folder, a_checkpoint(images_seen), KEEP_TWO)
     weights = folder.checkpoint(32) / "ema.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
     back = checkpoint.newest(folder)
@@ -59,12 +68,12 @@ def test_training_does_not_wait_for_the_disk(
 ) -> None:
     slow_disk, save = threading.Event(), checkpoint.save
 
-    def slow_save(folder: StageFolder, state: Checkpoint, keep: int) -> None:
+    def slow_save(folder: StageFolder, state: Checkpoint, spec: CheckpointSpec) -> None:
         slow_disk.wait(10)
-        save(folder, state, keep)
+        save(folder, state, spec)
 
     monkeypatch.setattr(checkpoint, "save", slow_save)
-    writer = CheckpointWriter(StageFolder(tmp_path), keep=2)
+    writer = CheckpointWriter(StageFolder(tmp_path), KEEP_TWO)
     writer.write(a_checkpoint(16))
     assert writer.busy and checkpoint.newest(StageFolder(tmp_path)) is None
     slow_disk.set()
@@ -76,7 +85,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = StageFolder(tmp_path)
-    writer = CheckpointWriter(folder, keep=2)
+    writer = CheckpointWriter(folder, KEEP_TWO)
     writer.write(a_checkpoint(16))
     writer.wait()
 

@@ -1,0 +1,97 @@
+"""Real worker processes that diverge or hang."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from progan.stages.folder import StageFolder
+from progan.stages.rollback import EXIT_ROLLED_BACK, read_rollbacks
+from progan.stages.spec import CheckpointSpec, EngineSpec
+from workers import checkpoints, content, figures, run, spec, start
+
+POISONED_WORKER = (sys.executable, str(Path(__file__).parents[1] / "helpers/poisoned_worker.py"))
+ROLL_BACK = CheckpointSpec(every_minutes=None, every_kimg=0.096, keep=9, on_divergence="rollback")
+
+
+def failure(folder: StageFolder) -> tuple[int, str]:
+    """(exit code, message) that the workers left."""
+    said = json.loads(folder.failure.read_text())
+    return said["code"], said["message"]
+
+
+def test_a_divergence_is_rolled_back_past_the_bad_step(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POISONED_POSITION", "240")
+    stage, folder = spec(shapes, checkpoint=ROLL_BACK), StageFolder(tmp_path)
+    assert start(stage, tmp_path, 2, POISONED_WORKER).wait(120) != 0
+    code, message = failure(folder)
+    assert code == EXIT_ROLLED_BACK
+    assert message.startswith("8x8 after 240 images: real_logits is not finite on rank 1")
+    (rollback,) = read_rollbacks(folder.rollbacks)
+    assert (rollback.begin, rollback.end) == (192, 256)
+    before = content(folder.checkpoint(192))
+    assert start(stage, tmp_path, 2, POISONED_WORKER).wait(120) == 0
+    assert content(folder.checkpoint(192)) == before
+    assert checkpoints(folder) == [96, 192, 288, 384, 480]
+    state = json.loads((folder.checkpoint(288) / "state.json").read_text())
+    assert state["position"] == 288 + (256 - 192)
+
+
+def test_divergence_after_divergence_ends_the_stage(shapes: Path, tmp_path: Path) -> None:
+    once = CheckpointSpec(every_minutes=None, on_divergence="rollback", max_rollbacks=1)
+    stage, folder = spec(shapes, lr=1e30, checkpoint=once), StageFolder(tmp_path)
+    assert start(stage, tmp_path, 1).wait(120) != 0
+    assert failure(folder)[0] == EXIT_ROLLED_BACK
+    assert start(stage, tmp_path, 1).wait(120) != 0
+    code, message = failure(folder)
+    assert code == 1 and "rolled back 1 times before" in message
+
+
+def test_the_rank_that_does_not_arrive_is_named(shapes: Path, tmp_path: Path) -> None:
+    impatient = EngineSpec(precision="fp32", collective_timeout_minutes=0.1)
+    process = start(spec(shapes, engine=impatient), tmp_path, ranks=2)
+    folder = StageFolder(tmp_path)
+    while not checkpoints(folder):
+        assert process.poll() is None
+        time.sleep(0.02)
+    last = psutil.Process(process.pid).children()[-1]
+    last.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + 60
+    while not folder.failure.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    last.send_signal(signal.SIGKILL)
+    assert process.wait(60) != 0
+    code, message = failure(folder)
+    assert code == 1
+    assert "rank 1 of 2 did not arrive within 6 s" in message
+
+
+def test_fp16_scales_its_loss_and_resumes_exactly(shapes: Path, tmp_path: Path) -> None:
+    half = spec(
+        shapes,
+        engine=EngineSpec(precision="fp16"),
+        checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.096, keep=9),
+    )
+    unbroken = run(half, tmp_path / "unbroken", ranks=2)
+    assert figures(unbroken)[0]["discriminator_loss_scale"] > 1
+    folder = StageFolder(tmp_path / "broken")
+    process = start(half, folder.path, ranks=2)
+    while not checkpoints(folder):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(1)
+    run(half, folder.path, ranks=2)
+    assert figures(folder) == figures(unbroken)
+    for images_seen in checkpoints(unbroken):
+        expected = content(unbroken.checkpoint(images_seen))
+        assert content(folder.checkpoint(images_seen)) == expected

@@ -1,0 +1,26 @@
+"""progan-worker, but for one thing: the second rank's loss is NaN at one place of the stream."""
+
+import os
+
+from progan.stages import loop, worker
+from progan.stages.stage import Stage
+from progan.stages.steps import Objective
+
+POISONED = int(os.environ["POISONED_POSITION"])
+tell_apart = loop.tell_apart
+
+
+def poisoned(stage: Stage, *arguments: object) -> Objective:
+    """The discriminator's objective, not finite once."""
+    objective = tell_apart(stage, *arguments)  # type: ignore[arg-type]
+    if stage.world.rank != 1 or stage.position != POISONED:
+        return objective
+    nan = float("nan")
+    return Objective(
+        objective.loss * nan, {name: value * nan for name, value in objective.scalars.items()}
+    )
+
+
+if __name__ == "__main__":
+    loop.tell_apart = poisoned  # type: ignore[assignment]
+    worker.main()
