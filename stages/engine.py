@@ -59,6 +59,7 @@ class Engine:
         self._adam = optimizer
         self._sharded = spec.engine.zero > 0
         self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
+        self._materialise_moments()
 
     def update(
         self, objectives: Iterable[Objective], where: str, riders: dict[str, float] | None = None
@@ -127,7 +128,6 @@ class Engine:
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
         self.world.arrivals.arrive()
-        self._materialise_moments()
         state = {"step": self._a_state()["step"].detach().cpu().reshape(1).clone()}
         for name, parameter in self.module.named_parameters():
             for moment in MOMENTS:
@@ -143,7 +143,6 @@ class Engine:
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
         """Set what `moments` gave, here on this number of ranks."""
-        self._materialise_moments()
         for own in self._adam.state.values():
             own["step"].copy_(state["step"].squeeze())
         for name, parameter in self.module.named_parameters():
@@ -159,10 +158,8 @@ class Engine:
     def _materialise_moments(self) -> None:
         """Have Adam make its state, which it does at its first step: take one that moves nothing.
 
-        Only needed before a first real step; the moments are zero afterwards.
+        So they can be read and set before a first real step, which fp16 may leave out.
         """
-        if self._adam.state:
-            return
         rates = [group["lr"] for group in self._adam.param_groups]
         for group in self._adam.param_groups:
             group["lr"] = 0.0
