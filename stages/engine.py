@@ -23,16 +23,6 @@ from progan.stages.world import World
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-class Adam(torch.optim.Adam):
-    """torch's, which can be told to leave out a step."""
-
-    skip = False
-
-    def step(self, closure: Any = None) -> Any:
-        """Take a step unless `skip` is set."""
-        return None if self.skip else super().step(closure)
-
-
 class Engine:
     """Updates one module on all ranks. Its weights are those the module has when this is made."""
 
@@ -42,7 +32,7 @@ class Engine:
         self.world = world
         self._parts = spec.batch // world.size // spec.part(world.size)
         adam = spec.optimizer
-        optimizer = Adam(
+        optimizer = torch.optim.Adam(
             module.parameters(), lr=spec.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
         )
         config = {
@@ -50,8 +40,8 @@ class Engine:
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": self._parts,
             "steps_per_print": 2**62,
+            "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
             "zero_optimization": {"stage": spec.engine.zero, "overlap_comm": False},
-            "zero_allow_untested_optimizer": True,  # our Adam is torch's in all that it tests
         }
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=module, optimizer=optimizer, config=config, dist_init_required=False
@@ -88,7 +78,10 @@ class Engine:
         overflow = not math.isfinite(squares)
         if overflow and not (self._loss_scale and self._loss_scale.can_shrink):
             raise NotFiniteError(self._blame(scalars, where))
-        self._step(held, skip=overflow)
+        if overflow and not self._sharded:
+            # Sharded optimisers leave such a step out by themselves, Adam one without gradients.
+            self.module.zero_grad(set_to_none=True)
+        self._engine.step()
         if self._loss_scale:
             means[f"{self.name}_loss_scale"] = self._loss_scale.factor
             self._loss_scale.update(overflow)
@@ -107,14 +100,6 @@ class Engine:
                 share = value.double() / self._parts
                 scalars[name] = scalars[name] + share if name in scalars else share
         return scalars
-
-    def _step(self, held: list[Tensor], *, skip: bool) -> None:
-        """Have DeepSpeed take its step; with `skip` everything but Adam's."""
-        if skip:
-            torch._foreach_zero_(held)
-        self._adam.skip = skip
-        self._engine.step()
-        self._adam.skip = False
 
     def reset_moments(self) -> None:
         """Forget Adam's moments and its step count."""
