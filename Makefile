@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-slow clean
+.PHONY: help install demo test test-slow soak clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: $(VENV)/installed-test  ## linters, type check, tests
 
 test-slow: test  ## the same, then the tests that take minutes
 	$(BIN)/pytest -m slow
+
+soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (20 minutes)
+	$(BIN)/python tests/helpers/soak.py --kills 50
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) demo
