@@ -1,11 +1,11 @@
 """Two hundred steps on any number of ranks, in any parts, are the same two hundred steps.
 
 In float32 sums depend on their order, and ranks and parts change it. The loss of a GAN is made of
-pieces: once a unit lies within rounding of its leaky ReLU's kink, it falls on the other side and its
-gradient changes fivefold. Up to there curves agree to rounding (1e-6, the first 50 steps); from there
-to what single units make of it (1e-2 of logits and norms of about 1, over all 200 steps). The
-learning rate is small, because at 0.002 a change of rounding alone grows to the figures' size within
-60 steps: the training of a GAN is chaotic, and no two orders of summation can agree for long.
+pieces: a unit within rounding of its leaky ReLU's kink falls on the other side, and its gradient
+changes fivefold. Until that happens the figures agree to rounding (1e-6, asserted for 20 steps);
+afterwards to what single units make of it (1e-2 in figures of about 1, 1e-3 in weights of about 1,
+asserted for all 200). The learning rate is small, because at 0.002 any change of rounding grows to
+the size of the figures within 60 steps: the training of a GAN is chaotic.
 """
 
 import signal
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
-from workers import checkpoints, figures, run, spec, start
 
 from progan.stages.folder import StageFolder
 from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec, StageSpec, TickSpec
+from workers import checkpoints, figures, run, spec, start
 
 pytestmark = pytest.mark.slow
 STEPS = 200
@@ -27,7 +27,7 @@ STEPS = 200
 def long(dataset: Path, zero: int = 1, part: int | None = None) -> StageSpec:
     return spec(
         dataset,
-        lr=2e-4,
+        lr=1e-4,
         micro_batch=part,
         growth=GrowthSpec(fade_images=0, steady_images=16 * STEPS),
         engine=EngineSpec(zero=zero, precision="fp32"),
@@ -47,7 +47,7 @@ def assert_same_curve(found: StageFolder, expected: StageFolder) -> None:
     assert len(ticks) == STEPS * 16 // 160
     for number, (tick, wanted) in enumerate(ticks):
         assert tick.pop("phase") == wanted.pop("phase")
-        assert tick == pytest.approx(wanted, abs=1e-6 if number < 5 else 1e-2, rel=1e-6)
+        assert tick == pytest.approx(wanted, abs=1e-6 if number < 2 else 1e-2, rel=1e-6)
     for name in ("generator", "discriminator", "ema"):
         weights, wanted_weights = (
             load_file(folder.final / f"{name}.safetensors") for folder in (found, expected)
