@@ -7,7 +7,7 @@ from progan.stages.networks.layers import (
     EqualizedConv2d,
     EqualizedLinear,
     downscale,
-    leaky_relu,
+    leaky_relu_,
     minibatch_stddev,
 )
 from progan.stages.networks.widths import resolutions, width
@@ -24,7 +24,7 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, out_channels, H/2, W/2)."""
-        return leaky_relu(self.conv1(leaky_relu(self.conv0(x))))
+        return leaky_relu_(self.conv1(leaky_relu_(self.conv0(x))))
 
 
 class LastBlock(nn.Module):
@@ -39,8 +39,8 @@ class LastBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, 4, 4) -> (N,)."""
-        x = leaky_relu(self.conv(minibatch_stddev(x, self.stddev_group)))
-        x = leaky_relu(self.dense0(x.flatten(1)))
+        x = leaky_relu_(self.conv(minibatch_stddev(x, self.stddev_group)))
+        x = leaky_relu_(self.dense0(x.flatten(1)))
         logits: Tensor = self.dense1(x)
         return logits.flatten()
 
@@ -79,10 +79,10 @@ class Discriminator(nn.Module):
         alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
         Returns (N,).
         """
-        x = leaky_relu(self.from_rgb[str(self.resolution)](images))
+        x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
             x = block(x)
             if int(size) == self.resolution and alpha < 1.0:
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
-                x = torch.lerp(leaky_relu(previous), x, alpha)
+                x = torch.lerp(leaky_relu_(previous), x, alpha)
         return x

@@ -7,7 +7,7 @@ from progan.stages.networks.layers import (
     EqualizedConv2d,
     LatentTo4x4,
     at_least_float32,
-    leaky_relu,
+    leaky_relu_,
     pixel_norm,
     upscale,
 )
@@ -25,8 +25,8 @@ class FirstBlock(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, latent) -> (N, channels, 4, 4)."""
-        x = pixel_norm(leaky_relu(self.dense(latents)))
-        return pixel_norm(leaky_relu(self.conv(x)))
+        x = pixel_norm(leaky_relu_(self.dense(latents)))
+        return pixel_norm(leaky_relu_(self.conv(x)))
 
 
 class UpBlock(nn.Module):
@@ -39,8 +39,8 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, 2H, 2W)."""
-        x = pixel_norm(leaky_relu(self.conv0(x)))
-        return pixel_norm(leaky_relu(self.conv1(x)))
+        x = pixel_norm(leaky_relu_(self.conv0(x)))
+        return pixel_norm(leaky_relu_(self.conv1(x)))
 
 
 class Generator(nn.Module):

@@ -95,9 +95,12 @@ def four_shifts(weight: Tensor) -> Tensor:
     return rows[..., 1:] + rows[..., :-1]
 
 
-def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU with the paper's slope, 0.2."""
-    return F.leaky_relu(x, 0.2)
+def leaky_relu_(x: Tensor) -> Tensor:
+    """Leaky ReLU with the paper's slope, 0.2, in place.
+
+    The backward pass needs only its result, so that one map a convolution is kept and not two.
+    """
+    return F.leaky_relu(x, 0.2, inplace=True)
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
