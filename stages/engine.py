@@ -41,7 +41,13 @@ class Engine:
             "gradient_accumulation_steps": self._parts,
             "steps_per_print": 2**62,
             "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
-            "zero_optimization": {"stage": spec.engine.zero, "overlap_comm": False},
+            "zero_optimization": {
+                "stage": spec.engine.zero,
+                "overlap_comm": False,
+                # One bucket for all gradients. By default DeepSpeed takes 2 GB for it, 20 times the
+                # largest of our networks.
+                "reduce_bucket_size": sum(parameter.numel() for parameter in module.parameters()),
+            },
         }
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=module, optimizer=optimizer, config=config, dist_init_required=False
