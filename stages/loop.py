@@ -8,6 +8,7 @@ from torch import Tensor
 
 from progan.stages import ema, growth
 from progan.stages.engine import frozen
+from progan.stages.precision import autocast
 from progan.stages.randomness import Purpose
 from progan.stages.reals import fade
 from progan.stages.stage import Stage
@@ -86,7 +87,7 @@ def tell_apart(
 ) -> Objective:
     """The discriminator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
-    with autocast(stage):
+    with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
             *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective
         )
@@ -95,12 +96,5 @@ def tell_apart(
 def deceive(stage: Stage, alpha: float, latents: Tensor) -> Objective:
     """The generator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
-    with autocast(stage):
+    with autocast(stage.spec.engine, stage.world.device.type):
         return generator_objective(*networks, latents, alpha, stage.spec.objective)
-
-
-def autocast(stage: Stage) -> torch.autocast:
-    """Convolutions in half precision if the stage says so; weights are cast at every use."""
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(stage.spec.engine.precision)
-    device = stage.world.device.type
-    return torch.autocast(device, half, enabled=half is not None, cache_enabled=False)

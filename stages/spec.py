@@ -86,6 +86,9 @@ class EngineSpec(Spec):
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
     scaled dynamically, and a step whose gradients overflow is left out."""
+    activation_checkpointing: int | None = None
+    """Lowest resolution whose blocks, in both networks, are recomputed in the backward pass instead
+    of keeping their activations: less memory, more time. By default none."""
     collective_timeout_minutes: PositiveFloat = 10.0
     """How long a rank waits for the others before the stage ends, naming those it waited for."""
 
@@ -97,6 +100,14 @@ class EngineSpec(Spec):
                 "ZeRO 3 shards the weights, which are 0.2 GB for both networks at 1024x1024, and "
                 "gathers them in every pass of a step; 1 and 2 shard the larger rest"
             )
+        return value
+
+    @field_validator("activation_checkpointing")
+    @classmethod
+    def _a_resolution(cls, value: int | None) -> int | None:
+        last = LAST_RESOLUTION
+        if value is not None and (value < FIRST_RESOLUTION or last % value or value > last):
+            raise ValueError(f"must be a power of two from {FIRST_RESOLUTION} to {last}")
         return value
 
 

@@ -121,8 +121,10 @@ def _networks(
     """
     torch.manual_seed(weight_seed(spec.seed, spec.resolution))
     fading = spec.grown_from is not None
-    generator = Generator(spec.model, spec.resolution, fading=fading)
-    discriminator = Discriminator(spec.model, spec.resolution, fading=fading)
+    recompute_from = spec.engine.activation_checkpointing
+    shape = spec.model, spec.resolution
+    generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
+    discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
     average = copy.deepcopy(generator)
     networks = {"generator": generator, "discriminator": discriminator, "ema": average}
     for name, network in networks.items():

@@ -1,5 +1,7 @@
 """The discriminator of PGGAN, as far as one stage needs it."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from progan.stages.networks.layers import (
     leaky_relu_,
     minibatch_stddev,
 )
+from progan.stages.networks.recompute import run
 from progan.stages.networks.widths import resolutions, width
 from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 
@@ -49,12 +52,21 @@ class Discriminator(nn.Module):
     """Images at one resolution -> logits (PGGAN, table 2).
 
     Only the blocks from `resolution` down exist. With `fading` there is also the previous
-    resolution's fromRGB layer, which `alpha` < 1 needs.
+    resolution's fromRGB layer, which `alpha` < 1 needs. Blocks from the resolution
+    `recompute_from` on are recomputed in the backward pass.
     """
 
-    def __init__(self, model: ModelSpec, resolution: int, *, fading: bool = False) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        resolution: int,
+        *,
+        fading: bool = False,
+        recompute_from: int | None = None,
+    ) -> None:
         super().__init__()
         self.resolution = resolution
+        self.recompute_from = recompute_from or math.inf
         seen = [resolution // 2, resolution] if fading else [resolution]
         self.from_rgb = nn.ModuleDict(
             {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
@@ -81,7 +93,7 @@ class Discriminator(nn.Module):
         """
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
-            x = block(x)
+            x = run(block, x, recompute=int(size) >= self.recompute_from)
             if int(size) == self.resolution and alpha < 1.0:
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
                 x = torch.lerp(leaky_relu_(previous), x, alpha)

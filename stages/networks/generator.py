@@ -1,5 +1,7 @@
 """The generator of PGGAN, as far as one stage needs it."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from progan.stages.networks.layers import (
     pixel_norm,
     upscale,
 )
+from progan.stages.networks.recompute import run
 from progan.stages.networks.widths import resolutions, width
 from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 
@@ -47,12 +50,21 @@ class Generator(nn.Module):
     """Latents -> images at one resolution (PGGAN, table 2).
 
     Only the blocks up to `resolution` exist. With `fading` there is also the previous resolution's
-    toRGB layer, which `alpha` < 1 needs.
+    toRGB layer, which `alpha` < 1 needs. Blocks from the resolution `recompute_from` on are
+    recomputed in the backward pass.
     """
 
-    def __init__(self, model: ModelSpec, resolution: int, *, fading: bool = False) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        resolution: int,
+        *,
+        fading: bool = False,
+        recompute_from: int | None = None,
+    ) -> None:
         super().__init__()
         self.resolution = resolution
+        self.recompute_from = recompute_from or math.inf
         self.latent = model.latent
         self.blocks = nn.ModuleDict({"4": FirstBlock(model.latent, width(model, FIRST_RESOLUTION))})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
@@ -76,7 +88,7 @@ class Generator(nn.Module):
         for size, block in self.blocks.items():
             if int(size) == self.resolution:
                 before = x
-            x = block(x)
+            x = run(block, x, recompute=int(size) >= self.recompute_from)
         image = at_least_float32(self.to_rgb[str(self.resolution)](x))
         if alpha >= 1.0:
             return image

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -21,11 +22,20 @@ def on_two(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolde
     return run(spec(shapes), tmp_path_factory.mktemp("on-two"), ranks=2)
 
 
-@pytest.mark.parametrize(("ranks", "zero", "part"), [(1, 0, 8), (1, 1, None), (2, 2, 4)])
+@pytest.mark.parametrize(
+    ("ranks", "zero", "part", "recompute_from"),
+    [(1, 0, 8, 8), (1, 1, None, None), (2, 2, 4, 4)],
+)
 def test_ranks_sharding_and_accumulation_are_not_part_of_the_mathematics(
-    on_two: StageFolder, shapes: Path, tmp_path: Path, ranks: int, zero: int, part: int | None
+    on_two: StageFolder,
+    shapes: Path,
+    tmp_path: Path,
+    ranks: int,
+    zero: Literal[0, 1, 2],
+    part: int | None,
+    recompute_from: int | None,
 ) -> None:
-    engine = EngineSpec(zero=zero, precision="fp32")
+    engine = EngineSpec(zero=zero, precision="fp32", activation_checkpointing=recompute_from)
     other = run(spec(shapes, engine=engine, micro_batch=part), tmp_path, ranks)
     expected, found = figures(on_two), figures(other)
     assert len(expected) == len(found) == 15
@@ -33,6 +43,15 @@ def test_ranks_sharding_and_accumulation_are_not_part_of_the_mathematics(
     for before, after in zip(expected, found, strict=True):
         assert before.pop("phase") == after.pop("phase")
         assert after == pytest.approx(before, rel=2e-3, abs=2e-4)
+
+
+def test_recomputed_activations_change_no_byte(
+    on_two: StageFolder, shapes: Path, tmp_path: Path
+) -> None:
+    engine = EngineSpec(precision="fp32", activation_checkpointing=4)
+    other = run(spec(shapes, engine=engine), tmp_path, ranks=2)
+    assert figures(other) == figures(on_two)
+    assert content(other.final) == content(on_two.final)
 
 
 def test_a_killed_stage_ends_with_the_same_bytes(

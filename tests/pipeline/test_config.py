@@ -67,6 +67,7 @@ def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
         ("growth.lst=32", "demo: growth.lst: unknown key, did you mean growth.last?"),
         ("growth.last=48", "demo: growth.last: must be a power of two from 4 to 1024, not 48"),
         ("growth.last=big", "demo: growth.last: input should be a valid integer"),
+        ("engine.activation_checkpointing=48", "must be a power of two from 4 to 1024, not 48"),
         ("batch.12=16", "demo: batch: 12 is no resolution"),
         ("batch.8=many", "demo: batch.8: input should be a valid integer"),
         ("growth.first=64", r"demo: growth: first \(64\) is above last \(32\)"),
