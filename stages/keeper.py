@@ -114,10 +114,12 @@ class StageKeeper:
         side = stage.spec.tick.grid
         alpha = growth.alpha(stage.images_seen, stage.spec.growth)
         latents = grid_latents(stage.spec.seed, side * side, stage.spec.model.latent)
+        # What training has room for, there is room to draw.
+        at_once = min(DRAWN_AT_ONCE, stage.spec.part(stage.world.size))
         with torch.no_grad():
             parts = [
                 stage.average(part.to(stage.world.device), alpha).cpu()
-                for part in torch.split(latents, DRAWN_AT_ONCE)
+                for part in torch.split(latents, at_once)
             ]
         write_whole(self.folder.fakes(stage.images_seen), png(grid(torch.cat(parts), side)))
 
