@@ -77,16 +77,24 @@ main.add_command(data)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @json_option
 def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show the stages of a run as a table; start nothing."""
+    """Show the stages of a run as a table, with the memory each will need; start nothing."""
     from progan.launch.backend import BACKENDS
+    from progan.launch.devices import gpu_memory_bytes
     from progan.pipeline.config import load_config
-    from progan.pipeline.plan import check
+    from progan.pipeline.memory import estimate_memory, shortage
+    from progan.pipeline.plan import check, stage_specs
     from progan.pipeline.plantable import plan_document, plan_table
     from progan.pipeline.rundir import RunFolder
 
     loaded = load_config(config, overrides)
-    check(loaded, BACKENDS[loaded.launch.backend](loaded.launch).world_size)
-    show(plan_document(loaded, RunFolder(Path("RUN"))), plan_table, as_json)
+    ranks = BACKENDS[loaded.launch.backend](loaded.launch).world_size
+    check(loaded, ranks)
+    specs = stage_specs(loaded, RunFolder(Path("RUN")), "")
+    document = plan_document(specs, estimate_memory(specs, ranks))
+    show(document, plan_table, as_json)
+    warning = shortage(document, gpu_memory_bytes())
+    if warning:
+        click.echo(f"progan: {warning}", err=True)
 
 
 @main.command(epilog=CONFIG_HELP)

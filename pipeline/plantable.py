@@ -1,26 +1,31 @@
-"""The plan of a configuration, to be read before anything is started; no torch."""
+"""The plan of a run, to be read before anything is started; no torch."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
-from progan.pipeline.config import RunConfig
-from progan.pipeline.plan import stage_specs
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.memory import GIB
 from progan.stages.networks.widths import discriminator_parameters, generator_parameters, width
 from progan.stages.spec import StageSpec
 
 
-def plan_document(config: RunConfig, run: RunFolder) -> dict[str, Any]:
-    """The stages and what each costs, as one JSON-able document."""
-    stages = [_row(spec) for spec in stage_specs(config, run, "")]
+def plan_document(
+    specs: Sequence[StageSpec], footprints: Sequence[dict[str, int]]
+) -> dict[str, Any]:
+    """The stages and what each costs, as one JSON-able document.
+
+    footprints: for each stage, the bytes a rank needs at once, by what they are for.
+    """
+    stages = [_row(*stage) for stage in zip(specs, footprints, strict=True)]
     return {
         "stages": stages,
         "total_kimg": sum(stage["fade_kimg"] + stage["steady_kimg"] for stage in stages),
     }
 
 
-def _row(spec: StageSpec) -> dict[str, Any]:
+def _row(spec: StageSpec, footprint: dict[str, int]) -> dict[str, Any]:
     fading = spec.grown_from is not None
     model, resolution = spec.model, spec.resolution
     return {
@@ -33,13 +38,20 @@ def _row(spec: StageSpec) -> dict[str, Any]:
         "width": width(model, resolution),
         "generator_parameters": generator_parameters(model, resolution, fading=fading),
         "discriminator_parameters": discriminator_parameters(model, resolution, fading=fading),
+        "memory_bytes": sum(footprint.values()),
+        "memory_bytes_by_use": footprint,
     }
 
 
 def plan_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
-    table = Table(title=f"{document['total_kimg']:,.0f} kimg in {len(document['stages'])} stages")
-    headings = ("stage", "fade kimg", "steady kimg", "batch", "steps", "lr", "maps", "G", "D")
+    table = Table(
+        title=f"{document['total_kimg']:,.0f} kimg in {len(document['stages'])} stages",
+        caption="fade, steady: kimg; G, D: million parameters; memory: GiB a rank",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    headings = ("stage", "fade", "steady", "batch", "steps", "lr", "maps", "G", "D", "memory")
     for heading in headings:
         table.add_column(heading, justify="right")
     for stage in document["stages"]:
@@ -51,7 +63,8 @@ def plan_table(document: dict[str, Any]) -> Table:
             f"{stage['steps']:,}",
             f"{stage['lr']:g}",
             str(stage["width"]),
-            f"{stage['generator_parameters']:,}",
-            f"{stage['discriminator_parameters']:,}",
+            f"{stage['generator_parameters'] / 1e6:.2f}",
+            f"{stage['discriminator_parameters'] / 1e6:.2f}",
+            f"{stage['memory_bytes'] / GIB:.2f}",
         )
     return table

@@ -50,13 +50,17 @@ def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
 
 
 def test_plan_prints_one_json_document(tmp_path: Path) -> None:
-    result = progan("plan", "celebahq-1024-1gpu", "--json", cwd=tmp_path)
+    result = progan("plan", "celebahq-1024-1gpu", "growth.first=512", "--json", cwd=tmp_path)
     document = json.loads(result.stdout)
-    assert document["total_kimg"] == 12_000
-    assert document["stages"][-1]["generator_parameters"] == 23_071_507 + 99
+    assert document["total_kimg"] == 600 + 3_000
+    last = document["stages"][-1]
+    assert last["generator_parameters"] == 23_071_507 + 99
+    weights = 4 * (last["generator_parameters"] + last["discriminator_parameters"])
+    assert last["memory_bytes_by_use"]["weights"] == weights
+    assert last["memory_bytes"] == sum(last["memory_bytes_by_use"].values())
 
 
-@pytest.mark.parametrize("module", ["cli", "orchestrator", "runs", "status", "plantable"])
+@pytest.mark.parametrize("module", ["cli", "memory", "orchestrator", "plantable", "runs", "status"])
 def test_the_trunk_loads_no_torch(module: str) -> None:
     code = f"import sys, progan.pipeline.{module}; print(sorted(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

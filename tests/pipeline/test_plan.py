@@ -1,0 +1,44 @@
+"""The plan: memory beside the stages, and a word if it is not there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progan.pipeline.config import load_config
+from progan.pipeline.memory import GIB, shortage
+from progan.pipeline.plan import stage_specs
+from progan.pipeline.plantable import plan_document, plan_table
+from progan.pipeline.rundir import RunFolder
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Two stages, of 3 GiB and of 12."""
+    config = load_config("celebahq-1024-1gpu", ("growth.first=512",))
+    specs = stage_specs(config, RunFolder(Path("RUN")), "")
+    footprints = [{"weights": GIB, "activations": rest * GIB} for rest in (2, 11)]
+    return plan_document(specs, footprints)
+
+
+def test_the_table_shows_what_a_rank_needs(document: dict[str, Any]) -> None:
+    column = plan_table(document).columns[-1]
+    assert column.header == "memory"
+    assert list(column.cells) == ["3.00", "12.00"]
+
+
+@pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
+def test_nothing_is_said_of_what_fits(document: dict[str, Any], gpus: list[int]) -> None:
+    assert shortage(document, gpus) is None
+
+
+@pytest.mark.parametrize(("gib", "stages"), [(11, "1024"), (2, "512, 1024")])
+def test_what_does_not_fit_is_said_in_one_line(
+    document: dict[str, Any], gib: int, stages: str
+) -> None:
+    warning = shortage(document, [80 * GIB, gib * GIB])
+    assert warning == (
+        f"stage 1024 needs about 12.0 GiB on each GPU, and there are {gib}.0 (what does not fit: "
+        f"{stages}); a smaller micro_batch, engine.activation_checkpointing and, over several "
+        "GPUs, engine.zero take less"
+    )

@@ -1,0 +1,207 @@
+"""The memory estimate against what real steps of real engines allocate."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from progan.datasets.build import prepare
+from progan.datasets.drawn import draw_dataset
+from progan.datasets.spec import DataSpec
+from progan.stages import handoff
+from progan.stages.engine import start_distributed
+from progan.stages.final import Final
+from progan.stages.livebytes import LiveBytes
+from progan.stages.loop import step
+from progan.stages.memory import footprint
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
+from progan.stages.spec import (
+    AdamSpec,
+    CheckpointSpec,
+    EmaSpec,
+    EngineSpec,
+    GrowthSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    StageSpec,
+    TickSpec,
+)
+from progan.stages.stage import build
+from progan.stages.world import World, detect
+
+NARROW = ModelSpec(latent=64, fmap_base=1024, fmap_max=32)
+on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed would take the GPU")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """This process, alone in a process group."""
+    found = detect()
+    start_distributed(found)
+    yield found
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 drawn pictures prepared up to 128 pixels."""
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_dataset(folder / "drawn", num=16, size=128)
+    prepare(folder / "drawn", folder / "dataset", 128, workers=1)
+    return folder / "dataset"
+
+
+@pytest.fixture(scope="module")
+def grown_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `final` folder of a stage at 32x32."""
+    generator = Generator(NARROW, 32)
+    networks = {
+        "generator": generator, "discriminator": Discriminator(NARROW, 32), "ema": generator,
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("0032") / "final"
+    final = Final(resolution=32, images_seen=0, model=NARROW, seed=1, data_fingerprint="")
+    handoff.publish(folder, final, dict(networks))
+    return folder
+
+
+def stage_spec(data: Path, *, zero: int = 1, recompute_from: int | None = None,
+               precision: str = "fp32", **changes: Any) -> StageSpec:  # fmt: skip
+    engine = {"zero": zero, "precision": precision, "activation_checkpointing": recompute_from}
+    fields = {
+        "resolution": 64,
+        "grown_from": None,
+        "seed": 1,
+        "data": DataSpec(path=data),
+        "data_fingerprint": "",
+        "batch": 4,
+        "lr": 0.001,
+        "growth": GrowthSpec(fade_images=0, steady_images=1000),
+        "model": NARROW,
+        "objective": ObjectiveSpec(),
+        "optimizer": AdamSpec(),
+        "ema": EmaSpec(),
+        "engine": EngineSpec.model_validate(engine),
+        "checkpoint": CheckpointSpec(),
+        "tick": TickSpec(images=1000, samples_every=1, grid=2),
+    }
+    return StageSpec.model_validate(fields | changes)
+
+
+def two_steps(spec: StageSpec, world: World) -> None:
+    """Adam makes its moments in the first, so that the second takes the most."""
+    stage = build(spec, world, None)
+    with stage.batches:
+        for _ in range(2):
+            step(stage, {})
+            stage.images_seen += spec.images_per_step
+
+
+def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
+    """The peak of torch's own allocations, as its profiler records them one by one."""
+    gc.collect()
+    cpu = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=cpu, profile_memory=True) as profile:
+        two_steps(spec, world)
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak
+
+
+@on_a_cpu
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"zero": 1, "batch": 8, "micro_batch": 4},
+        {"zero": 2, "recompute_from": 4},
+        {"zero": 2, "resolution": 4, "model": ModelSpec(fmap_max=128)},
+    ],
+    ids=["two parts", "recomputed", "weights outweigh activations"],
+)
+def test_the_estimate_is_what_a_step_takes(
+    changes: dict[str, Any], pictures: Path, world: World
+) -> None:
+    spec = stage_spec(pictures, **changes)
+    estimate = sum(footprint(spec, 1).values())
+    assert estimate == pytest.approx(allocated_on_the_cpu(spec, world), rel=0.15)
+
+
+@on_a_cpu
+@pytest.mark.slow
+@pytest.mark.parametrize("resolution", [64, 128])
+@pytest.mark.parametrize("changes", [
+    *({"zero": zero, "micro_batch": part} for zero in (0, 1, 2) for part in (None, 4)),
+    *({"recompute_from": lowest, "micro_batch": part} for lowest in (4, 64) for part in (None, 4)),
+    {"precision": "bf16"},
+], ids=str)  # fmt: skip
+def test_the_estimate_holds_for_wider_networks(
+    changes: dict[str, Any], resolution: int, pictures: Path, world: World
+) -> None:
+    model = ModelSpec(fmap_base=2048, fmap_max=256)
+    fields: dict[str, Any] = {"batch": 8, "model": model, "resolution": resolution}
+    spec = stage_spec(pictures, **(fields | changes))
+    estimate = sum(footprint(spec, 1).values())
+    assert estimate == pytest.approx(allocated_on_the_cpu(spec, world), rel=0.15)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("zero", [0, 1, 2])
+def test_the_estimate_is_what_a_step_takes_on_a_gpu(
+    zero: int, precision: str, pictures: Path, world: World
+) -> None:
+    spec = stage_spec(
+        pictures, model=ModelSpec(), resolution=128, batch=16, zero=zero, precision=precision
+    )
+    gc.collect()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    two_steps(spec, world)
+    measured = torch.cuda.max_memory_allocated() - before
+    assert sum(footprint(spec, 1).values()) == pytest.approx(measured, rel=0.15)
+
+
+@on_a_cpu
+def test_a_fade_is_counted(pictures: Path, grown_from: Path, world: World) -> None:
+    fade = GrowthSpec(fade_images=1000, steady_images=1000)
+    spec = stage_spec(pictures, zero=0, grown_from=grown_from, growth=fade)
+    estimate = sum(footprint(spec, 1).values())
+    assert estimate == pytest.approx(allocated_on_the_cpu(spec, world), rel=0.15)
+
+
+def test_sharding_over_more_ranks_takes_less_of_each(pictures: Path) -> None:
+    def total(zero: int, ranks: int) -> int:
+        spec = stage_spec(pictures, resolution=4, model=ModelSpec(), batch=4 * ranks, zero=zero)
+        return sum(footprint(spec, ranks).values())
+
+    assert total(zero=0, ranks=1) == total(zero=0, ranks=8) > 1.3 * total(zero=1, ranks=8)
+
+
+def test_recomputing_takes_less(pictures: Path) -> None:
+    kept, recomputed = (
+        footprint(stage_spec(pictures, recompute_from=lowest), 1)["activations"]
+        for lowest in (None, 4)
+    )
+    assert recomputed < 0.85 * kept
+
+
+def test_live_bytes_are_counted_by_what_they_are_for() -> None:
+    with LiveBytes() as live:
+        with live.making("weights"):
+            weights = torch.empty(100)
+        passing = weights + 1
+        view = passing[:50]
+        del passing
+        assert live.now == {"weights": 400, "activations": 400}
+        live.recount(view, "gradients")
+        assert (live.now["gradients"], live.now["activations"]) == (400, 0)
+        del view
+    assert live.now.total() == 400
+    assert live.at_peak == {"weights": 400, "activations": 400}
