@@ -43,7 +43,7 @@ test: $(VENV)/installed-test  ## linters, type check, tests
 test-slow: test  ## the same, then the tests that take minutes
 	$(BIN)/pytest -m slow
 
-soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (20 minutes)
+soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (10 minutes)
 	$(BIN)/python tests/helpers/soak.py --kills 50
 
 clean:  ## remove the environment and the demo

@@ -44,6 +44,7 @@ def test_a_divergence_is_rolled_back_past_the_bad_step(
     assert state["position"] == 288 + (256 - 192)
 
 
+@pytest.mark.slow
 def test_divergence_after_divergence_ends_the_stage(shapes: Path, tmp_path: Path) -> None:
     once = CheckpointSpec(every_minutes=None, on_divergence="rollback", max_rollbacks=1)
     stage, folder = spec(shapes, lr=1e30, checkpoint=once), StageFolder(tmp_path)
@@ -54,8 +55,9 @@ def test_divergence_after_divergence_ends_the_stage(shapes: Path, tmp_path: Path
     assert code == 1 and "rolled back 1 times before" in message
 
 
+@pytest.mark.slow
 def test_the_rank_that_does_not_arrive_is_named(shapes: Path, tmp_path: Path) -> None:
-    impatient = EngineSpec(precision="fp32", collective_timeout_minutes=0.1)
+    impatient = EngineSpec(precision="fp32", collective_timeout_minutes=0.3)
     process = start(spec(shapes, engine=impatient), tmp_path, ranks=2)
     folder = StageFolder(tmp_path)
     while not checkpoints(folder):
@@ -71,10 +73,11 @@ def test_the_rank_that_does_not_arrive_is_named(shapes: Path, tmp_path: Path) ->
     assert process.wait(60) != 0
     code, message = failure(folder)
     assert code == 1
-    assert "rank 1 of 2 did not arrive within 6 s" in message
+    assert "rank 1 of 2 did not arrive within 18 s" in message
 
 
-@pytest.mark.parametrize("zero", [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", [0, 2])
 def test_fp16_scales_its_loss_and_resumes_exactly(shapes: Path, tmp_path: Path, zero: int) -> None:
     half = spec(
         shapes,

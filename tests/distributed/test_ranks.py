@@ -24,7 +24,11 @@ def on_two(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolde
 
 @pytest.mark.parametrize(
     ("ranks", "zero", "part", "recompute_from"),
-    [(1, 0, 8, 8), (1, 1, None, None), (2, 2, 4, 4)],
+    [
+        pytest.param(1, 0, 8, 8, marks=pytest.mark.slow),
+        pytest.param(1, 1, None, None, marks=pytest.mark.slow),
+        (2, 2, 4, 4),
+    ],
 )
 def test_ranks_sharding_and_accumulation_are_not_part_of_the_mathematics(
     on_two: StageFolder,
@@ -45,6 +49,7 @@ def test_ranks_sharding_and_accumulation_are_not_part_of_the_mathematics(
         assert after == pytest.approx(before, rel=2e-3, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_recomputed_activations_change_no_byte(
     on_two: StageFolder, shapes: Path, tmp_path: Path
 ) -> None:

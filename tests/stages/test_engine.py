@@ -1,16 +1,12 @@
 """The engine's step is torch's Adam on the mean gradient, whatever DeepSpeed does around it."""
 
 import copy
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from progan.stages.arrivals import Arrivals
-from progan.stages.distributed import start_distributed
 from progan.stages.engine import Engine
 from progan.stages.spec import EngineSpec, StageSpec
 from progan.stages.steps import Objective
@@ -18,15 +14,6 @@ from progan.stages.world import World
 from workers import spec
 
 PARTS = 2
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """A process group of this process alone."""
-    alone = World(rank=0, size=1, local_rank=0, device=torch.device("cpu"), arrivals=Arrivals(0, 1))
-    start_distributed(alone, timedelta(minutes=1))
-    yield alone
-    torch.distributed.destroy_process_group()
 
 
 def objective(module: nn.Module, step: int, part: int) -> Objective:

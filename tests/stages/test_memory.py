@@ -1,7 +1,6 @@
 """The memory estimate against what real steps of real engines allocate."""
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from progan.datasets.build import prepare
 from progan.datasets.drawn import draw_dataset
 from progan.datasets.spec import DataSpec
 from progan.stages import handoff
-from progan.stages.engine import start_distributed
 from progan.stages.final import Final
 from progan.stages.livebytes import LiveBytes
 from progan.stages.loop import step
@@ -31,19 +29,10 @@ from progan.stages.spec import (
     TickSpec,
 )
 from progan.stages.stage import build
-from progan.stages.world import World, detect
+from progan.stages.world import World
 
 NARROW = ModelSpec(latent=64, fmap_base=1024, fmap_max=32)
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed would take the GPU")
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """This process, alone in a process group."""
-    found = detect()
-    start_distributed(found)
-    yield found
-    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +82,7 @@ def stage_spec(data: Path, *, zero: int = 1, recompute_from: int | None = None,
 
 def two_steps(spec: StageSpec, world: World) -> None:
     """Adam makes its moments in the first, so that the second takes the most."""
-    stage = build(spec, world, None)
+    stage = build(spec, world, None, [])
     with stage.batches:
         for _ in range(2):
             step(stage, {})
