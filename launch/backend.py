@@ -5,7 +5,7 @@ from typing import Protocol
 
 from progan.launch.local import Local
 from progan.launch.spec import LaunchSpec
-from progan.launch.task import Task
+from progan.launch.task import State, Task
 
 
 class Backend(Protocol):
@@ -18,12 +18,12 @@ class Backend(Protocol):
         """Start a task; LaunchError if that is not possible. Returns its handle."""
         ...
 
-    def is_running(self, handle: str) -> bool:
-        """Whether the task still runs. How it ended is told by what it left, never by a code."""
+    def poll(self, handle: str) -> State:
+        """Where the task stands. How it ended is told by what it left, never by a code."""
         ...
 
     def cancel(self, handle: str) -> None:
-        """End the task and wait until it is gone."""
+        """Ask the task to stop, wait until it is gone, and end it if that takes too long."""
         ...
 
 

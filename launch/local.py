@@ -7,20 +7,14 @@ from pathlib import Path
 
 import psutil
 
+from progan.launch import environment
 from progan.launch.devices import count_gpus
 from progan.launch.errors import LaunchError
 from progan.launch.spec import LaunchSpec
-from progan.launch.task import Task
+from progan.launch.task import State, Task
 
 CPU_PROCESSES = 2
 PATIENCE_SECONDS = 40.0
-KEEP_MEMORY = {
-    # glibc hands large tensors back to the kernel when they are freed, and the next step pays for
-    # every page again. Keeping them made a CPU step at 32x32 take 0.71 of its time.
-    "MALLOC_MMAP_THRESHOLD_": str(2**32),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
 
 
 def processes(spec: LaunchSpec) -> int:
@@ -38,6 +32,7 @@ class Local:
 
     def __init__(self, spec: LaunchSpec) -> None:
         self.world_size = processes(spec)
+        self._spec = spec
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def submit(self, task: Task) -> str:
@@ -59,11 +54,11 @@ class Local:
         self._children[handle] = child
         return handle
 
-    def is_running(self, handle: str) -> bool:
+    def poll(self, handle: str) -> State:
         """See Backend."""
-        if handle in self._children:
-            return self._children[handle].poll() is None
-        return _find(handle) is not None
+        child = self._children.get(handle)
+        running = _find(handle) is not None if child is None else child.poll() is None
+        return "running" if running else "ended"
 
     def cancel(self, handle: str) -> None:
         """Ask torchrun to end its ranks; after a while, end it all the same. See Backend."""
@@ -78,11 +73,10 @@ class Local:
             process.wait()
 
     def _environment(self) -> dict[str, str]:
-        """What the ranks find set unless the user set it: CPU threads shared out among them, memory
-        kept between steps, and `datasets` Hugging Face's wherever this is started."""
+        """What the ranks find set unless the user set it, CPU threads shared out among them too."""
         threads = max(1, (os.cpu_count() or 1) // self.world_size)
-        ours = {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"} | KEEP_MEMORY
-        return {name: os.environ.get(name, value) for name, value in ours.items()}
+        ours = {"OMP_NUM_THREADS": str(threads)} | environment.of_ranks(self._spec)
+        return {name: os.environ.get(name, value) for name, value in ours.items()} | self._spec.env
 
 
 def _find(handle: str) -> psutil.Process | None:

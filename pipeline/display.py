@@ -83,7 +83,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """See Watcher."""
-        self.console.print(text, soft_wrap=True, highlight=False)
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _line(self, spec: StageSpec, text: str, at_once: bool) -> None:
         """Without a terminal: a line now and then."""

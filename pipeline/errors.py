@@ -9,6 +9,10 @@ class RunError(RuntimeError):
     """A run cannot do what was asked; the message says why and what to do."""
 
 
+class CrashedError(RunError):
+    """A stage's processes died, which another start may cure."""
+
+
 class StoppedError(Exception):
     """The run was asked to stop and can be resumed."""
 

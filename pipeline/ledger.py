@@ -13,6 +13,7 @@ Kind = Literal[
     "stage_started",
     "stage_finished",
     "stage_failed",
+    "stage_crashed",
     "rolled_back",
     "stage_reopened",
     "stopped",

@@ -17,8 +17,9 @@ from progan.datasets.errors import DataError
 from progan.datasets.files import write_whole
 from progan.launch.backend import Backend
 from progan.launch.task import Task
-from progan.pipeline.errors import RunError, StoppedError
+from progan.pipeline.errors import CrashedError, RunError, StoppedError
 from progan.pipeline.ledger import Ledger
+from progan.pipeline.restarts import Restarts
 from progan.pipeline.rundir import RunFolder
 from progan.stages.errors import RolledBackError
 from progan.stages.final import is_done
@@ -47,9 +48,12 @@ class Watcher(Protocol):
         ...
 
 
-def run_stages(run: RunFolder, specs: list[StageSpec], backend: Backend, watcher: Watcher) -> None:
+def run_stages(
+    run: RunFolder, specs: list[StageSpec], backend: Backend, watcher: Watcher, max_restarts: int
+) -> None:
     """Train every stage that is not done yet, in order. The run's lock must be held.
 
+    A stage whose processes die is started again, up to `max_restarts` times without any progress.
     Raises RunError or DataError when a stage fails and StoppedError when the process is asked to
     stop; in each case the stage can be resumed.
     """
@@ -57,25 +61,49 @@ def run_stages(run: RunFolder, specs: list[StageSpec], backend: Backend, watcher
     run.stop.unlink(missing_ok=True)  # it was meant for the last time
     for spec in specs:
         folder = run.stage(spec.resolution)
+        restarts = Restarts(folder, max_restarts)
         while not is_done(folder.final):
-            handle = _running(ledger, spec, backend) or _start(ledger, spec, folder, backend)
             try:
-                _wait(folder, backend, handle, partial(watcher.stage_at, spec))
-                if is_done(folder.final):
-                    ledger.append("stage_finished", resolution=spec.resolution)
-                else:
-                    raise _why_not_done(folder)
-            except RolledBackError as back:
-                ledger.append("rolled_back", resolution=spec.resolution, reason=str(back))
-                watcher.note(f"{spec.resolution}x{spec.resolution}: {back}")
-            except StoppedError:
-                backend.cancel(handle)
-                ledger.append("stopped", resolution=spec.resolution)
-                raise
-            except (RunError, DataError) as error:
-                ledger.append("stage_failed", resolution=spec.resolution, reason=str(error))
-                raise
+                _attempt(run, spec, ledger, backend, watcher)
+            except CrashedError as crash:
+                ledger.append("stage_crashed", resolution=spec.resolution, reason=str(crash))
+                _pause(restarts, crash, spec, watcher)
         watcher.stage_done(spec)
+
+
+def _attempt(
+    run: RunFolder, spec: StageSpec, ledger: Ledger, backend: Backend, watcher: Watcher
+) -> None:
+    """Start a stage, or take it up, and return when it is done or has to be started again."""
+    folder = run.stage(spec.resolution)
+    handle = _running(ledger, spec, backend) or _start(ledger, run, spec, backend)
+    try:
+        _wait(folder, backend, handle, partial(watcher.stage_at, spec))
+        if not is_done(folder.final):
+            raise _why_not_done(folder)
+        ledger.append("stage_finished", resolution=spec.resolution)
+    except RolledBackError as back:
+        ledger.append("rolled_back", resolution=spec.resolution, reason=str(back))
+        watcher.note(f"{spec.resolution}x{spec.resolution}: {back}")
+    except StoppedError:
+        backend.cancel(handle)
+        ledger.append("stopped", resolution=spec.resolution)
+        raise
+    except CrashedError:
+        raise
+    except (RunError, DataError) as error:
+        ledger.append("stage_failed", resolution=spec.resolution, reason=str(error))
+        raise
+
+
+def _pause(restarts: Restarts, crash: CrashedError, spec: StageSpec, watcher: Watcher) -> None:
+    """Wait before a stage is started again; raise the crash if that was done often enough."""
+    seconds = restarts.pause()
+    if seconds is None:
+        raise crash
+    what_next = f"starting again in {seconds:.0f} s, from the last checkpoint"
+    watcher.note(f"{spec.resolution}x{spec.resolution}: {crash}\n{what_next}")
+    time.sleep(seconds)
 
 
 def _running(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
@@ -84,15 +112,20 @@ def _running(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
     if last is None or last.kind != "stage_started":
         return None
     handle: str = last.fields["handle"]
-    return handle if backend.is_running(handle) else None
+    return handle if backend.poll(handle) != "ended" else None
 
 
-def _start(ledger: Ledger, spec: StageSpec, folder: StageFolder, backend: Backend) -> str:
+def _start(ledger: Ledger, run: RunFolder, spec: StageSpec, backend: Backend) -> str:
+    folder = run.stage(spec.resolution)
     write_whole(folder.spec, spec.model_dump_json(indent=2).encode())
     folder.failure.unlink(missing_ok=True)
     folder.progress.unlink(missing_ok=True)
     worker = Path(sys.executable).with_name("progan-worker")
-    task = Task(argv=(str(worker), "--spec", str(folder.spec)), log=folder.log)
+    task = Task(
+        name=f"{run.name}-{spec.resolution:04d}",
+        argv=(str(worker), "--spec", str(folder.spec)),
+        log=folder.log,
+    )
     handle = backend.submit(task)
     ledger.append("stage_started", resolution=spec.resolution, handle=handle)
     return handle
@@ -104,7 +137,7 @@ def _wait(
     handle: str,
     show: Callable[[dict[str, Any] | None], None],
 ) -> None:
-    while backend.is_running(handle):
+    while backend.poll(handle) != "ended":
         show(read_progress(folder))
         time.sleep(POLL_SECONDS)
 
@@ -125,10 +158,14 @@ def _why_not_done(folder: StageFolder) -> Exception:
     except (FileNotFoundError, ValueError):
         lines = folder.log.read_text(errors="replace").splitlines()
         tail = "\n".join(f"  | {line}" for line in lines[-LOG_TAIL_LINES:])
-        return RunError(f"{folder.path} ended without a word; its log {folder.log} ends:\n{tail}")
+        return CrashedError(
+            f"{folder.path} ended without a word; its log {folder.log} ends:\n{tail}"
+        )
     if failure["code"] == EXIT_STOPPED:
         return StoppedError()
     if failure["code"] == EXIT_ROLLED_BACK:
         return RolledBackError(failure["message"])
     message = f"{failure['message']} (rank {failure['rank']}; log: {folder.log})"
+    if failure["transient"]:
+        return CrashedError(message)
     return DataError(message) if failure["code"] == 3 else RunError(message)

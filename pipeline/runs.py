@@ -106,7 +106,7 @@ def _drive(run: RunFolder, config: RunConfig, manifest: Manifest, backend: Backe
     status = "FAILED"
     try:
         with Display(specs) as display:
-            run_stages(run, specs, backend, display)
+            run_stages(run, specs, backend, display, config.launch.max_restarts)
         status = "FINISHED"
     except StoppedError:
         status = "KILLED"

@@ -43,7 +43,7 @@ def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger) -> dict[str, An
 def _state(
     spec: StageSpec, folder: StageFolder, ledger: Ledger, progress: dict[str, Any] | None
 ) -> str:
-    """done | damaged | training | silent | failed | stopped | waiting"""
+    """done | damaged | training | silent | failed | crashed | stopped | waiting"""
     try:
         if is_done(folder.final):
             return "done"
@@ -55,7 +55,8 @@ def _state(
     if last.kind == "stage_started":
         heard = progress["time"] if progress else last.time
         return "training" if time.time() - heard < STALE_SECONDS else "silent"
-    return {"stage_failed": "failed", "stopped": "stopped"}.get(last.kind, "waiting")
+    states = {"stage_failed": "failed", "stage_crashed": "crashed", "stopped": "stopped"}
+    return states.get(last.kind, "waiting")
 
 
 def status_table(document: dict[str, Any]) -> Table:

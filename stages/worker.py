@@ -38,7 +38,9 @@ def main() -> None:
         leave_out_mlflow()
         from progan.stages.job import run_stage
 
-        run_stage(spec, folder, stop, give_up=lambda message: report(folder, message, 1))
+        run_stage(
+            spec, folder, stop, give_up=lambda message: report(folder, message, 1, transient=True)
+        )
     except StoppedOnRequestError as error:
         report(folder, str(error), EXIT_STOPPED)
     except RolledBackError as error:
@@ -49,7 +51,7 @@ def main() -> None:
         report(folder, str(error), 1)
     except Exception as error:
         traceback.print_exc()
-        report(folder, f"{type(error).__name__}: {error}", 1)
+        report(folder, f"{type(error).__name__}: {error}", 1, transient=True)
 
 
 def leave_out_mlflow() -> None:
@@ -57,13 +59,15 @@ def leave_out_mlflow() -> None:
     sys.modules["mlflow"] = None  # type: ignore[assignment]
 
 
-def report(folder: StageFolder, message: str, code: int) -> None:
+def report(folder: StageFolder, message: str, code: int, *, transient: bool = False) -> None:
     """Leave word of why a stage ended for the orchestrator, and end.
 
+    `transient` is what may be gone when the stage is started again: a lost machine, a full memory.
     The first rank to fail is the one to be heard; the others mostly fail of its absence.
     """
     print(f"progan-worker: {message}", file=sys.stderr)
-    failure = {"message": message, "rank": int(os.environ.get("RANK", 0)), "code": code}
+    rank = int(os.environ.get("RANK", 0))
+    failure = {"message": message, "rank": rank, "code": code, "transient": transient}
     try:
         with folder.failure.open("x") as file:
             json.dump(failure, file)

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.progress import Progress
@@ -36,6 +37,7 @@ engine: {precision: fp32}
 checkpoint: {every_minutes: null, every_kimg: 0.32, keep_every_kimg: 0.32}
 ticks: {kimg: 0.32, grid: 4}
 tracking: {mlflow: "off"}
+launch: {max_restarts: 0}
 """
 STAGES = (4, 8)
 LONGEST_SECONDS = 16.0
@@ -73,7 +75,7 @@ class Soak:
             assert_same(run, expected)
             self.runs += 1
 
-    def _start(self, name: str) -> "subprocess.Popen[bytes]":
+    def _start(self, name: str) -> "subprocess.Popen[Any]":
         argv = [str(BIN / "progan"), "train", str(self.config), "--run", name]
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(argv, cwd=self.folder, stdout=log, stderr=log)
@@ -99,7 +101,7 @@ class Soak:
 
 
 def wait_for(
-    moment: Callable[[RunFolder], bool], run: RunFolder, process: "subprocess.Popen[bytes]"
+    moment: Callable[[RunFolder], bool], run: RunFolder, process: "subprocess.Popen[Any]"
 ) -> bool:
     """Whether a moment came before the run ended."""
     while process.poll() is None:
@@ -138,33 +140,33 @@ def end(processes: list[psutil.Process]) -> None:
             pass
 
 
-def a_rank(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+def a_rank(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
     """One worker; if there is none yet, everything."""
     end(workers(run, "progan-worker")[-1:] or [psutil.Process(process.pid)])
 
 
-def all_ranks(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+def all_ranks(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
     """All workers at once."""
     end(workers(run, "progan-worker") or [psutil.Process(process.pid)])
 
 
-def launcher(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+def launcher(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
     """torchrun."""
     end(workers(run, "torchrun") or [psutil.Process(process.pid)])
 
 
-def orchestrator(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+def orchestrator(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
     """`progan train` alone: the workers go on."""
     process.kill()
 
 
-def everything(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+def everything(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
     """As a power cut would."""
     process.kill()
     end(workers(run, ""))
 
 
-def asked(process: "subprocess.Popen[bytes]", run: RunFolder) -> None:
+def asked(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
     """SIGTERM, as a scheduler would."""
     process.terminate()
 

@@ -16,12 +16,12 @@ from progan.launch.task import Task
 
 
 def task(folder: Path, code: str) -> Task:
-    return Task(argv=(sys.executable, "-c", code), log=folder / "log")
+    return Task(name="test", argv=(sys.executable, "-c", code), log=folder / "log")
 
 
 def wait(backend: Local, handle: str) -> None:
     deadline = time.monotonic() + 60
-    while backend.is_running(handle):
+    while backend.poll(handle) != "ended":
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -40,13 +40,13 @@ def test_a_task_can_be_taken_up_and_cancelled_by_another(tmp_path: Path) -> None
     first = Local(LaunchSpec(gpus_per_node=1))
     handle = first.submit(task(tmp_path, "import time; time.sleep(99)"))
     other = Local(LaunchSpec())
-    assert other.is_running(handle)
+    assert other.poll(handle) == "running"
     other.cancel(handle)
-    assert not other.is_running(handle) and not first.is_running(handle)
+    assert (other.poll(handle), first.poll(handle)) == ("ended", "ended")
 
 
 def test_a_reused_process_id_is_not_the_task() -> None:
-    assert not Local(LaunchSpec()).is_running(f"{os.getpid()}@0.0")
+    assert Local(LaunchSpec()).poll(f"{os.getpid()}@0.0") == "ended"
 
 
 def test_what_a_task_prints_is_kept(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""A rank dies in mid-stage; `progan train` goes on by itself."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.rundir import RunFolder
+from soak import CONFIG, a_rank
+from workers import BIN, checkpoints
+
+
+@pytest.mark.slow
+def test_a_dead_ranks_stage_is_started_again(shapes: Path, tmp_path: Path) -> None:
+    config = tmp_path / "tiny.yaml"
+    config.write_text(CONFIG % shapes)
+    run = RunFolder(tmp_path / "run")
+    argv = [str(BIN / "progan"), "train", str(config), "launch.max_restarts=1", "--run", "run"]
+    process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not checkpoints(run.stage(4)):
+        assert process.poll() is None
+        time.sleep(0.02)
+    a_rank(process, run)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert "starting again in 2 s, from the last checkpoint" in said
+    kinds = [event.kind for event in Ledger(run.events).events() if "resolution" in event.fields]
+    assert kinds == ["stage_started", "stage_crashed", *["stage_started", "stage_finished"] * 2]
