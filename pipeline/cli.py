@@ -134,13 +134,32 @@ def resume(run: Path, overrides: tuple[str, ...], stage: int | None) -> None:
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @json_option
-def status(run: Path, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Show it anew every two seconds until the run is done.")
+def status(run: Path, as_json: bool, watch: bool) -> None:
     """Show where every stage of a run stands."""
     from progan.pipeline.rundir import existing_run
     from progan.pipeline.status import status as status_of
     from progan.pipeline.status import status_table
+    from progan.pipeline.status import watch as watch_run
 
-    show(status_of(existing_run(run)), status_table, as_json)
+    if watch and as_json:
+        raise click.UsageError("--watch and --json: choose one")
+    if watch:
+        watch_run(existing_run(run))
+    else:
+        show(status_of(existing_run(run)), status_table, as_json)
+
+
+@main.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say what is here and what is missing: GPUs, libraries, launchers, compilers, disk."""
+    from progan.pipeline.doctor import FAILED, doctor_table, examine
+
+    document = examine(Path.cwd())
+    show(document, doctor_table, as_json)
+    if any(finding["state"] == FAILED for finding in document["findings"]):
+        sys.exit(EXIT_FAILED)
 
 
 @main.command()

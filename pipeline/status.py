@@ -1,10 +1,14 @@
 """Where every stage of a run stands; no torch."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
+from rich.box import SIMPLE
+from rich.live import Live
 from rich.table import Table
 
+from progan.pipeline.display import duration
 from progan.pipeline.ledger import Ledger
 from progan.pipeline.orchestrator import read_progress
 from progan.pipeline.plan import stage_specs
@@ -16,14 +20,17 @@ from progan.stages.folder import StageFolder
 from progan.stages.spec import StageSpec
 
 STALE_SECONDS = 120.0
+WATCH_SECONDS = 2.0
 
 
 def status(run: RunFolder) -> dict[str, Any]:
     """The run and its stages as one JSON-able document."""
     ledger = Ledger(run.events)
-    specs = stage_specs(frozen_config(run), run, "")
+    config = frozen_config(run)
+    specs = stage_specs(config, run, "")
     return {
         "run": str(run.path),
+        "nodes": config.launch.nodes,
         "stages": [_stage(spec, run.stage(spec.resolution), ledger) for spec in specs],
     }
 
@@ -31,13 +38,24 @@ def status(run: RunFolder) -> dict[str, Any]:
 def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger) -> dict[str, Any]:
     progress = read_progress(folder)
     checkpoints = sorted(folder.checkpoints.glob("[0-9]*"))
+    last = checkpoints[-1] if checkpoints else None
+    state = _state(spec, folder, ledger, progress)
     return {
         "resolution": spec.resolution,
-        "state": _state(spec, folder, ledger, progress),
+        "state": state,
         "total_images": spec.growth.total_images,
         "progress": progress,
-        "last_checkpoint": int(checkpoints[-1].name) if checkpoints else None,
+        "seconds_left": _seconds_left(spec, progress) if state == "training" else None,
+        "last_checkpoint": int(last.name) if last else None,
+        "checkpoint_age_seconds": time.time() - last.stat().st_mtime if last else None,
     }
+
+
+def _seconds_left(spec: StageSpec, progress: dict[str, Any] | None) -> float | None:
+    speed: float = progress["images_per_second"] if progress else 0.0
+    if not progress or speed <= 0:
+        return None
+    return float(spec.growth.total_images - progress["images_seen"]) / speed
 
 
 def _state(
@@ -59,24 +77,46 @@ def _state(
     return states.get(last.kind, "waiting")
 
 
+HEADINGS = ("stage", "state", "phase", "alpha", "kimg", "images/s", "left", "checkpoint", "age")
+
+
 def status_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
-    table = Table(title=document["run"])
-    for heading in ("stage", "state", "phase", "alpha", "kimg", "images/s", "checkpoint"):
+    machines = "1 machine" if document["nodes"] == 1 else f"{document['nodes']} machines"
+    table = Table(title=f"{document['run']}, {machines}", caption="checkpoint: kimg", box=SIMPLE)
+    for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
     for stage in document["stages"]:
-        progress = stage["progress"] or {}
-        total = stage["total_images"]
-        seen = total if stage["state"] == "done" else progress.get("images_seen", 0)
-        training = stage["state"] == "training"
-        last = stage["last_checkpoint"]
-        table.add_row(
-            str(stage["resolution"]),
-            stage["state"],
-            progress.get("phase", "-") if training else "-",
-            f"{progress['alpha']:.2f}" if training and progress else "-",
-            f"{seen / 1000:.1f}/{total / 1000:.1f}",
-            f"{progress['images_per_second']:.0f}" if training and progress else "-",
-            "-" if last is None else f"{last / 1000:.1f} kimg",
-        )
+        table.add_row(*_cells(stage))
     return table
+
+
+def _cells(stage: dict[str, Any]) -> list[str]:
+    done, training = stage["state"] == "done", stage["state"] == "training"
+    progress = stage["progress"] or {}
+    total = stage["total_images"]
+    seen = total if done else progress.get("images_seen", 0)
+    last, age, left = (
+        stage[key] for key in ("last_checkpoint", "checkpoint_age_seconds", "seconds_left")
+    )
+    return [
+        str(stage["resolution"]),
+        stage["state"],
+        progress["phase"] if training and progress else "-",
+        f"{progress['alpha']:.2f}" if training and progress else "-",
+        f"{seen / 1000:.1f}/{total / 1000:.1f}",
+        f"{progress['images_per_second']:.0f}" if training and progress else "-",
+        "-" if left is None else duration(left),
+        "-" if last is None else f"{last / 1000:.1f}",
+        "-" if age is None or done else duration(age),
+    ]
+
+
+def watch(run: RunFolder) -> None:
+    """Show the table anew every two seconds until the run is done, or Ctrl-C."""
+    document = status(run)
+    with Live(status_table(document), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while any(stage["state"] != "done" for stage in document["stages"]):
+            time.sleep(WATCH_SECONDS)
+            document = status(run)
+            live.update(status_table(document), refresh=True)

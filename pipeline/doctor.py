@@ -1,0 +1,127 @@
+"""What this machine has for training, what is missing, and how to get it."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+State = Literal["ok", "absent", "failed"]
+OK: State = "ok"
+ABSENT: State = "absent"
+"""No fault: some ways of training need it, others do not."""
+FAILED: State = "failed"
+GIB = 2**30
+LITTLE_DISK_BYTES = 10 * GIB
+LITTLE_SHARED_MEMORY_BYTES = GIB // 2
+
+PACKAGES = ("torch", "torchvision", "deepspeed", "webdataset", "pillow", "mlflow")
+PROGRAMS = {
+    "torchrun": "starts the ranks on one machine; comes with torch",
+    "pdsh": "ssh backend: apt-get install pdsh",
+    "ssh": "ssh backend: apt-get install openssh-client",
+    "sbatch": "Slurm backend: to be found on a cluster's login node",
+    "kubectl": "Kubernetes backend: kubernetes.io/docs/tasks/tools",
+    "nvcc": "not needed; DeepSpeed would build optional operations with it",
+    "g++": "not needed; DeepSpeed would build optional operations with it",
+}
+REQUIRED = ("torchrun",)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked for."""
+
+    subject: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine(folder: Path) -> dict[str, Any]:
+    """Everything looked for, as one JSON-able document; `folder` is where runs would lie."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python, _packages, _devices, _communication, _programs, lambda: _space(folder),
+    ]  # fmt: skip
+    return {"findings": [asdict(finding) for check in checks for finding in check()]}
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("python", OK, f"{platform.python_version()} ({sys.executable})")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(name, OK, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, FAILED, "not installed", f"pip install {name}")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    yield Finding("CPU cores", OK, str(os.cpu_count()))
+    if not torch.cuda.is_available():
+        built_for = torch.version.cuda
+        advice = (
+            "torch finds no usable driver: nvidia-smi tells more"
+            if built_for
+            else "this torch is built for CPUs: see pytorch.org for one with CUDA"
+        )
+        yield Finding("GPUs", ABSENT, "none; training takes the CPU", advice)
+        return
+    for index in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(index)
+        bf16 = "bf16" if gpu.major >= 8 else "no bf16: engine.precision=fp16"
+        found = f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB, {bf16}"
+        yield Finding(f"GPU {index}", OK, found)
+
+
+def _communication() -> Iterator[Finding]:
+    from torch import distributed
+
+    gloo = distributed.is_gloo_available()
+    yield Finding("gloo", OK if gloo else FAILED, "ranks on CPUs" if gloo else "not in this torch")
+    nccl = distributed.is_nccl_available()
+    yield Finding("NCCL", OK if nccl else ABSENT, "ranks on GPUs" if nccl else "not in this torch")
+
+
+def _programs() -> Iterator[Finding]:
+    beside_python = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    for name, use in PROGRAMS.items():
+        path = shutil.which(name, path=beside_python)
+        missing = FAILED if name in REQUIRED else ABSENT
+        yield Finding(name, OK, path) if path else Finding(name, missing, "not found", use)
+
+
+def _space(folder: Path) -> Iterator[Finding]:
+    places = [(folder, "checkpoints", LITTLE_DISK_BYTES)]
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        places.append((shared, "NCCL", LITTLE_SHARED_MEMORY_BYTES))
+    for place, purpose, little in places:
+        free = shutil.disk_usage(place).free
+        enough = free >= little
+        advice = "" if enough else f"{purpose} may need more than {little / GIB:.1f} GiB"
+        yield Finding(str(place), OK if enough else FAILED, f"{free / GIB:.1f} GiB free", advice)
+
+
+def doctor_table(document: dict[str, Any]) -> Table:
+    """The document as a table for a person."""
+    table = Table(box=SIMPLE)
+    for heading in ("", "", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    marks = {OK: "[green]ok[/]", ABSENT: "[yellow]--[/]", FAILED: "[red]failed[/]"}
+    for finding in document["findings"]:
+        table.add_row(
+            finding["subject"], marks[finding["state"]], finding["found"], finding["advice"]
+        )
+    return table
