@@ -90,6 +90,7 @@ def _train_and_publish(
     except NotFiniteError as error:
         keeper.wait()
         return _roll_back(stage, folder, error, len(rollbacks))
+    keeper.wait()
     if not finished:
         return StoppedOnRequestError("stopped on request; started again, it goes on")
     if world.is_first:

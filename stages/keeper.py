@@ -56,7 +56,7 @@ class StageKeeper:
     def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
         """Count the step; write what falls due. All ranks must call it after every step.
 
-        False, on all ranks and with a checkpoint written, if any rank was asked to stop.
+        False, on all ranks and with a checkpoint on its way, if any rank was asked to stop.
         """
         stop_asked = scalars.pop("stop_asked") > 0
         checkpoint_due = scalars.pop("checkpoint_due") > 0 or stop_asked
@@ -69,8 +69,6 @@ class StageKeeper:
             self._end_tick(stage)
         if checkpoint_due:
             self._write_checkpoint(stage)
-        if stop_asked:
-            self.wait()
         if self._first:
             self._pulse.beat(stage)
         if every_minutes := spec.checkpoint.every_minutes:
