@@ -5,7 +5,9 @@ from typing import Protocol
 
 from progan.launch.local import Local
 from progan.launch.spec import LaunchSpec
+from progan.launch.ssh import Ssh
 from progan.launch.task import State, Task
+from progan.launch.torchrun import Torchrun
 
 
 class Backend(Protocol):
@@ -27,4 +29,8 @@ class Backend(Protocol):
         ...
 
 
-BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {"local": Local}
+BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {
+    "local": Local,
+    "ssh": Ssh,
+    "torchrun": Torchrun,
+}

@@ -1,8 +1,18 @@
 """Where and on how many processes a stage runs."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 
 class LaunchSpec(BaseModel):
@@ -10,12 +20,16 @@ class LaunchSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["local"] = "local"
-    nodes: PositiveInt = 1
-    """Machines; the local backend has one."""
+    backend: Literal["local", "ssh", "torchrun"] = "local"
+    nodes: PositiveInt | Literal["auto"] = "auto"
+    """Machines. `auto` means this one, or for ssh all of the hostfile."""
     gpus_per_node: PositiveInt | Literal["auto"] = "auto"
     """Processes per machine, one a GPU. On a machine without GPUs they share its CPU cores, and
-    `auto` means two."""
+    `auto` means two; for ssh it means the hostfile's slots."""
+    hostfile: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    """For ssh: a file of lines `HOST slots=N`, as DeepSpeed and MPI know it."""
+    rendezvous: Annotated[str, StringConstraints(pattern=r"^\S+:\d+$")] | None = None
+    """For torchrun: HOST:PORT of the machine where `progan train` runs, as the others see it."""
     interface: str | None = None
     """Network interface that ranks talk over, such as ib0 or eth0; NCCL and gloo choose else."""
     env: dict[str, str] = Field(default_factory=dict)
@@ -25,6 +39,14 @@ class LaunchSpec(BaseModel):
 
     @model_validator(mode="after")
     def _one_machine(self) -> "LaunchSpec":
-        if self.backend == "local" and self.nodes > 1:
+        if self.backend == "local" and self.nodes not in (1, "auto"):
             raise ValueError(f"nodes ({self.nodes}): the local backend has one machine")
+        return self
+
+    @model_validator(mode="after")
+    def _many_machines(self) -> "LaunchSpec":
+        if self.backend == "ssh" and self.hostfile is None:
+            raise ValueError("the ssh backend needs hostfile: lines of HOST slots=N")
+        if self.backend == "torchrun" and (self.rendezvous is None or self.nodes == "auto"):
+            raise ValueError("the torchrun backend needs rendezvous (HOST:PORT) and nodes")
         return self
