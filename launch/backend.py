@@ -6,7 +6,9 @@ from typing import Protocol
 from progan.launch.kubernetes import Kubernetes
 from progan.launch.local import Local
 from progan.launch.spec import LaunchSpec
+from progan.launch.ssh import Ssh
 from progan.launch.task import State, Task
+from progan.launch.torchrun import Torchrun
 
 
 class Backend(Protocol):
@@ -28,4 +30,9 @@ class Backend(Protocol):
         ...
 
 
-BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {"local": Local, "kubernetes": Kubernetes}
+BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {
+    "local": Local,
+    "ssh": Ssh,
+    "torchrun": Torchrun,
+    "kubernetes": Kubernetes,
+}

@@ -1,5 +1,7 @@
 """What every rank finds in its environment, whoever starts it."""
 
+import os
+
 from progan.launch.spec import LaunchSpec
 
 KEEP_MEMORY = {
@@ -18,3 +20,11 @@ def of_ranks(spec: LaunchSpec) -> dict[str, str]:
     if spec.interface:
         found |= {"NCCL_SOCKET_IFNAME": spec.interface, "GLOO_SOCKET_IFNAME": spec.interface}
     return found | spec.env
+
+
+def on_this_machine(spec: LaunchSpec, ranks: int) -> dict[str, str]:
+    """What so many ranks here find set unless this machine's environment sets it, CPU threads
+    shared out among them too; `launch.env` counts more than both."""
+    threads = max(1, (os.cpu_count() or 1) // ranks)
+    ours = {"OMP_NUM_THREADS": str(threads)} | of_ranks(spec)
+    return {name: os.environ.get(name, value) for name, value in ours.items()} | spec.env

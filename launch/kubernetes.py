@@ -23,7 +23,7 @@ class Kubernetes:
     """One Job and one headless Service for each task. A handle is their name."""
 
     def __init__(self, spec: LaunchSpec) -> None:
-        assert spec.gpus_per_node != "auto", "LaunchSpec refuses it"
+        assert spec.nodes != "auto" and spec.gpus_per_node != "auto", "LaunchSpec refuses it"
         self.world_size = spec.nodes * spec.gpus_per_node
         self._spec = spec
 

@@ -1,12 +1,25 @@
 """Where and on how many processes a stage runs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
-NEEDED = {"kubernetes": ("image", "volume_claim", "volume_mount")}
-"""Keys without a default, by backend."""
+NEEDED = {
+    "ssh": ("hostfile",),
+    "torchrun": ("rendezvous", "nodes"),
+    "kubernetes": ("nodes", "gpus_per_node", "image", "volume_claim", "volume_mount"),
+}
+"""Keys that have to be said, by backend."""
 
 
 class LaunchSpec(BaseModel):
@@ -14,12 +27,16 @@ class LaunchSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["local", "kubernetes"] = "local"
-    nodes: PositiveInt = 1
-    """Machines; the local backend has one."""
+    backend: Literal["local", "ssh", "torchrun", "kubernetes"] = "local"
+    nodes: PositiveInt | Literal["auto"] = "auto"
+    """Machines. `auto` means this one, or for ssh all of the hostfile."""
     gpus_per_node: PositiveInt | Literal["auto"] = "auto"
     """Processes per machine, one a GPU. On a machine without GPUs they share its CPU cores, and
-    `auto` means two."""
+    `auto` means two; for ssh it means the hostfile's slots."""
+    hostfile: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    """For ssh: a file of lines `HOST slots=N`, as DeepSpeed and MPI know it."""
+    rendezvous: Annotated[str, StringConstraints(pattern=r"^\S+:\d+$")] | None = None
+    """For torchrun: HOST:PORT of the machine where `progan train` runs, as the others see it."""
     image: str | None = None
     """Container image (kubernetes)."""
     namespace: str | None = None
@@ -37,11 +54,9 @@ class LaunchSpec(BaseModel):
 
     @model_validator(mode="after")
     def _has_what_its_backend_needs(self) -> "LaunchSpec":
-        if self.backend == "local" and self.nodes > 1:
+        if self.backend == "local" and self.nodes not in (1, "auto"):
             raise ValueError(f"nodes ({self.nodes}): the local backend has one machine")
-        if self.backend != "local" and self.gpus_per_node == "auto":
-            raise ValueError(f"gpus_per_node: say how many, for backend {self.backend}")
         for key in NEEDED.get(self.backend, ()):
-            if getattr(self, key) is None:
-                raise ValueError(f"{key}: backend {self.backend} needs it")
+            if getattr(self, key) in (None, "auto"):
+                raise ValueError(f"{key}: the {self.backend} backend needs it")
         return self

@@ -133,6 +133,28 @@ def resume(run: Path, overrides: tuple[str, ...], stage: int | None) -> None:
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Minutes to wait for a stage to take part in.",
+)
+def join(run: Path, patience: float) -> None:
+    """Take part, with this machine, in a run that `progan train` trains on another.
+
+    For launch.backend=torchrun: start it on every machine of launch.nodes but the one where
+    `progan train` runs, before or after that. RUN lies on a disk that all of them share. It ends
+    when the run does, with the same exit code.
+    """
+    from progan.pipeline.joining import join as join_run
+
+    stop_on_signals()
+    join_run(run, patience)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
 @json_option
 @click.option("--watch", is_flag=True, help="Show it anew every two seconds until the run is done.")
 def status(run: Path, as_json: bool, watch: bool) -> None:

@@ -61,3 +61,7 @@ class Ledger:
         """The last thing that happened to a stage."""
         newest_first = reversed(self.events())
         return next((e for e in newest_first if e.fields.get("resolution") == resolution), None)
+
+    def newest(self) -> Event | None:
+        """The last thing that happened to any stage."""
+        return next((e for e in reversed(self.events()) if "resolution" in e.fields), None)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from progan.datasets.errors import DataError
 from progan.datasets.files import write_whole
 from progan.launch.backend import Backend
+from progan.launch.errors import UnreachableError
 from progan.launch.task import Task
 from progan.pipeline.errors import CrashedError, RunError, StoppedError
 from progan.pipeline.ledger import Ledger
@@ -120,15 +121,22 @@ def _start(ledger: Ledger, run: RunFolder, spec: StageSpec, backend: Backend) ->
     write_whole(folder.spec, spec.model_dump_json(indent=2).encode())
     folder.failure.unlink(missing_ok=True)
     folder.progress.unlink(missing_ok=True)
-    worker = Path(sys.executable).with_name("progan-worker")
-    task = Task(
-        name=f"{run.name}-{spec.resolution:04d}",
-        argv=(str(worker), "--spec", str(folder.spec)),
-        log=folder.log,
-    )
-    handle = backend.submit(task)
+    try:
+        handle = backend.submit(stage_task(run, spec.resolution, folder.log))
+    except UnreachableError as error:
+        raise CrashedError(str(error)) from error
     ledger.append("stage_started", resolution=spec.resolution, handle=handle)
     return handle
+
+
+def stage_task(run: RunFolder, resolution: int, log: Path) -> Task:
+    """What every rank of a stage is started with."""
+    worker = Path(sys.executable).with_name("progan-worker")
+    return Task(
+        name=f"{run.name}-{resolution:04d}",
+        argv=(str(worker), "--spec", str(run.stage(resolution).spec)),
+        log=log,
+    )
 
 
 def _wait(

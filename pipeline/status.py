@@ -82,8 +82,9 @@ HEADINGS = ("stage", "state", "phase", "alpha", "kimg", "images/s", "left", "che
 
 def status_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
-    machines = "1 machine" if document["nodes"] == 1 else f"{document['nodes']} machines"
-    table = Table(title=f"{document['run']}, {machines}", caption="checkpoint: kimg", box=SIMPLE)
+    nodes = document["nodes"]
+    title = document["run"] if nodes in (1, "auto") else f"{document['run']}, {nodes} machines"
+    table = Table(title=title, caption="checkpoint: kimg", box=SIMPLE)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
     for stage in document["stages"]:

@@ -2,11 +2,13 @@
 
 A collective operation that one rank never enters holds all others for ever, or until a time limit
 whose message names nobody. So every rank counts the points that all ranks pass, and a thread tells
-the count to the launcher's store; when this rank has not moved for too long, the ranks with the
-lowest count are those that did not arrive. The thread speaks for a main thread that hangs, too.
+the count to the launcher's store, and once its host's name; when this rank has not moved for too
+long, the ranks with the lowest count are those that did not arrive. The thread speaks for a main
+thread that hangs, too.
 """
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,35 +57,46 @@ class Arrivals:
 
     def _watch(self, seconds: float, give_up: Callable[[str], None], over: Event) -> None:
         store = _store()
+        named = False
         while not over.wait(TELL_SECONDS):
             late = time.monotonic() - self._since > seconds
             try:
+                if not named:
+                    store.set(f"host {self._rank}", socket.gethostname())
+                    named = True
                 store.set(str(self._rank), str(self._count))
                 if late:
-                    give_up(self._blame(self._counts(store), seconds))
+                    give_up(self._blame(store, seconds))
             except dist.DistError as error:
                 if late:
                     give_up(
                         f"{self._where}: nothing moved for {seconds:.0f} s, and the first rank's "
-                        f"machine does not answer ({error})"
+                        f"machine ({os.environ['MASTER_ADDR']}) does not answer to "
+                        f"{socket.gethostname()} ({error})"
                     )
 
-    def _counts(self, store: Store) -> list[int]:
-        ranks = [str(rank) for rank in range(self._size)]
-        return [int(store.get(rank)) if store.check([rank]) else 0 for rank in ranks]
-
-    def _blame(self, counts: list[int], seconds: float) -> str:
-        missing = [rank for rank, count in enumerate(counts) if count == min(counts)]
+    def _blame(self, store: Store, seconds: float) -> str:
+        ranks = range(self._size)
+        counts = [int(_told(store, str(rank)) or 0) for rank in ranks]
+        missing = [rank for rank in ranks if counts[rank] == min(counts)]
         if len(missing) == self._size:
             return (
                 f"{self._where}: all ranks arrived and nothing moved for {seconds:.0f} s; "
                 "the network between them is stuck"
             )
-        names = ", ".join(map(str, missing))
+        by_host: dict[str, list[str]] = {}
+        for rank in missing:
+            by_host.setdefault(_told(store, f"host {rank}") or "host unknown", []).append(str(rank))
+        names = [f"{', '.join(them)} of {self._size} ({host})" for host, them in by_host.items()]
         return (
-            f"{self._where}: rank {names} of {self._size} did not arrive within {seconds:.0f} s "
+            f"{self._where}: rank {' and '.join(names)} did not arrive within {seconds:.0f} s "
             "(engine.collective_timeout_minutes)"
         )
+
+
+def _told(store: Store, key: str) -> str | None:
+    """What a rank has told the store; None if it has not."""
+    return bytes(store.get(key)).decode() if store.check([key]) else None
 
 
 def _store() -> Store:

@@ -50,6 +50,10 @@ class StageFolder:
         """What launcher and workers printed, all attempts."""
         return self.path / "worker.log"
 
+    def log_of(self, host: str) -> Path:
+        """The same for a host that takes part by `progan join`."""
+        return self.path / f"worker.{host}.log"
+
     @property
     def checkpoints(self) -> Path:
         """One folder a checkpoint, named by its images_seen."""

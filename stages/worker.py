@@ -22,6 +22,9 @@ from progan.stages.rollback import EXIT_ROLLED_BACK
 from progan.stages.spec import StageSpec
 from progan.stages.stopping import EXIT_STOPPED, StopRequest
 
+LAUNCHERS = {"TORCHELASTIC_RUN_ID", "CROSS_RANK"}
+"""What torchrun and DeepSpeed's launcher set in the environment of their children."""
+
 
 def main() -> None:
     """Train the stage that `--spec` describes, or what is left of it."""
@@ -79,11 +82,12 @@ def report(folder: StageFolder, message: str, code: int, *, transient: bool = Fa
 
 
 def die_with_launcher() -> None:
-    """Have the kernel end this process when torchrun dies, however it dies.
+    """Have the kernel end this process when the launcher that started it dies, however it dies.
 
-    torchrun starts workers in sessions of their own, so that nothing else would end them, and two
-    sets of workers would write one stage. Linux only; without torchrun nothing is done.
+    torchrun starts workers in sessions of their own, and DeepSpeed's launcher is killed without
+    them, so that nothing else would end them, and two sets of workers would write one stage. Linux
+    only; without one of these launchers nothing is done.
     """
-    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+    if sys.platform == "linux" and LAUNCHERS & os.environ.keys():
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_the_rank_that_does_not_arrive_is_named(shapes: Path, tmp_path: Path) ->
     assert process.wait(60) != 0
     code, message = failure(folder)
     assert code == 1
-    assert "rank 1 of 2 did not arrive within 18 s" in message
+    assert f"rank 1 of 2 ({socket.gethostname()}) did not arrive within 18 s" in message
 
 
 @pytest.mark.slow

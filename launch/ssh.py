@@ -1,0 +1,49 @@
+"""Ranks on the hosts of a hostfile, over ssh: DeepSpeed's launcher on each, under watch."""
+
+import ipaddress
+import sys
+
+from progan.launch.detached import Detached
+from progan.launch.hostfile import chosen_hosts
+from progan.launch.remote import ask_all
+from progan.launch.spec import LaunchSpec
+from progan.launch.spread import Spread
+from progan.launch.task import State, Task
+
+PATIENCE_SECONDS = 60.0
+
+
+class Ssh:
+    """A process that keeps the connections (progan.launch.connections); its handle is Detached's.
+
+    It goes on when the process that submitted the task is killed; another one can pick it up.
+    """
+
+    def __init__(self, spec: LaunchSpec) -> None:
+        self._spec = spec
+        self._hosts = chosen_hosts(spec)
+        self.world_size = sum(host.slots for host in self._hosts)
+        self._detached = Detached()
+
+    def submit(self, task: Task) -> str:
+        """Connect to all hosts and start the ranks; see Backend. LaunchError names a host."""
+        names = [host.name for host in self._hosts]
+        port, address = ask_all(names, task.log.parent)[0].split()
+        spread = Spread(
+            launch=self._spec,
+            hosts=tuple(self._hosts),
+            # Reached from itself, the first host tells an address that means nothing to others.
+            address=names[0] if ipaddress.ip_address(address).is_loopback else address,
+            port=int(port),
+            argv=task.argv,
+        )
+        argv = [sys.executable, "-m", "progan.launch.connections"]
+        return self._detached.start(argv, task.log, {}, told=spread.model_dump_json().encode())
+
+    def poll(self, handle: str) -> State:
+        """See Backend."""
+        return "running" if self._detached.alive(handle) else "ended"
+
+    def cancel(self, handle: str) -> None:
+        """Ask all ranks to stop; after a while, end them all the same. See Backend."""
+        self._detached.end(handle, PATIENCE_SECONDS)

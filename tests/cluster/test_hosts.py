@@ -1,0 +1,87 @@
+"""Two hosts with sshd: a run over both by ssh and by torchrun, and its link cut in mid-stage."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hosts import Hosts, hosts_up, missing
+from progan.launch.devices import count_gpus
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.rundir import RunFolder
+from progan.stages.final import is_done
+from soak import CONFIG
+from workers import BIN, checkpoints
+
+REASON = "the hosts would share this machine's GPUs" if count_gpus() else missing()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
+
+SHORT = ["growth.last=16", "growth.fade_kimg=0.64", "growth.steady_kimg=0.64"]
+SSH = ["launch.backend=ssh", "launch.hostfile=hostfile"]
+TORCHRUN = ["launch.backend=torchrun", "launch.rendezvous=n1:29603", "launch.nodes=2",
+            "launch.gpus_per_node=1", "engine.collective_timeout_minutes=0.3"]  # fmt: skip
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    """n1 and n2."""
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    with hosts_up(folder, "n1", "n2") as them:
+        yield them
+
+
+class Training:
+    """`progan train` on n1 and, if it is to be joined, `progan join` on n2."""
+
+    def __init__(self, hosts: Hosts, shapes: Path, folder: Path, words: list[str]) -> None:
+        self.run = RunFolder(folder / "run")
+        (folder / "hostfile").write_text("n1 slots=1\nn2 slots=1\n")
+        env = 'launch: {max_restarts: 3, env: {OMP_NUM_THREADS: "1"}}'
+        config = CONFIG.replace("launch: {max_restarts: 0}", env) % shapes
+        (folder / "tiny.yaml").write_text(config)
+        self._said = folder / "said"
+        train = [str(BIN / "progan"), "train", "tiny.yaml", *SHORT, *words, "--run", "run"]
+        with self._said.open("wb") as log:
+            common: dict[str, Any] = {"cwd": folder, "stdout": log, "stderr": log}
+            self.processes = [hosts.start("n1", train, **common)]
+            if words is TORCHRUN:
+                joining = [str(BIN / "progan"), "join", "run"]
+                self.processes += [hosts.start("n2", joining, **common)]
+
+    def crashes(self) -> list[str]:
+        """Why the stage had to be started again, each time."""
+        events = Ledger(self.run.events).events()
+        return [event.fields["reason"] for event in events if event.kind == "stage_crashed"]
+
+    def wait_for(self, what: Callable[[], object], seconds: float) -> None:
+        """Return when something has come true while the run goes on."""
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, self.said()
+            assert self.processes[0].poll() is None, self.said()
+            time.sleep(0.05)
+
+    def finish(self, seconds: float) -> list[int]:
+        """Their exit codes."""
+        return [process.wait(seconds) for process in self.processes]
+
+    def said(self) -> str:
+        """What they printed."""
+        return self._said.read_text()
+
+
+@pytest.mark.parametrize("words", [SSH, TORCHRUN], ids=["ssh", "torchrun"])
+def test_a_run_goes_on_over_a_cut_link(
+    hosts: Hosts, shapes: Path, tmp_path: Path, words: list[str]
+) -> None:
+    training = Training(hosts, shapes, tmp_path, words)
+    training.wait_for(lambda: checkpoints(training.run.stage(8)), 150)
+    hosts.cut("n2")
+    training.wait_for(training.crashes, 100)
+    assert "n2" in training.crashes()[0]
+    hosts.mend("n2")
+    assert set(training.finish(300)) == {0}, training.said()
+    assert is_done(training.run.stage(16).final)
