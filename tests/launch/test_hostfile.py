@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from progan.launch.errors import LaunchError
 from progan.launch.hostfile import Host, chosen_hosts, read_hostfile
@@ -64,3 +65,18 @@ def test_the_configuration_narrows_it(tmp_path: Path) -> None:
 def test_more_than_there_is(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(LaunchError, match=message):
         chosen_hosts(spec(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"backend": "ssh"}, "needs hostfile"),
+        ({"backend": "torchrun", "nodes": 2}, "needs rendezvous"),
+        ({"backend": "torchrun", "rendezvous": "n1:29500"}, "and nodes"),
+        ({"backend": "torchrun", "nodes": 2, "rendezvous": "n1"}, "rendezvous"),
+        ({"backend": "local", "nodes": 2}, "the local backend has one machine"),
+    ],
+)
+def test_what_a_backend_needs(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        LaunchSpec(**fields)
