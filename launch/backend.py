@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from progan.launch.local import Local
+from progan.launch.slurm import Slurm
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 
@@ -27,4 +28,4 @@ class Backend(Protocol):
         ...
 
 
-BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {"local": Local}
+BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {"local": Local, "slurm": Slurm}
