@@ -5,6 +5,7 @@ from typing import Protocol
 
 from progan.launch.kubernetes import Kubernetes
 from progan.launch.local import Local
+from progan.launch.slurm import Slurm
 from progan.launch.spec import LaunchSpec
 from progan.launch.ssh import Ssh
 from progan.launch.task import State, Task
@@ -34,5 +35,6 @@ BACKENDS: dict[str, Callable[[LaunchSpec], Backend]] = {
     "local": Local,
     "ssh": Ssh,
     "torchrun": Torchrun,
+    "slurm": Slurm,
     "kubernetes": Kubernetes,
 }

@@ -17,6 +17,7 @@ from pydantic import (
 NEEDED = {
     "ssh": ("hostfile",),
     "torchrun": ("rendezvous", "nodes"),
+    "slurm": ("nodes", "gpus_per_node"),
     "kubernetes": ("nodes", "gpus_per_node", "image", "volume_claim", "volume_mount"),
 }
 """Keys that have to be said, by backend."""
@@ -27,7 +28,7 @@ class LaunchSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["local", "ssh", "torchrun", "kubernetes"] = "local"
+    backend: Literal["local", "ssh", "torchrun", "slurm", "kubernetes"] = "local"
     nodes: PositiveInt | Literal["auto"] = "auto"
     """Machines. `auto` means this one, or for ssh all of the hostfile."""
     gpus_per_node: PositiveInt | Literal["auto"] = "auto"
@@ -37,8 +38,6 @@ class LaunchSpec(BaseModel):
     """For ssh: a file of lines `HOST slots=N`, as DeepSpeed and MPI know it."""
     rendezvous: Annotated[str, StringConstraints(pattern=r"^\S+:\d+$")] | None = None
     """For torchrun: HOST:PORT of the machine where `progan train` runs, as the others see it."""
-    image: str | None = None
-    """Container image (kubernetes)."""
     namespace: str | None = None
     """Kubernetes namespace; by default kubectl's."""
     volume_claim: str | None = None
@@ -49,6 +48,20 @@ class LaunchSpec(BaseModel):
     """Network interface that ranks talk over, such as ib0 or eth0; NCCL and gloo choose else."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment variables of every rank."""
+    partition: str | None = None
+    """Slurm's partition; else its default."""
+    account: str | None = None
+    """What a job is charged to."""
+    time_limit: Annotated[str | None, Field(coerce_numbers_to_str=True)] = None
+    """Of one job, as Slurm writes it: minutes, 12:00:00, 2-00:00:00. A stage that takes longer goes
+    on in another job; the partition's limit if there is none."""
+    image: str | None = None
+    """Container image that the ranks run in, with progan installed (slurm, kubernetes)."""
+    mounts: list[str] = Field(default_factory=list)
+    """Folders that the container sees, as HOST:CONTAINER; the run and the data set must be among
+    them, under the same paths."""
+    sbatch: list[str] = Field(default_factory=list)
+    """Further #SBATCH lines, such as --cpus-per-task=12; they count more than progan's own."""
     max_restarts: NonNegativeInt = 3
     """How often a stage whose processes died is started again without having come any further."""
 

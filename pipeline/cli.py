@@ -101,18 +101,29 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder  [default: runs/CONFIG]")
-def train(config: str, overrides: tuple[str, ...], run: Path | None) -> None:
+@click.option(
+    "--detach", is_flag=True, help="Only submit the stages as jobs that follow each other (Slurm)."
+)
+def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: bool) -> None:
     """Train a whole run, or go on with it: the same command does both.
 
     \b
     progan train demo
     progan train celebahq-1024-8gpu data.path=data/faces growth.last=256 --run runs/faces
+
+    After --detach, `progan status` tells of the run, and the same command without it watches over
+    the jobs there are.
     """
     from progan.pipeline.config import load_config
     from progan.pipeline.runs import train as train_run
 
     stop_on_signals()
-    train_run(load_config(config, overrides), run or Path("runs") / Path(config).stem)
+    path = run or Path("runs") / Path(config).stem
+    jobs = train_run(load_config(config, overrides), path, detach=detach)
+    for resolution, job in jobs.items():
+        click.echo(f"{resolution}x{resolution}: job {job}", err=True)
+    if detach:
+        click.echo(f"watch them with: progan status {path}", err=True)
 
 
 @main.command()

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from progan.stages.spec import StageSpec
 
 LINE_SECONDS = 10.0
+QUEUED = "waiting for the scheduler"
 
 
 def duration(seconds: float) -> str:
@@ -80,6 +81,11 @@ class Display:
         done = progress["images_seen"] if progress else 0
         self._progress.update(bar, completed=done, where=describe(spec, progress))
         self._line(spec, describe(spec, progress), at_once=False)
+
+    def stage_waiting(self, spec: StageSpec) -> None:
+        """See Watcher."""
+        self._progress.update(self._bars[spec.resolution], where=QUEUED)
+        self._line(spec, QUEUED, at_once=False)
 
     def note(self, text: str) -> None:
         """See Watcher."""

@@ -8,8 +8,6 @@ starts it from its last checkpoint.
 import json
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +40,10 @@ class Watcher(Protocol):
 
     def note(self, text: str) -> None:
         """Something happened that a person should know of."""
+        ...
+
+    def stage_waiting(self, spec: StageSpec) -> None:
+        """A scheduler has the stage in its queue."""
         ...
 
     def stage_at(self, spec: StageSpec, progress: dict[str, Any] | None) -> None:
@@ -77,9 +79,14 @@ def _attempt(
 ) -> None:
     """Start a stage, or take it up, and return when it is done or has to be started again."""
     folder = run.stage(spec.resolution)
-    handle = _running(ledger, spec, backend) or _start(ledger, run, spec, backend)
+    handle = job_of(ledger, spec, backend) or _start(ledger, run, spec, backend)
     try:
-        _wait(folder, backend, handle, partial(watcher.stage_at, spec))
+        while (state := backend.poll(handle)) != "ended":
+            if state == "waiting":
+                watcher.stage_waiting(spec)
+            else:
+                watcher.stage_at(spec, read_progress(folder))
+            time.sleep(POLL_SECONDS)
         if not is_done(folder.final):
             raise _why_not_done(folder)
         ledger.append("stage_finished", resolution=spec.resolution)
@@ -107,7 +114,7 @@ def _pause(restarts: Restarts, crash: CrashedError, spec: StageSpec, watcher: Wa
     time.sleep(seconds)
 
 
-def _running(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
+def job_of(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
     """The handle of a stage's job that outlived the orchestrator that started it."""
     last = ledger.stage(spec.resolution)
     if last is None or last.kind != "stage_started":
@@ -117,16 +124,21 @@ def _running(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
 
 
 def _start(ledger: Ledger, run: RunFolder, spec: StageSpec, backend: Backend) -> str:
-    folder = run.stage(spec.resolution)
-    write_whole(folder.spec, spec.model_dump_json(indent=2).encode())
-    folder.failure.unlink(missing_ok=True)
-    folder.progress.unlink(missing_ok=True)
     try:
-        handle = backend.submit(stage_task(run, spec.resolution, folder.log))
+        handle = backend.submit(prepared_task(run, spec))
     except UnreachableError as error:
         raise CrashedError(str(error)) from error
     ledger.append("stage_started", resolution=spec.resolution, handle=handle)
     return handle
+
+
+def prepared_task(run: RunFolder, spec: StageSpec) -> Task:
+    """A stage's task after its workers' words are written down and their last ones forgotten."""
+    folder = run.stage(spec.resolution)
+    write_whole(folder.spec, spec.model_dump_json(indent=2).encode())
+    folder.failure.unlink(missing_ok=True)
+    folder.progress.unlink(missing_ok=True)
+    return stage_task(run, spec.resolution, folder.log)
 
 
 def stage_task(run: RunFolder, resolution: int, log: Path) -> Task:
@@ -139,31 +151,28 @@ def stage_task(run: RunFolder, resolution: int, log: Path) -> Task:
     )
 
 
-def _wait(
-    folder: StageFolder,
-    backend: Backend,
-    handle: str,
-    show: Callable[[dict[str, Any] | None], None],
-) -> None:
-    while backend.poll(handle) != "ended":
-        show(read_progress(folder))
-        time.sleep(POLL_SECONDS)
-
-
 def read_progress(folder: StageFolder) -> dict[str, Any] | None:
     """Where a running stage stood a second ago; None before its first step."""
+    return _read(folder.progress)
+
+
+def read_failure(folder: StageFolder) -> dict[str, Any] | None:
+    """Why a stage ended early, if its workers could say."""
+    return _read(folder.failure)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
     try:
-        progress: dict[str, Any] = json.loads(folder.progress.read_text())
+        document: dict[str, Any] = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return progress
+    return document
 
 
 def _why_not_done(folder: StageFolder) -> Exception:
     """Why a stage ended early, as well as its workers could say."""
-    try:
-        failure = json.loads(folder.failure.read_text())
-    except (FileNotFoundError, ValueError):
+    failure = read_failure(folder)
+    if failure is None:
         lines = folder.log.read_text(errors="replace").splitlines()
         tail = "\n".join(f"  | {line}" for line in lines[-LOG_TAIL_LINES:])
         return CrashedError(

@@ -9,6 +9,7 @@ from progan.datasets.manifest import Manifest, load_manifest
 from progan.launch.backend import BACKENDS, Backend
 from progan.pipeline.changes import accept_changes
 from progan.pipeline.config import RunConfig, default_values, validate
+from progan.pipeline.detached import queue_of, submit_stages
 from progan.pipeline.display import Display
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
 from progan.pipeline.ledger import Ledger
@@ -17,15 +18,19 @@ from progan.pipeline.plan import check, stage_specs
 from progan.pipeline.rundir import RunFolder, existing_run
 from progan.pipeline.tracking import Tracker
 from progan.pipeline.yamlfile import apply_override, read_yaml, write_yaml
+from progan.stages.spec import StageSpec
 
 
-def train(config: RunConfig, path: Path) -> None:
+def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, str]:
     """Start a run in a folder, or go on with the one that is there, until its last stage is done.
 
+    With `detach`, only hand its stages to the scheduler; returns their jobs by resolution.
     Raises ConfigError if its configuration would change what the run there has computed.
     """
     run = RunFolder(path.absolute())
-    backend, manifest = _ready(config)
+    backend = _backend(config)
+    queue = queue_of(backend) if detach else None
+    manifest = _data(config)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         if run.config.exists():
@@ -33,7 +38,11 @@ def train(config: RunConfig, path: Path) -> None:
         else:
             Ledger(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
             write_yaml(run.config, config)
-        _drive(run, config, manifest, backend)
+        specs = stage_specs(config, run, _fingerprint(run, manifest))
+        if queue:
+            return submit_stages(run, specs, queue)
+        _drive(run, config, specs, backend)
+        return {}
 
 
 def resume(path: Path, overrides: tuple[str, ...], stage: int | None) -> None:
@@ -45,22 +54,28 @@ def resume(path: Path, overrides: tuple[str, ...], stage: int | None) -> None:
     config = validate(values, source=str(run.config))
     if stage is not None and stage not in config.resolutions:
         raise ConfigError(f"--stage {stage}: the run's stages are {config.resolutions}")
-    backend, manifest = _ready(config)
+    backend, manifest = _backend(config), _data(config)
     with run.lock():
         kept = begun(run, frozen_config(run).resolutions)
         adopt(run, config, kept=[r for r in kept if stage is None or r < stage])
         if stage is not None:
             reopen(run, config, stage)
-        _drive(run, config, manifest, backend)
+        specs = stage_specs(config, run, _fingerprint(run, manifest))
+        _drive(run, config, specs, backend)
 
 
-def _ready(config: RunConfig) -> tuple[Backend, Manifest]:
-    """What a run needs before anything starts, or the error that says what is missing."""
+def _backend(config: RunConfig) -> Backend:
+    """What starts the stages; ConfigError if they cannot be shared out over its ranks."""
     backend = BACKENDS[config.launch.backend](config.launch)
     check(config, backend.world_size)
+    return backend
+
+
+def _data(config: RunConfig) -> Manifest:
+    """The data set, or DataError if it is not there or not large enough."""
     manifest = load_manifest(config.data.path)
     manifest.require(config.growth.last, config.data.path)
-    return backend, manifest
+    return manifest
 
 
 def begun(run: RunFolder, resolutions: Sequence[int]) -> list[int]:
@@ -97,9 +112,8 @@ def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
     Ledger(run.events).append("stage_reopened", resolution=resolution)
 
 
-def _drive(run: RunFolder, config: RunConfig, manifest: Manifest, backend: Backend) -> None:
+def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: Backend) -> None:
     """Train what is left, with bars and tracking beside it."""
-    specs = stage_specs(config, run, _fingerprint(run, manifest))
     tracker = Tracker(run, config, specs) if config.tracking.mlflow != "off" else None
     if tracker:
         tracker.start()

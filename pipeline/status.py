@@ -10,7 +10,7 @@ from rich.table import Table
 
 from progan.pipeline.display import duration
 from progan.pipeline.ledger import Ledger
-from progan.pipeline.orchestrator import read_progress
+from progan.pipeline.orchestrator import read_failure, read_progress
 from progan.pipeline.plan import stage_specs
 from progan.pipeline.rundir import RunFolder
 from progan.pipeline.runs import frozen_config
@@ -18,6 +18,7 @@ from progan.stages.errors import StageError
 from progan.stages.final import is_done
 from progan.stages.folder import StageFolder
 from progan.stages.spec import StageSpec
+from progan.stages.stopping import EXIT_STOPPED
 
 STALE_SECONDS = 120.0
 WATCH_SECONDS = 2.0
@@ -27,19 +28,20 @@ def status(run: RunFolder) -> dict[str, Any]:
     """The run and its stages as one JSON-able document."""
     ledger = Ledger(run.events)
     config = frozen_config(run)
+    queued = config.launch.backend == "slurm"
     specs = stage_specs(config, run, "")
     return {
         "run": str(run.path),
         "nodes": config.launch.nodes,
-        "stages": [_stage(spec, run.stage(spec.resolution), ledger) for spec in specs],
+        "stages": [_stage(spec, run.stage(spec.resolution), ledger, queued) for spec in specs],
     }
 
 
-def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger) -> dict[str, Any]:
+def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger, queued: bool) -> dict[str, Any]:
     progress = read_progress(folder)
     checkpoints = sorted(folder.checkpoints.glob("[0-9]*"))
     last = checkpoints[-1] if checkpoints else None
-    state = _state(spec, folder, ledger, progress)
+    state = _state(spec, folder, ledger, progress, queued)
     return {
         "resolution": spec.resolution,
         "state": state,
@@ -59,7 +61,11 @@ def _seconds_left(spec: StageSpec, progress: dict[str, Any] | None) -> float | N
 
 
 def _state(
-    spec: StageSpec, folder: StageFolder, ledger: Ledger, progress: dict[str, Any] | None
+    spec: StageSpec,
+    folder: StageFolder,
+    ledger: Ledger,
+    progress: dict[str, Any] | None,
+    queued: bool,
 ) -> str:
     """done | damaged | training | silent | failed | crashed | stopped | waiting"""
     try:
@@ -71,10 +77,21 @@ def _state(
     if last is None:
         return "waiting"
     if last.kind == "stage_started":
+        # Without an orchestrator, its workers alone can have said how a stage ended.
+        if (failure := read_failure(folder)) is not None:
+            return _ended(failure)
+        if progress is None and queued:
+            return "waiting"
         heard = progress["time"] if progress else last.time
         return "training" if time.time() - heard < STALE_SECONDS else "silent"
     states = {"stage_failed": "failed", "stage_crashed": "crashed", "stopped": "stopped"}
     return states.get(last.kind, "waiting")
+
+
+def _ended(failure: dict[str, Any]) -> str:
+    if failure["code"] == EXIT_STOPPED:
+        return "stopped"
+    return "crashed" if failure["transient"] else "failed"
 
 
 HEADINGS = ("stage", "state", "phase", "alpha", "kimg", "images/s", "left", "checkpoint", "age")

@@ -38,6 +38,8 @@ def main() -> None:
     stop.listen()
     try:
         spec = StageSpec.model_validate_json(path.read_bytes())
+        if spec.grown_from and not spec.grown_from.exists():
+            raise StageError(f"the stage before is not done: {spec.grown_from} is not there")
         leave_out_mlflow()
         from progan.stages.job import run_stage
 

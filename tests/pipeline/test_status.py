@@ -1,0 +1,50 @@
+"""Where a stage stands that a scheduler starts, told from the run's files alone."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progan.pipeline.config import load_config
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.rundir import RunFolder
+from progan.pipeline.status import status, status_table
+from progan.pipeline.yamlfile import write_yaml
+
+
+def ended(code: int, transient: bool = False) -> dict[str, Any]:
+    return {"message": "x", "rank": 0, "code": code, "transient": transient}
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "failure", "expected"),
+    [
+        (None, None, "waiting"),
+        (1, None, "training"),
+        (1000, None, "silent"),
+        (1000, ended(75), "stopped"),
+        (1000, ended(1), "failed"),
+        (None, ended(1, transient=True), "crashed"),
+    ],
+)
+def test_states_of_a_stage_in_a_queue(
+    seconds_ago: float | None, failure: dict[str, Any] | None, expected: str, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path)
+    words = ("growth.last=8", "launch.backend=slurm", "launch.gpus_per_node=1")
+    write_yaml(run.config, load_config("demo", words))
+    for resolution in (4, 8):
+        Ledger(run.events).append("stage_started", resolution=resolution, handle="7")
+    folder = run.stage(4)
+    folder.path.mkdir(parents=True)
+    if seconds_ago is not None:
+        progress = {"time": time.time() - seconds_ago, "images_seen": 5, "alpha": 1.0,
+                    "phase": "steady", "images_per_second": 9.0}  # fmt: skip
+        folder.progress.write_text(json.dumps(progress))
+    if failure is not None:
+        folder.failure.write_text(json.dumps(failure))
+    document = status(run)
+    assert [stage["state"] for stage in document["stages"]] == [expected, "waiting"]
+    assert status_table(document).row_count == 2
