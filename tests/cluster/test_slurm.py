@@ -220,7 +220,7 @@ def test_a_detached_run_trains_itself_and_can_be_taken_up(
 def test_a_failed_stage_ends_its_chain(cluster: SlurmCluster, workplace: Path) -> None:
     run = RunFolder(workplace / "failed")
     assert train(run, "--detach", "growth.last=8").wait(60) == 0
-    backend = Slurm(LaunchSpec(backend="slurm", gpus_per_node=1))
+    backend = Slurm(LaunchSpec(backend="slurm", nodes=1, gpus_per_node=1))
     first, second = jobs(run)
     until(lambda: checkpoints(run.stage(4)))
     subprocess.run(["scancel", "--signal=KILL", f"{first}.0"], check=True)

@@ -83,8 +83,8 @@ def test_an_image_brings_its_own_worker(tmp_path: Path) -> None:
 
 
 def test_gpus_must_be_counted_for_slurm() -> None:
-    with pytest.raises(ValueError, match="gpus_per_node: say how many for Slurm"):
-        LaunchSpec(backend="slurm")
+    with pytest.raises(ValueError, match="gpus_per_node: the slurm backend needs it"):
+        LaunchSpec(backend="slurm", nodes=2)
 
 
 def test_the_script_is_in_order_and_short(tmp_path: Path) -> None:

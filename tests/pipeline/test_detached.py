@@ -17,7 +17,7 @@ class Queue(Slurm):
     """Slurm without Slurm."""
 
     def __init__(self) -> None:
-        super().__init__(LaunchSpec(backend="slurm", gpus_per_node=1))
+        super().__init__(LaunchSpec(backend="slurm", nodes=1, gpus_per_node=1))
         self.jobs: list[tuple[str, str | None]] = []
         self.ended: set[str] = set()
 
