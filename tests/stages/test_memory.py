@@ -9,7 +9,6 @@ import torch
 
 from progan.datasets.build import prepare
 from progan.datasets.drawn import draw_dataset
-from progan.datasets.spec import DataSpec
 from progan.stages import handoff
 from progan.stages.final import Final
 from progan.stages.livebytes import LiveBytes
@@ -17,19 +16,10 @@ from progan.stages.loop import step
 from progan.stages.memory import footprint
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.spec import (
-    AdamSpec,
-    CheckpointSpec,
-    EmaSpec,
-    EngineSpec,
-    GrowthSpec,
-    ModelSpec,
-    ObjectiveSpec,
-    StageSpec,
-    TickSpec,
-)
+from progan.stages.spec import GrowthSpec, ModelSpec, StageSpec
 from progan.stages.stage import build
 from progan.stages.world import World
+from workers import spec
 
 NARROW = ModelSpec(latent=64, fmap_base=1024, fmap_max=32)
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed would take the GPU")
@@ -60,24 +50,14 @@ def grown_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stage_spec(data: Path, *, zero: int = 1, recompute_from: int | None = None,
                precision: str = "fp32", **changes: Any) -> StageSpec:  # fmt: skip
     engine = {"zero": zero, "precision": precision, "activation_checkpointing": recompute_from}
-    fields = {
+    narrow = {
         "resolution": 64,
-        "grown_from": None,
-        "seed": 1,
-        "data": DataSpec(path=data),
-        "data_fingerprint": "",
         "batch": 4,
-        "lr": 0.001,
         "growth": GrowthSpec(fade_images=0, steady_images=1000),
         "model": NARROW,
-        "objective": ObjectiveSpec(),
-        "optimizer": AdamSpec(),
-        "ema": EmaSpec(),
-        "engine": EngineSpec.model_validate(engine),
-        "checkpoint": CheckpointSpec(),
-        "tick": TickSpec(images=1000, samples_every=1, grid=2),
+        "engine": engine,
     }
-    return StageSpec.model_validate(fields | changes)
+    return spec(data, **(narrow | changes))
 
 
 def two_steps(spec: StageSpec, world: World) -> None:
