@@ -51,6 +51,8 @@ def chosen_hosts(spec: LaunchSpec) -> list[Host]:
         if spec.nodes > len(hosts):
             raise LaunchError(f"launch.nodes={spec.nodes}: {spec.hostfile} has {len(hosts)} hosts")
         hosts = hosts[: spec.nodes]
+    if spec.min_nodes and spec.min_nodes > len(hosts):
+        raise LaunchError(f"launch.min_nodes={spec.min_nodes}: of {len(hosts)} hosts in all")
     if spec.gpus_per_node == "auto":
         return hosts
     for host in hosts:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from progan.launch.errors import LaunchError, UnreachableError
+from progan.launch.errors import LaunchError
 
 OPTIONS = (
     "BatchMode=yes",  # never ask for a password
@@ -31,27 +31,25 @@ def ssh(host: str, *words: str) -> list[str]:
     return ["ssh", "-T", *options, host, shlex.join([sys.executable, *words])]
 
 
-def ask_all(hosts: Sequence[str], folder: Path) -> list[str]:
-    """What progan.launch.probe says on each host, all asked at once.
+def ask_all(hosts: Sequence[str], folder: Path) -> tuple[dict[str, str], list[str]]:
+    """What progan.launch.probe says on each host that answers, and a line on each that does not.
 
-    Raises UnreachableError, or LaunchError where a host answers but lacks something; the message
+    All are asked at once. Raises LaunchError where a host answers but lacks something; the message
     names every such host and has its own words.
     """
     with ThreadPoolExecutor(min(AT_ONCE, len(hosts))) as pool:
         answers = list(pool.map(lambda host: _ask(host, folder), hosts))
-    wrong = [
-        (host, code, words) for host, (code, words) in zip(hosts, answers, strict=True) if code != 0
-    ]
-    lost = [
-        f"{host} cannot be reached: {words}" for host, code, words in wrong if code == SSH_FAILED
-    ]
-    if lost:
-        raise UnreachableError("\n".join(lost))
-    if wrong:
-        raise LaunchError(
-            "\n".join(f"{host} cannot take part: {words}" for host, _, words in wrong)
-        )
-    return [words for _, words in answers]
+    able, lost, unable = {}, [], []
+    for host, (code, words) in zip(hosts, answers, strict=True):
+        if code == 0:
+            able[host] = words
+        elif code == SSH_FAILED:
+            lost.append(f"{host} cannot be reached: {words}")
+        else:
+            unable.append(f"{host} cannot take part: {words}")
+    if unable:
+        raise LaunchError("\n".join(unable))
+    return able, lost
 
 
 def _ask(host: str, folder: Path) -> tuple[int, str]:

@@ -31,11 +31,14 @@ WAITING = {
 CONTROLLER_AWAY = re.compile("unable to contact slurm controller|connection refused", re.IGNORECASE)
 
 
-def script(spec: LaunchSpec, task: Task) -> str:
-    """slurm.sbatch with the values of a task in its first two parts."""
+def script(spec: LaunchSpec, task: Task, restarts: int = 0) -> str:
+    """slurm.sbatch with the values of a task in its first two parts.
+
+    `restarts` is for a job that nobody watches: how often it starts its ranks again after a crash.
+    """
     head, how = SCRIPT.read_text().split("\n# --- How", 1)
     shebang = head.partition("\n")[0]
-    lines = [*_requests(head, spec, task), *_commands(spec, task)]
+    lines = [*_requests(head, spec, task), *_commands(spec, task), f"restarts={restarts}"]
     return "\n".join([shebang, *lines, "", "# --- How"]) + how
 
 
@@ -97,13 +100,19 @@ class Slurm:
 
     def submit(self, task: Task) -> str:
         """See Backend."""
-        return self.submit_after(task, None)
+        return self._sbatch(task, script(self._spec, task))
 
-    def submit_after(self, task: Task, other: str | None) -> str:
-        """Submit a task that starts when another job has ended well, and never if that failed."""
-        file = task.log.with_name("slurm.sbatch")
-        file.write_text(script(self._spec, task))
+    def submit_after(self, other: str | None, task: Task) -> str:
+        """Submit a task that nobody will watch, to start when another job has ended well.
+
+        If that one fails, it never does.
+        """
         waits = [f"--dependency=afterok:{other}", "--kill-on-invalid-dep=yes"] if other else []
+        return self._sbatch(task, script(self._spec, task, self._spec.max_restarts), *waits)
+
+    def _sbatch(self, task: Task, text: str, *waits: str) -> str:
+        file = task.log.with_name("slurm.sbatch")
+        file.write_text(text)
         until = time.monotonic() + AWAY_SECONDS
         while True:
             answer = _ask("sbatch", "--parsable", *waits, str(file))

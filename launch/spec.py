@@ -31,6 +31,9 @@ class LaunchSpec(BaseModel):
     backend: Literal["local", "ssh", "torchrun", "slurm", "kubernetes"] = "local"
     nodes: PositiveInt | Literal["auto"] = "auto"
     """Machines. `auto` means this one, or for ssh all of the hostfile."""
+    min_nodes: PositiveInt | None = None
+    """For ssh: go on with as few machines as this when others cannot be reached; by default none
+    may be missing. They are asked again whenever a stage is started."""
     gpus_per_node: PositiveInt | Literal["auto"] = "auto"
     """Processes per machine, one a GPU. On a machine without GPUs they share its CPU cores, and
     `auto` means two; for ssh it means the hostfile's slots."""
@@ -69,6 +72,8 @@ class LaunchSpec(BaseModel):
     def _has_what_its_backend_needs(self) -> "LaunchSpec":
         if self.backend == "local" and self.nodes not in (1, "auto"):
             raise ValueError(f"nodes ({self.nodes}): the local backend has one machine")
+        if self.min_nodes and self.backend != "ssh":
+            raise ValueError(f"min_nodes ({self.min_nodes}): only ssh can do with fewer machines")
         for key in NEEDED.get(self.backend, ()):
             if getattr(self, key) in (None, "auto"):
                 raise ValueError(f"{key}: the {self.backend} backend needs it")

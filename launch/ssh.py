@@ -4,7 +4,8 @@ import ipaddress
 import sys
 
 from progan.launch.detached import Detached
-from progan.launch.hostfile import chosen_hosts
+from progan.launch.errors import UnreachableError
+from progan.launch.hostfile import Host, chosen_hosts
 from progan.launch.remote import ask_all
 from progan.launch.spec import LaunchSpec
 from progan.launch.spread import Spread
@@ -27,18 +28,31 @@ class Ssh:
 
     def submit(self, task: Task) -> str:
         """Connect to all hosts and start the ranks; see Backend. LaunchError names a host."""
-        names = [host.name for host in self._hosts]
-        port, address = ask_all(names, task.log.parent)[0].split()
+        answers, lost = ask_all([host.name for host in self._hosts], task.log.parent)
+        hosts = self._enough([host for host in self._hosts if host.name in answers], task)
+        if not hosts:
+            raise UnreachableError("\n".join(lost))
+        first = hosts[0].name
+        port, address = answers[first].split()
         spread = Spread(
             launch=self._spec,
-            hosts=tuple(self._hosts),
+            hosts=tuple(hosts),
             # Reached from itself, the first host tells an address that means nothing to others.
-            address=names[0] if ipaddress.ip_address(address).is_loopback else address,
+            address=first if ipaddress.ip_address(address).is_loopback else address,
             port=int(port),
             argv=task.argv,
         )
         argv = [sys.executable, "-m", "progan.launch.connections"]
         return self._detached.start(argv, task.log, {}, told=spread.model_dump_json().encode())
+
+    def _enough(self, reached: list[Host], task: Task) -> list[Host]:
+        """As many hosts as the task can be shared out over; none if that is less than wanted."""
+        least = self._spec.min_nodes or len(self._hosts)
+        for count in range(len(reached), least - 1, -1):
+            hosts = reached[:count]
+            if count == len(self._hosts) or task.fits(sum(host.slots for host in hosts)):
+                return hosts
+        return []
 
     def poll(self, handle: str) -> State:
         """See Backend."""

@@ -1,5 +1,6 @@
 """A command to run as one process per rank, and where it stands."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,3 +19,5 @@ class Task:
     """The command of every rank; its first word is an executable's path"""
     log: Path
     """File that everything printed is added to; scripts that a backend writes lie beside it"""
+    fits: Callable[[int], bool] = lambda ranks: True
+    """Whether it can be run by so many ranks, for a backend that could do with fewer machines"""

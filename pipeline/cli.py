@@ -13,6 +13,9 @@ from progan.pipeline.output import json_option, show
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
 
 CONFIG_HELP = "CONFIG is a YAML file or the name of a preset; key=value words override its keys."
+detach_option = click.option(
+    "--detach", is_flag=True, help="Only submit the stages as jobs that follow each other (Slurm)."
+)
 
 
 class Cli(click.Group):
@@ -101,9 +104,7 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder  [default: runs/CONFIG]")
-@click.option(
-    "--detach", is_flag=True, help="Only submit the stages as jobs that follow each other (Slurm)."
-)
+@detach_option
 def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: bool) -> None:
     """Train a whole run, or go on with it: the same command does both.
 
@@ -119,18 +120,15 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: boo
 
     stop_on_signals()
     path = run or Path("runs") / Path(config).stem
-    jobs = train_run(load_config(config, overrides), path, detach=detach)
-    for resolution, job in jobs.items():
-        click.echo(f"{resolution}x{resolution}: job {job}", err=True)
-    if detach:
-        click.echo(f"watch them with: progan status {path}", err=True)
+    _tell_of(train_run(load_config(config, overrides), path, detach=detach), path)
 
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--stage", type=int, help="Re-open this stage: later ones are set aside.")
-def resume(run: Path, overrides: tuple[str, ...], stage: int | None) -> None:
+@detach_option
+def resume(run: Path, overrides: tuple[str, ...], stage: int | None, detach: bool) -> None:
     """Go on with a run from the configuration frozen in its folder.
 
     key=value words change it for the stages that have not begun (batch, lengths, rates, further
@@ -139,7 +137,15 @@ def resume(run: Path, overrides: tuple[str, ...], stage: int | None) -> None:
     from progan.pipeline.runs import resume as resume_run
 
     stop_on_signals()
-    resume_run(run, overrides, stage)
+    _tell_of(resume_run(run, overrides, stage, detach=detach), run)
+
+
+def _tell_of(jobs: dict[int, str], run: Path) -> None:
+    """Which jobs were submitted, and how to follow them."""
+    for resolution, job in jobs.items():
+        click.echo(f"{resolution}x{resolution}: job {job}", err=True)
+    if jobs:
+        click.echo(f"watch them with: progan status {run}", err=True)
 
 
 @main.command()

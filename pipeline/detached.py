@@ -38,7 +38,7 @@ def submit_stages(run: RunFolder, specs: list[StageSpec], queue: Slurm) -> dict[
             queue.cancel(job)
         if job is None or again:
             again = True
-            job = queue.submit_after(prepared_task(run, spec), before)
+            job = queue.submit_after(before, prepared_task(run, spec))
             ledger.append("stage_started", resolution=spec.resolution, handle=job)
         jobs[spec.resolution] = before = job
     return jobs

@@ -8,6 +8,7 @@ starts it from its last checkpoint.
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from progan.launch.errors import UnreachableError
 from progan.launch.task import Task
 from progan.pipeline.errors import CrashedError, RunError, StoppedError
 from progan.pipeline.ledger import Ledger
+from progan.pipeline.plan import unshareable
 from progan.pipeline.restarts import Restarts
 from progan.pipeline.rundir import RunFolder
 from progan.stages.errors import RolledBackError
@@ -138,7 +140,8 @@ def prepared_task(run: RunFolder, spec: StageSpec) -> Task:
     write_whole(folder.spec, spec.model_dump_json(indent=2).encode())
     folder.failure.unlink(missing_ok=True)
     folder.progress.unlink(missing_ok=True)
-    return stage_task(run, spec.resolution, folder.log)
+    task = stage_task(run, spec.resolution, folder.log)
+    return replace(task, fits=lambda ranks: unshareable(spec, ranks) is None)
 
 
 def stage_task(run: RunFolder, resolution: int, log: Path) -> Task:

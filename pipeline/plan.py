@@ -55,7 +55,8 @@ def stage_spec(
 def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
     for spec in stage_specs(config, RunFolder(Path()), ""):
-        _check_batch(spec, ranks)
+        if problem := unshareable(spec, ranks):
+            raise ConfigError(problem)
         if width(spec.model, spec.resolution) < 1:
             raise ConfigError(
                 f"model.fmap_base: {spec.model.fmap_base} leaves no feature map at "
@@ -63,18 +64,22 @@ def check(config: RunConfig, ranks: int) -> None:
             )
 
 
-def _check_batch(spec: StageSpec, ranks: int) -> None:
-    """Ranks take equal shares, in equal parts, of whole groups of the minibatch stddev."""
+def unshareable(spec: StageSpec, ranks: int) -> str | None:
+    """Why a stage's batch cannot be shared out over so many ranks; None if it can.
+
+    Ranks take equal shares, in equal parts, of whole groups of the minibatch stddev.
+    """
     group, resolution = spec.model.stddev_group, spec.resolution
     if spec.batch % (ranks * group):
-        raise ConfigError(
+        return (
             f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "
             f"whole groups of {group} (model.stddev_group); use a multiple of {ranks * group}"
         )
     share, part = spec.batch // ranks, spec.part(ranks)
     if share % part or part % group:
         fit = [n for n in range(group, share + 1, group) if share % n == 0]
-        raise ConfigError(
+        return (
             f"micro_batch.{resolution}: {part} does not divide a rank's {share} images into whole "
             f"groups of {group} (model.stddev_group); these do: {', '.join(map(str, fit))}"
         )
+    return None

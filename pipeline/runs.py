@@ -7,6 +7,7 @@ from pathlib import Path
 
 from progan.datasets.manifest import Manifest, load_manifest
 from progan.launch.backend import BACKENDS, Backend
+from progan.launch.slurm import Slurm
 from progan.pipeline.changes import accept_changes
 from progan.pipeline.config import RunConfig, default_values, validate
 from progan.pipeline.detached import queue_of, submit_stages
@@ -39,14 +40,16 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
             Ledger(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
             write_yaml(run.config, config)
         specs = stage_specs(config, run, _fingerprint(run, manifest))
-        if queue:
-            return submit_stages(run, specs, queue)
-        _drive(run, config, specs, backend)
-        return {}
+        return _go_on(run, config, specs, backend, queue)
 
 
-def resume(path: Path, overrides: tuple[str, ...], stage: int | None) -> None:
-    """Go on with a run from its frozen configuration; with `stage`, re-open that stage first."""
+def resume(
+    path: Path, overrides: tuple[str, ...], stage: int | None, *, detach: bool
+) -> dict[int, str]:
+    """Go on with a run from its frozen configuration; with `stage`, re-open that stage first.
+
+    See `train` for the rest.
+    """
     run = existing_run(path)
     values = read_yaml(run.config)
     for override in overrides:
@@ -54,14 +57,30 @@ def resume(path: Path, overrides: tuple[str, ...], stage: int | None) -> None:
     config = validate(values, source=str(run.config))
     if stage is not None and stage not in config.resolutions:
         raise ConfigError(f"--stage {stage}: the run's stages are {config.resolutions}")
-    backend, manifest = _backend(config), _data(config)
+    backend = _backend(config)
+    queue = queue_of(backend) if detach else None
+    manifest = _data(config)
     with run.lock():
         kept = begun(run, frozen_config(run).resolutions)
         adopt(run, config, kept=[r for r in kept if stage is None or r < stage])
         if stage is not None:
             reopen(run, config, stage)
         specs = stage_specs(config, run, _fingerprint(run, manifest))
-        _drive(run, config, specs, backend)
+        return _go_on(run, config, specs, backend, queue)
+
+
+def _go_on(
+    run: RunFolder,
+    config: RunConfig,
+    specs: list[StageSpec],
+    backend: Backend,
+    queue: Slurm | None,
+) -> dict[int, str]:
+    """Hand what is left to the queue if there is one; train it if not."""
+    if queue:
+        return submit_stages(run, specs, queue)
+    _drive(run, config, specs, backend)
+    return {}
 
 
 def _backend(config: RunConfig) -> Backend:

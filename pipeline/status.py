@@ -32,7 +32,6 @@ def status(run: RunFolder) -> dict[str, Any]:
     specs = stage_specs(config, run, "")
     return {
         "run": str(run.path),
-        "nodes": config.launch.nodes,
         "stages": [_stage(spec, run.stage(spec.resolution), ledger, queued) for spec in specs],
     }
 
@@ -94,14 +93,14 @@ def _ended(failure: dict[str, Any]) -> str:
     return "crashed" if failure["transient"] else "failed"
 
 
-HEADINGS = ("stage", "state", "phase", "alpha", "kimg", "images/s", "left", "checkpoint", "age")
+HEADINGS = (
+    "stage", "state", "phase", "alpha", "kimg", "images/s", "left", "nodes", "checkpoint", "age",
+)  # fmt: skip
 
 
 def status_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
-    nodes = document["nodes"]
-    title = document["run"] if nodes in (1, "auto") else f"{document['run']}, {nodes} machines"
-    table = Table(title=title, caption="checkpoint: kimg", box=SIMPLE)
+    table = Table(title=document["run"], caption="checkpoint: kimg", box=SIMPLE)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
     for stage in document["stages"]:
@@ -125,6 +124,7 @@ def _cells(stage: dict[str, Any]) -> list[str]:
         f"{seen / 1000:.1f}/{total / 1000:.1f}",
         f"{progress['images_per_second']:.0f}" if training and progress else "-",
         "-" if left is None else duration(left),
+        str(progress["nodes"]) if training and progress else "-",
         "-" if last is None else f"{last / 1000:.1f}",
         "-" if age is None or done else duration(age),
     ]

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -83,7 +84,8 @@ def _train_and_publish(
     stage = build(spec, world, last, rollbacks)
     limit_waiting(timedelta(minutes=spec.engine.collective_timeout_minutes))
     log.info("rank %d of %d: at %d images", world.rank, world.size, stage.images_seen)
-    keeper = StageKeeper(stage, folder, Tally(**last.tally) if last else Tally(), stop)
+    nodes = len(set(world.gather(socket.gethostname())))
+    keeper = StageKeeper(stage, folder, Tally(**last.tally) if last else Tally(), stop, nodes)
     try:
         with stage.batches:
             finished = train(stage, keeper)

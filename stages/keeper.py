@@ -28,12 +28,14 @@ DRAWN_AT_ONCE = 16
 class StageKeeper:
     """Writes into a stage's folder; only the first rank does, and only after whole steps."""
 
-    def __init__(self, stage: Stage, folder: StageFolder, tally: Tally, stop: StopRequest) -> None:
+    def __init__(
+        self, stage: Stage, folder: StageFolder, tally: Tally, stop: StopRequest, nodes: int
+    ) -> None:
         self.folder = folder
         self.stop = stop
         self.tally = tally
         self._first = stage.world.is_first
-        self._pulse = Pulse(folder.progress, stage)
+        self._pulse = Pulse(folder.progress, stage, nodes)
         self._writer = CheckpointWriter(folder, stage.spec.checkpoint)
         self._tick_began = self._checkpoint_written = time.monotonic()
         self._tick_images_seen = stage.images_seen
@@ -131,8 +133,9 @@ class StageKeeper:
 class Pulse:
     """progress.json: where the stage stands and how fast it goes, about once a second."""
 
-    def __init__(self, path: Path, stage: Stage) -> None:
+    def __init__(self, path: Path, stage: Stage, nodes: int) -> None:
         self.path = path
+        self._nodes = nodes
         self._last = time.monotonic()
         self._last_images_seen = stage.images_seen
 
@@ -144,7 +147,12 @@ class Pulse:
             return
         speed = (stage.images_seen - self._last_images_seen) / seconds
         self._last, self._last_images_seen = now, stage.images_seen
-        progress = where(stage) | {"images_per_second": speed, "time": time.time()}
+        progress = where(stage) | {
+            "images_per_second": speed,
+            "time": time.time(),
+            "nodes": self._nodes,
+            "ranks": stage.world.size,
+        }
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
             temporary.write_text(json.dumps(progress))

@@ -1,5 +1,6 @@
 """Two hosts with sshd: a run over both by ssh and by torchrun, and its link cut in mid-stage."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 from hosts import Hosts, hosts_up, missing
 from progan.launch.devices import count_gpus
 from progan.pipeline.ledger import Ledger
+from progan.pipeline.orchestrator import read_progress
 from progan.pipeline.rundir import RunFolder
 from progan.stages.final import is_done
 from soak import CONFIG
-from workers import BIN, checkpoints
+from workers import BIN, checkpoints, content
 
 REASON = "the hosts would share this machine's GPUs" if count_gpus() else missing()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
@@ -37,19 +39,27 @@ class Training:
     """`progan train` on n1 and, if it is to be joined, `progan join` on n2."""
 
     def __init__(self, hosts: Hosts, shapes: Path, folder: Path, words: list[str]) -> None:
+        folder.mkdir(exist_ok=True)
         self.run = RunFolder(folder / "run")
         (folder / "hostfile").write_text("n1 slots=1\nn2 slots=1\n")
         env = 'launch: {max_restarts: 3, env: {OMP_NUM_THREADS: "1"}}'
         config = CONFIG.replace("launch: {max_restarts: 0}", env) % shapes
         (folder / "tiny.yaml").write_text(config)
+        self._hosts = hosts
+        self._words = words
         self._said = folder / "said"
-        train = [str(BIN / "progan"), "train", "tiny.yaml", *SHORT, *words, "--run", "run"]
-        with self._said.open("wb") as log:
-            common: dict[str, Any] = {"cwd": folder, "stdout": log, "stderr": log}
-            self.processes = [hosts.start("n1", train, **common)]
-            if words is TORCHRUN:
-                joining = [str(BIN / "progan"), "join", "run"]
-                self.processes += [hosts.start("n2", joining, **common)]
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.start()
+
+    def start(self) -> None:
+        """What a person types, on each host, also to go on."""
+        progan = str(BIN / "progan")
+        train = [progan, "train", "tiny.yaml", *SHORT, *self._words, "--run", "run"]
+        with self._said.open("ab") as log:
+            common: dict[str, Any] = {"cwd": self.run.path.parent, "stdout": log, "stderr": log}
+            self.processes = [self._hosts.start("n1", train, **common)]
+            if self._words is TORCHRUN:
+                self.processes += [self._hosts.start("n2", [progan, "join", "run"], **common)]
 
     def crashes(self) -> list[str]:
         """Why the stage had to be started again, each time."""
@@ -73,7 +83,39 @@ class Training:
         return self._said.read_text()
 
 
-@pytest.mark.parametrize("words", [SSH, TORCHRUN], ids=["ssh", "torchrun"])
+BOTH = pytest.mark.parametrize("words", [SSH, TORCHRUN], ids=["ssh", "torchrun"])
+
+
+@BOTH
+def test_two_hosts_make_what_two_ranks_of_one_make(
+    hosts: Hosts, shapes: Path, tmp_path: Path, words: list[str]
+) -> None:
+    alone = Training(hosts, shapes, tmp_path / "alone", ["launch.gpus_per_node=2"])
+    assert alone.finish(200) == [0], alone.said()
+    training = Training(hosts, shapes, tmp_path / "both", words)
+    training.wait_for(lambda: checkpoints(training.run.stage(8)), 150)
+    assert (read_progress(training.run.stage(8)) or {}).get("nodes") == 2
+    training.processes[-1].terminate()
+    assert set(training.finish(100)) == {75}, training.said()
+    training.start()
+    assert set(training.finish(200)) == {0}, training.said()
+    for resolution in (4, 8, 16):
+        found, wanted = (each.run.stage(resolution).final for each in (training, alone))
+        assert content(found) == content(wanted)
+
+
+def test_a_run_goes_on_without_a_host_that_is_lost(
+    hosts: Hosts, shapes: Path, tmp_path: Path
+) -> None:
+    training = Training(hosts, shapes, tmp_path, [*SSH, "launch.min_nodes=1"])
+    training.wait_for(lambda: checkpoints(training.run.stage(8)), 150)
+    hosts.cut("n2")
+    assert training.finish(300) == [0], training.said()
+    assert "n2" in training.crashes()[0] and len(training.crashes()) == 1
+    assert "rank 0 of 1: at" in training.run.stage(8).log.read_text()
+
+
+@BOTH
 def test_a_run_goes_on_over_a_cut_link(
     hosts: Hosts, shapes: Path, tmp_path: Path, words: list[str]
 ) -> None:

@@ -70,11 +70,12 @@ def test_more_than_there_is(tmp_path: Path, fields: dict[str, Any], message: str
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"backend": "ssh"}, "needs hostfile"),
-        ({"backend": "torchrun", "nodes": 2}, "needs rendezvous"),
-        ({"backend": "torchrun", "rendezvous": "n1:29500"}, "and nodes"),
+        ({"backend": "ssh"}, "hostfile: the ssh backend needs it"),
+        ({"backend": "torchrun", "nodes": 2}, "rendezvous: the torchrun backend needs it"),
+        ({"backend": "torchrun", "rendezvous": "n1:29500"}, "nodes: the torchrun backend needs it"),
         ({"backend": "torchrun", "nodes": 2, "rendezvous": "n1"}, "rendezvous"),
         ({"backend": "local", "nodes": 2}, "the local backend has one machine"),
+        ({"backend": "local", "min_nodes": 1}, "only ssh can do with fewer machines"),
     ],
 )
 def test_what_a_backend_needs(fields: dict[str, Any], message: str) -> None:

@@ -127,14 +127,18 @@ def test_a_pod_starts_torchrun_keeps_its_output_and_hands_it_the_signal(tmp_path
     environment = os.environ | given | {"JOB_COMPLETION_INDEX": "2"}
     environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
     pod = subprocess.Popen(
-        [*container["command"], *container["args"]], env=environment, stdout=subprocess.DEVNULL
+        [*container["command"], *container["args"]],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     log = tmp_path / "worker.log"
     while not log.exists() or not log.read_text():
         assert pod.poll() is None
         time.sleep(0.05)
     pod.send_signal(signal.SIGTERM)
-    assert pod.wait(10) == 75
+    printed, _ = pod.communicate(timeout=20)
+    assert pod.returncode == 75 and printed.endswith("stopped\n")
     assert log.read_text() == (
         "--nnodes 3 --nproc-per-node 4 --node-rank 2 --master-addr it-0.it --master-port 29500 "
         f"--no-python progan-worker --spec {tmp_path}/spec.json\nstopped\n"

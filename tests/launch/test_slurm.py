@@ -91,7 +91,7 @@ def test_the_script_is_in_order_and_short(tmp_path: Path) -> None:
     (tmp_path / "made.sbatch").write_text(script(SPEC, task(tmp_path)))
     shellcheck = Path(sys.executable).with_name("shellcheck")
     subprocess.run([shellcheck, SCRIPT, tmp_path / "made.sbatch"], check=True)
-    assert len(SCRIPT.read_text().splitlines()) <= 60
+    assert len(SCRIPT.read_text().splitlines()) < 60
 
 
 def test_the_script_knows_a_stages_folder() -> None:
@@ -125,6 +125,30 @@ def test_by_hand_and_by_progan_the_same_is_started(stand_ins: Path, tmp_path: Pa
     assert expected.items() <= environment.items()
 
 
+FATAL = """echo '{"transient": false}' > $STAGE/failure.json; exit 1"""
+
+
+@pytest.mark.parametrize(
+    ("ranks", "starts"),
+    [
+        ("exit 1", 4),
+        (FATAL, 1),
+        ("n=$(wc -l < starts); mkdir -p $STAGE/checkpoints/$((n < 3 ? n : 3)); exit 1", 3 + 3),
+        ("[ $(wc -l < starts) = 3 ] && mkdir $STAGE/final; exit 1", 3),
+    ],
+)
+def test_ranks_are_started_again_after_a_crash_while_that_may_help(
+    ranks: str, starts: int, stand_ins: Path, tmp_path: Path
+) -> None:
+    stand_in(stand_ins, "sleep", "")
+    stand_in(stand_ins, "scontrol", "echo n1")
+    stand_in(stand_ins, "srun", f"cd {tmp_path}; echo >> starts; {ranks}")
+    found = {"PATH": f"{stand_ins}:/usr/bin:/bin", "STAGE": str(tmp_path)} | IN_A_JOB
+    ended = subprocess.run(["bash", str(SCRIPT), str(tmp_path)], env=found, timeout=30)
+    assert len((tmp_path / "starts").read_text().splitlines()) == starts
+    assert ended.returncode == (0 if (tmp_path / "final").exists() else 1)
+
+
 @pytest.mark.parametrize(
     ("ranks", "environment", "code", "requeued"),
     [
@@ -132,7 +156,7 @@ def test_by_hand_and_by_progan_the_same_is_started(stand_ins: Path, tmp_path: Pa
         ("exit 0", {}, 1, ""),
         ("exit 1", {}, 1, ""),
         ("exit 75", {}, -9, "712345"),
-        ("[ -e again ] && exit 1; touch again; exit 76", {}, 1, ""),
+        (f"[ -e again ] && {FATAL}; touch again; exit 76", {}, 1, ""),
         ("[ -e again ] && mkdir $STAGE/final; touch again; exit 76", {}, 0, ""),
         ("kill -USR1 $PPID; exit 75", {}, -9, "712345"),
         ("kill -TERM $PPID; /bin/sleep 0.3; exit 75", {}, 75, ""),
@@ -211,7 +235,7 @@ def test_a_job_is_submitted_when_the_controller_is_back(
     once = f"[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; echo '{away}' >&2; exit 1; }}"
     stand_in(stand_ins, "sbatch", f"{once}\necho '12;cluster'; echo $@ > {tmp_path}/asked")
     monkeypatch.setattr(slurm, "LOOK_SECONDS", 0.1)
-    assert Slurm(SPEC).submit_after(task(tmp_path), "11") == "12"
+    assert Slurm(SPEC).submit_after("11", task(tmp_path)) == "12"
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("--parsable --dependency=afterok:11 --kill-on-invalid-dep=yes ")
 

@@ -5,7 +5,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,10 +39,10 @@ def ssh_to_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
 
 
-def backend(folder: Path, *names: str) -> Ssh:
+def backend(folder: Path, *names: str, **fields: Any) -> Ssh:
     hostfile = folder / "hostfile"
     hostfile.write_text("".join(f"{name} slots=1\n" for name in names))
-    return Ssh(LaunchSpec(backend="ssh", hostfile=hostfile))
+    return Ssh(LaunchSpec(backend="ssh", hostfile=hostfile, **fields))
 
 
 def task(folder: Path, code: str) -> Task:
@@ -65,6 +67,27 @@ def test_a_host_that_does_not_see_the_run_is_named(tmp_path: Path) -> None:
     elsewhere = Task(name="test", argv=("true",), log=tmp_path / "none" / "log")
     with pytest.raises(LaunchError, match="localhost cannot take part: it does not see .*none"):
         backend(tmp_path, "localhost").submit(elsewhere)
+
+
+def test_a_stage_goes_without_no_more_hosts_than_it_may(tmp_path: Path) -> None:
+    """Two of four answer, and two are enough; but this task's batch needs three, or one."""
+    names = ("localhost", "lost1", "127.0.0.1", "lost2")
+    odd = replace(task(tmp_path, ""), fits=lambda ranks: ranks % 2 == 1)
+    with pytest.raises(UnreachableError, match=r"lost1 .*\nlost2 cannot be reached"):
+        backend(tmp_path, *names, min_nodes=2).submit(odd)
+    with pytest.raises(LaunchError, match="launch.min_nodes=5: of 4 hosts in all"):
+        backend(tmp_path, *names, min_nodes=5)
+
+
+@pytest.mark.slow
+def test_ranks_are_counted_over_the_hosts_that_are_left(tmp_path: Path) -> None:
+    code = (
+        f"import os; open('{tmp_path}/' + os.environ['RANK'], 'w').write(os.environ['WORLD_SIZE'])"
+    )
+    ssh = backend(tmp_path, "lost1", "localhost", "127.0.0.1", min_nodes=1)
+    handle = ssh.submit(task(tmp_path, code))
+    wait_for(lambda: ssh.poll(handle) == "ended")
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2", "2"]
 
 
 def wait_for(what: Callable[[], object], seconds: float = 60) -> None:

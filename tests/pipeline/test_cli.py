@@ -23,7 +23,7 @@ def progan(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["train", "demo", "batch=6"], 2, "batch.4: 6 images cannot be shared out"),
         (["plan", "demo", "launch.gpus_per_node=5"], 2, "over 5 ranks"),
         (["train", "demo", "--detach"], 2, "--detach: only Slurm"),
-        (["plan", "demo", "launch.backend=slurm"], 2, "gpus_per_node: say how many for Slurm"),
+        (["plan", "demo", "launch.backend=slurm"], 2, "launch: nodes: the slurm backend needs it"),
         (["train", "demo", "data.path=nowhere"], 3, "make one with: progan prepare"),
         (["prepare", "nowhere", "out", "--resolution", "8"], 3, "nowhere"),
         (["prepare", ".", "out", "--resolution", "48"], 2, "'48' is not one of"),

@@ -21,7 +21,7 @@ class Queue(Slurm):
         self.jobs: list[tuple[str, str | None]] = []
         self.ended: set[str] = set()
 
-    def submit_after(self, task: Task, other: str | None) -> str:
+    def submit_after(self, other: str | None, task: Task) -> str:
         self.jobs.append((task.name, other))
         return str(len(self.jobs))
 

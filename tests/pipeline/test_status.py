@@ -33,7 +33,7 @@ def test_states_of_a_stage_in_a_queue(
     seconds_ago: float | None, failure: dict[str, Any] | None, expected: str, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path)
-    words = ("growth.last=8", "launch.backend=slurm", "launch.gpus_per_node=1")
+    words = ("growth.last=8", "launch.backend=slurm", "launch.nodes=1", "launch.gpus_per_node=1")
     write_yaml(run.config, load_config("demo", words))
     for resolution in (4, 8):
         Ledger(run.events).append("stage_started", resolution=resolution, handle="7")
@@ -41,10 +41,12 @@ def test_states_of_a_stage_in_a_queue(
     folder.path.mkdir(parents=True)
     if seconds_ago is not None:
         progress = {"time": time.time() - seconds_ago, "images_seen": 5, "alpha": 1.0,
-                    "phase": "steady", "images_per_second": 9.0}  # fmt: skip
+                    "phase": "steady", "images_per_second": 9.0, "nodes": 12}  # fmt: skip
         folder.progress.write_text(json.dumps(progress))
     if failure is not None:
         folder.failure.write_text(json.dumps(failure))
     document = status(run)
     assert [stage["state"] for stage in document["stages"]] == [expected, "waiting"]
-    assert status_table(document).row_count == 2
+    table = status_table(document)
+    nodes = next(column for column in table.columns if column.header == "nodes")
+    assert list(nodes.cells) == ["12" if expected == "training" else "-", "-"]
