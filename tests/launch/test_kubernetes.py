@@ -137,8 +137,9 @@ def test_a_pod_starts_torchrun_keeps_its_output_and_hands_it_the_signal(tmp_path
         assert pod.poll() is None
         time.sleep(0.05)
     pod.send_signal(signal.SIGTERM)
-    printed, _ = pod.communicate(timeout=20)
-    assert pod.returncode == 75 and printed.endswith("stopped\n")
+    assert pod.wait(10) == 75
+    printed, _ = pod.communicate(timeout=10)
+    assert printed.endswith("stopped\n")
     assert log.read_text() == (
         "--nnodes 3 --nproc-per-node 4 --node-rank 2 --master-addr it-0.it --master-port 29500 "
         f"--no-python progan-worker --spec {tmp_path}/spec.json\nstopped\n"
