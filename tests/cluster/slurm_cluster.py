@@ -44,12 +44,17 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 GresTypes=gpu
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 """
 NODE = (
     "NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={port} "
     "CPUs=2 RealMemory=2000 Gres=gpu:1\n"
 )
-PARTITION = "PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 State=UP\n"
+PARTITIONS = """
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 PriorityTier=1 GraceTime=60 State=UP
+PartitionName=urgent Nodes=n1,n2 MaxTime=60 PriorityTier=9 PreemptMode=OFF State=UP
+"""
 AS_NODE = 'hostname "$1" && mount --bind "$2" /etc/hosts && exec slurmd -D -N "$1"'
 
 
@@ -149,7 +154,7 @@ class SlurmCluster:
         nodes = "".join(NODE.format(name=name, port=free_port()) for name in NODES)
         host = socket.gethostname().partition(".")[0]
         conf = CONF.format(host=host, port=free_port(), folder=self.folder)
-        (self.folder / "slurm.conf").write_text(conf + nodes + PARTITION)
+        (self.folder / "slurm.conf").write_text(conf + nodes + PARTITIONS)
         (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=autodetect\nIgnoreSystemd=yes\n")
         here = "".join(f"127.0.0.1 {name}\n" for name in NODES)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from hosts import Hosts, hosts_up, missing
@@ -66,6 +67,11 @@ class Training:
         events = Ledger(self.run.events).events()
         return [event.fields["reason"] for event in events if event.kind == "stage_crashed"]
 
+    def nodes_at(self, resolution: int) -> int | None:
+        """The machines that a stage is trained on, once it is."""
+        progress = read_progress(self.run.stage(resolution))
+        return progress and progress["nodes"]
+
     def wait_for(self, what: Callable[[], object], seconds: float) -> None:
         """Return when something has come true while the run goes on."""
         deadline = time.monotonic() + seconds
@@ -83,6 +89,12 @@ class Training:
         return self._said.read_text()
 
 
+def terminate(entered: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM for the process that a host was entered with."""
+    (child,) = psutil.Process(entered.pid).children()
+    child.terminate()
+
+
 BOTH = pytest.mark.parametrize("words", [SSH, TORCHRUN], ids=["ssh", "torchrun"])
 
 
@@ -93,9 +105,8 @@ def test_two_hosts_make_what_two_ranks_of_one_make(
     alone = Training(hosts, shapes, tmp_path / "alone", ["launch.gpus_per_node=2"])
     assert alone.finish(200) == [0], alone.said()
     training = Training(hosts, shapes, tmp_path / "both", words)
-    training.wait_for(lambda: checkpoints(training.run.stage(8)), 150)
-    assert (read_progress(training.run.stage(8)) or {}).get("nodes") == 2
-    training.processes[-1].terminate()
+    training.wait_for(lambda: training.nodes_at(8) == 2, 150)
+    terminate(training.processes[-1])
     assert set(training.finish(100)) == {75}, training.said()
     training.start()
     assert set(training.finish(200)) == {0}, training.said()

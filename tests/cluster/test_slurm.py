@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from progan.datasets.manifest import load_manifest
 from progan.launch.slurm import SCRIPT, Slurm
 from progan.launch.spec import LaunchSpec
 from progan.pipeline.ledger import Ledger
@@ -20,6 +21,8 @@ from slurm_cluster import SlurmCluster
 from workers import BIN, checkpoints, content, figures
 
 pytestmark = pytest.mark.slow
+
+PREPARE = SCRIPT.with_name("prepare.sbatch")
 
 CONFIG = """
 data: {path: %s}
@@ -176,18 +179,64 @@ def test_a_lost_node_costs_nothing_but_time(
     assert_same(run, unbroken, 4, 8)
 
 
+@pytest.mark.parametrize("way", ["Ctrl-C", "STOP", "scancel"])
 def test_a_person_who_stops_a_run_gets_a_checkpoint_and_no_new_start(
-    cluster: SlurmCluster, workplace: Path
+    cluster: SlurmCluster, workplace: Path, way: str
 ) -> None:
-    run = RunFolder(workplace / "stopped")
+    run = RunFolder(workplace / way)
     process = train(run, "growth.last=8", "checkpoint.every_kimg=1000")
     until(lambda: run.stage(8).metrics.exists())
     number = jobs(run)[1]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(100) == 75
+    if way == "Ctrl-C":
+        process.send_signal(signal.SIGINT)
+    elif way == "STOP":
+        (run.path / "STOP").touch()
+    else:
+        cluster.ask("scancel", number)
+    assert process.wait(100) == 75, said(run).read_text()
     assert len(checkpoints(run.stage(8))) == 1 and states(run) == ["done", "stopped"]
     shown = cluster.ask("scontrol", "-o", "show", "job", number)
-    assert "JobState=FAILED" in shown and " Restarts=0 " in shown
+    expected = "JobState=CANCELLED" if way == "scancel" else "JobState=FAILED"
+    assert expected in shown and " Restarts=0 " in shown
+
+
+def test_a_job_that_has_to_make_way_comes_back_on_fewer_nodes(
+    cluster: SlurmCluster, workplace: Path
+) -> None:
+    """Preempted within its grace time; on nodes whose GPUs it does not ask for."""
+    run = RunFolder(workplace / "preempted")
+    process = train(run, "growth.last=8", "launch.sbatch=[--gpus-per-node=0]",
+                    "checkpoint.every_kimg=1000")  # fmt: skip
+    until(lambda: run.stage(8).metrics.exists())
+    number = jobs(run)[1]
+    urgent = ["sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--ntasks-per-node=2",
+              "--wrap=sleep 1", "--output=/dev/null"]  # fmt: skip
+    assert cluster.ask(*urgent)
+    until(lambda: " Restarts=1 " in cluster.ask("scontrol", "-o", "show", "job", number))
+    assert len(checkpoints(run.stage(8))) == 1
+    until(lambda: cluster.ask("squeue", "--noheader", "--format=%T", "-j", number) == "PENDING")
+    cluster.ask("scontrol", "update", f"JobId={number}", "NumNodes=1", "NumTasks=1")
+    start_again(cluster, number, restarts=1)
+    assert process.wait(200) == 0, said(run).read_text()
+    log = run.stage(8).log.read_text()
+    assert "rank 1 of 2: at 0 images" in log and "rank 0 of 1: at " in log
+    assert kinds(run) == ["stage_started", "stage_finished"] * 2
+
+
+def test_before_its_time_is_up_a_job_requeues_itself(
+    cluster: SlurmCluster, workplace: Path
+) -> None:
+    run = RunFolder(workplace / "limited")
+    process = train(run, "growth.last=4", "growth.steady_kimg=1000", "checkpoint.every_kimg=1000",
+                    "launch.time_limit=2", "launch.sbatch=[--signal=B:USR1@30]")  # fmt: skip
+    until(lambda: run.stage(4).progress.exists())
+    (number,) = jobs(run)
+    start_again(cluster, number, restarts=1)
+    until(lambda: "at 0 images" not in run.stage(4).log.read_text().splitlines()[-1])
+    until(lambda: run.stage(4).progress.exists())
+    assert len(checkpoints(run.stage(4))) == 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(100) == 75
 
 
 def test_what_slurm_refuses_is_told_in_its_words(cluster: SlurmCluster, workplace: Path) -> None:
@@ -215,6 +264,29 @@ def test_a_detached_run_trains_itself_and_can_be_taken_up(
     assert kinds(run) == [*["stage_started"] * 3, *["stage_finished"] * 2]
     assert states(run) == ["done"] * 3
     assert_same(run, unbroken, 4, 8, 16)
+
+
+def test_a_detached_job_starts_its_ranks_again(
+    unbroken: RunFolder, cluster: SlurmCluster, workplace: Path
+) -> None:
+    run = RunFolder(workplace / "alone")
+    assert train(run, "--detach", "growth.last=8", "launch.max_restarts=1").wait(60) == 0
+    until(lambda: fading(run.stage(8)))
+    subprocess.run(["scancel", "--signal=KILL", f"{jobs(run)[1]}.0"], check=True)
+    until(lambda: states(run) == ["done", "done"])
+    assert_same(run, unbroken, 4, 8)
+
+
+def test_two_nodes_build_what_one_machine_builds(
+    cluster: SlurmCluster, shapes: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(BIN), prepend=":")
+    log, built = workplace / "prepare.out", workplace / "built"
+    asked = ["sbatch", "--wait", "--nodes=2", "--cpus-per-task=1", "--time=10", f"--output={log}"]
+    words = [str(shapes.parent / "pictures"), str(built), "--resolution", "16"]
+    asked += [str(PREPARE), *words]
+    assert subprocess.run(asked, timeout=200).returncode == 0, log.read_text()
+    assert load_manifest(built).fingerprint == load_manifest(shapes).fingerprint
 
 
 def test_a_failed_stage_ends_its_chain(cluster: SlurmCluster, workplace: Path) -> None:

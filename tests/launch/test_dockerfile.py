@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 BIN = Path(sys.executable).parent
@@ -35,31 +37,44 @@ def test_everything_copied_is_in_the_context() -> None:
     assert sorted(copied()) == sorted(context())
 
 
-def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
-    source = tmp_path / "src"
-    source.mkdir()
+def copy_context(target: Path) -> None:
+    """What the build stage copies, as /src."""
+    target.mkdir()
     for name in copied():
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name)
+            shutil.copytree(ROOT / name, target / name)
         else:
-            shutil.copy(ROOT / name, source / name)
-    argv = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "-w",
-        str(tmp_path),
-        str(source),
-    ]
-    subprocess.run(argv, check=True, capture_output=True)
+            shutil.copy(ROOT / name, target / name)
+
+
+def install_steps() -> list[str]:
+    """The shell commands of the build stage."""
+    stage = DOCKERFILE.read_text().split("\nFROM ")[1].replace("\\\n", "")
+    return [line.removeprefix("RUN ") for line in stage.splitlines() if line.startswith("RUN ")]
+
+
+def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
+    copy_context(tmp_path / "src")
+    argv = [sys.executable, *shlex.split("-m pip wheel --quiet --no-deps -w"), str(tmp_path)]
+    subprocess.run([*argv, str(tmp_path / "src")], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {"progan/launch/kubernetes.yaml", "progan/pipeline/presets/demo.yaml"} <= names
     assert "progan/stages/networks/generator.py" in names
+
+
+@pytest.mark.slow
+def test_the_install_steps_make_an_environment_that_works(tmp_path: Path) -> None:
+    """They are run as they stand, with two folders of the image elsewhere."""
+    copy_context(tmp_path / "src")
+    places = {"/opt/progan": str(tmp_path / "progan"), "/src": str(tmp_path / "src")}
+    for step in install_steps():
+        for inside, here in places.items():
+            step = step.replace(inside, here)
+        subprocess.run(["sh", "-euc", step], check=True)
+    subprocess.run([tmp_path / "progan" / "bin" / "progan", "doctor"], cwd=tmp_path, check=True)
+    shutil.rmtree(tmp_path / "progan")  # gigabytes
 
 
 def test_nobody_runs_as_root() -> None:

@@ -19,7 +19,9 @@ IN_A_JOB = {
     "SLURM_JOB_ID": "712345",
     "SLURM_JOB_NODELIST": "n[1-2]",
     "SLURM_PROCID": "5",
-    "SLURM_NTASKS": "8",
+    "SLURM_NNODES": "2",
+    "SLURM_NTASKS": "12",  # of the nodes that it had at first
+    "SLURM_NTASKS_PER_NODE": "4",
     "SLURM_LOCALID": "1",
 }
 
