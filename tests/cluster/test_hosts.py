@@ -70,7 +70,7 @@ class Training:
     def nodes_at(self, resolution: int) -> int | None:
         """The machines that a stage is trained on, once it is."""
         progress = read_progress(self.run.stage(resolution))
-        return progress and progress["nodes"]
+        return progress["nodes"] if progress else None
 
     def wait_for(self, what: Callable[[], object], seconds: float) -> None:
         """Return when something has come true while the run goes on."""
