@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli_data import data, prepare
-from progan.pipeline.cli_models import export
+from progan.pipeline.cli_models import export, import_command
 from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
@@ -72,6 +72,7 @@ def main(debug: bool) -> None:
 main.add_command(prepare)
 main.add_command(data)
 main.add_command(export)
+main.add_command(import_command)
 
 
 @main.command(epilog=CONFIG_HELP)

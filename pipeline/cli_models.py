@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 FORMATS = ("safetensors", "torchscript", "pt2", "onnx", "mlflow", "huggingface")
+SOURCES = ("tensorflow", "pytorch_gan_zoo", "pro_gan_pytorch")
 
 
 @click.command()
@@ -47,3 +48,34 @@ def export(run: Path, out: Path, formats: tuple[str, ...], stage: int | None, we
     networks = export_from(run, out, stage, formats=formats, weights=weights)
     size = f"{networks.resolution}x{networks.resolution}"
     click.echo(f"{out}: generator at {size} after {networks.images_seen:,} images", err=True)
+
+
+@click.command("import")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--from", "kind", type=click.Choice(SOURCES), required=True, help="Who wrote it.")
+@click.option("--resolution", type=int, help="Of pro_gan_pytorch's  [default: the largest]")
+def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | None) -> None:
+    """Bring in the networks of another program's CHECKPOINT, to draw, export or train on.
+
+    \b
+    tensorflow       a .pkl of the official code; what it names is never loaded, only its numbers
+    pytorch_gan_zoo  a .pt of its PGAN
+    pro_gan_pytorch  a .bin
+
+    What their networks do differently from the paper's is folded into the weights, or said and
+    refused. OUT is then a folder for `progan generate`, `progan export` and, to train on,
+    model.init=OUT.
+    """
+    from progan.pipeline.imports.formats import import_checkpoint
+
+    foreign = import_checkpoint(checkpoint, out, kind, resolution)
+    size = f"{foreign.resolution}x{foreign.resolution}"
+    click.echo(f"{out}: {', '.join(foreign.networks)} at {size}", err=True)
+    for name, reason in foreign.left_out.items():
+        click.echo(f"the {name} is left out: {reason}; trained on, it begins anew", err=True)
+    shape = foreign.model.model_dump(exclude={"channels"}).items()
+    settings = " ".join(f"model.{key}={value}" for key, value in shape)
+    click.echo(
+        f"to train on: model.init={out} growth.first={foreign.resolution} {settings}", err=True
+    )

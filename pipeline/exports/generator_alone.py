@@ -30,16 +30,19 @@ class Generator(nn.Module):
     """Latents (N, latent) of any scale -> images (N, channels, resolution, resolution).
 
     `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
-    gain / sqrt(fan_in), is multiplied into them here, once.
+    gain / sqrt(fan_in), is multiplied into them here, once. `variant` as in the file: whose
+    departures from the paper the network follows.
     """
 
-    def __init__(self, weights: dict[str, Tensor]) -> None:
+    def __init__(self, weights: dict[str, Tensor], variant: str = "paper") -> None:
         super().__init__()
+        self.normalises_dense = variant != "pro_gan_pytorch"
         self.resolution = max(int(name.split(".")[1]) for name in weights)
         dense = weights["blocks.4.dense.weight"]  # (latent, maps, 4, 4)
         self.latent = dense.shape[0]
         self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.latent)))
-        self.dense_bias = frozen(weights["blocks.4.dense.bias"].reshape(-1, 1, 1))
+        bias = weights["blocks.4.dense.bias"]  # (maps,), or in one variant (maps, 4, 4)
+        self.dense_bias = frozen(bias.reshape(dense.shape[1], *bias.shape[1:] or (1, 1)))
         layers: list[nn.Module] = [Conv(weights, "blocks.4.conv")]
         size = 8
         while size <= self.resolution:
@@ -52,8 +55,9 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """Draw one image a latent; linear, not clipped to [-1, 1]."""
         maps = pixel_norm(latents) @ self.dense.flatten(1)
-        x = maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias
-        x = pixel_norm(F.leaky_relu(x, 0.2))
+        x = F.leaky_relu(maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias, 0.2)
+        if self.normalises_dense:
+            x = pixel_norm(x)
         for layer in self.layers:
             x = pixel_norm(F.leaky_relu(layer(x), 0.2))
         image: Tensor = self.to_rgb(x)
@@ -107,15 +111,19 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 def load(path: str | Path) -> Generator:
     """The generator whose weights are in a .safetensors file."""
-    return Generator(read_safetensors(Path(path))).eval()
+    tensors, about = read_safetensors(Path(path))
+    return Generator(tensors, about.get("variant", "paper")).eval()
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name: eight bytes of length, a JSON header of that length, then the numbers."""
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name and what is said of them.
+
+    The format: eight bytes of length, a JSON header of that length, then the numbers.
+    """
     data = bytearray(path.read_bytes())
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
+    about = header.pop("__metadata__", {})
     tensors = {}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
@@ -123,7 +131,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         count = (end - begin) // dtype.itemsize
         flat = torch.frombuffer(data, dtype=dtype, count=count, offset=begin)
         tensors[name] = flat.reshape(entry["shape"]).clone()
-    return tensors
+    return tensors, about
 
 
 def pictures(images: Tensor) -> Tensor:

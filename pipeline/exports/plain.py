@@ -18,7 +18,10 @@ CODE = Path(__file__).parent / "generator_alone.py"
 
 def write_plain(networks: Published, weights: Literal["ema", "generator"], out: Path) -> None:
     """Write generator.safetensors, generator.json and generator.py into the folder `out`."""
-    shutil.copyfile(networks.files[weights], out / WEIGHTS)
+    from progan.stages.tensors import read_tensors, write_tensors
+
+    about = {"format": "pt", "variant": networks.model.variant}
+    write_tensors(out / WEIGHTS, read_tensors(networks.files[weights]), about)
     shutil.copyfile(CODE, out / "generator.py")
     document = ExportedGenerator(
         resolution=networks.resolution,

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -40,20 +41,22 @@ def server(model: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model)]
     with subprocess.Popen(
         [*command, "--env-manager", "local", "--port", str(port), "--workers", "1"],
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        # It starts uvicorn by its bare name.
+        env=os.environ
+        | {"PATH": f"{BIN}:{os.environ['PATH']}", "MLFLOW_DISABLE_TELEMETRY": "true"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(600):
+        while process.poll() is None:
             try:
                 urllib.request.urlopen(f"{address}/ping")
                 break
             except OSError:
                 time.sleep(0.2)
         yield address
-        os.killpg(process.pid, 15)
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def ask(server: str, **document: Any) -> Any:
