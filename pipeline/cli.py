@@ -84,12 +84,13 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from progan.launch.backend import BACKENDS
     from progan.launch.devices import gpu_memory_bytes
     from progan.pipeline.config import load_config
+    from progan.pipeline.initial import pinned
     from progan.pipeline.memory import estimate_memory, shortage
     from progan.pipeline.plan import check, stage_specs
     from progan.pipeline.plantable import plan_document, plan_table
     from progan.pipeline.rundir import RunFolder
 
-    loaded = load_config(config, overrides)
+    loaded = pinned(load_config(config, overrides))
     ranks = BACKENDS[loaded.launch.backend](loaded.launch).world_size
     check(loaded, ranks)
     specs = stage_specs(loaded, RunFolder(Path("RUN")), "")

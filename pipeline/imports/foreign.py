@@ -38,7 +38,11 @@ class Foreign:
 
 def write_foreign(foreign: Foreign, out: Path, source_sha256: str) -> None:
     """Write the networks as a folder like a stage's `final/`."""
-    kinds = {"generator": Generator, "ema": Generator, "discriminator": Discriminator}
+    kinds: dict[str, type[Generator] | type[Discriminator]] = {
+        "generator": Generator,
+        "ema": Generator,
+        "discriminator": Discriminator,
+    }
     networks: dict[str, nn.Module] = {}
     for name, used in foreign.networks.items():
         network = kinds[name](foreign.model, foreign.resolution)
@@ -108,11 +112,10 @@ def load_checkpoint(path: Path, allowed: Mapping[str, type] | None = None) -> di
     allowed: stand-ins, by full name, for classes whose objects are in the file.
     """
     known = [(stand_in, name) for name, stand_in in (allowed or {}).items()]
+    path.open("rb").close()
     try:
         with torch.serialization.safe_globals(known):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is cut short"
         raise RunError(f"{path} is no checkpoint of tensors, or damaged: {reason[:200]}") from error

@@ -66,8 +66,8 @@ def drawn(shapes: dict[str, Any], lod: float, seed: int) -> Values:
     random = np.random.default_rng(seed)
     values: Values = {"lod": np.float32(lod)}  # type: ignore[dict-item]
     for name, shape in shapes.items():
-        out = shape[2] if "_up" in name else nf(1) if name == "4x4/Dense" and shape[0] == 16 \
-            and len(shape) == 2 and shape[1] == nf(1) * 16 else shape[-1]  # fmt: skip
+        per_map = {"4x4/Dense": nf(1)}
+        out = shape[2] if "_up" in name else per_map.get(name, shape[-1])
         values[f"{name}/weight"] = random.standard_normal(shape).astype(np.float32)
         values[f"{name}/bias"] = random.standard_normal(out).astype(np.float32)
     return values
