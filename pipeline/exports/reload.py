@@ -10,10 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.modules["progan"] = None  # type: ignore[assignment]  # to import it is an error from here on
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import torch
 
 
 def plain(folder: Path, latents: np.ndarray) -> np.ndarray:
@@ -69,5 +67,6 @@ READERS: dict[str, Callable[[Path, np.ndarray], np.ndarray]] = {
 }
 
 if __name__ == "__main__":
+    sys.modules["progan"] = None  # type: ignore[assignment]  # to import it is an error
     kind, folder, latents, images = sys.argv[1:]
     np.save(images, READERS[kind](Path(folder), np.load(latents)))
