@@ -1,6 +1,7 @@
 """The commands that take models out of progan and bring them in."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -28,7 +29,13 @@ SOURCES = ("tensorflow", "pytorch_gan_zoo", "pro_gan_pytorch")
     show_default=True,
     help="The moving average, or the generator as it was trained.",
 )
-def export(run: Path, out: Path, formats: tuple[str, ...], stage: int | None, weights: str) -> None:
+def export(
+    run: Path,
+    out: Path,
+    formats: tuple[str, ...],
+    stage: int | None,
+    weights: Literal["ema", "generator"],
+) -> None:
     """Write a run's generator into the folder OUT, to be used without progan.
 
     \b

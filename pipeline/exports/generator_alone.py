@@ -180,7 +180,7 @@ def main() -> None:
     generator = load(arguments.weights)
     numbers = torch.Generator().manual_seed(arguments.seed)
     latents = torch.randn(arguments.num, generator.latent, generator=numbers)
-    images = torch.cat([pictures(generator(part)) for part in latents.split(16)])
+    images = torch.cat([pictures(generator(part)) for part in torch.split(latents, 16)])
     arguments.out.write_bytes(png(grid(images)))
 
 

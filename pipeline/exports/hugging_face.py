@@ -28,7 +28,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
     write_document(out / "config.json", document)
     generator = load(model / WEIGHTS)
     latents = grid_latents(0, GRID_SIDE**2, generator.latent)
-    images = torch.cat([generator(part) for part in latents.split(GRID_SIDE)])
+    images = torch.cat([generator(part) for part in torch.split(latents, GRID_SIDE)])
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())
     card = CARD.read_text().format(

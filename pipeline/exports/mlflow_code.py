@@ -10,7 +10,7 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 DRAWN_AT_ONCE = 16
 
@@ -47,7 +47,9 @@ class Drawer(PythonModel):  # type: ignore[misc, unused-ignore]
             )
         latents = torch.from_numpy(np.array(model_input, dtype=np.float32))
         with torch.inference_mode():
-            images = torch.cat([self.generator(part) for part in latents.split(DRAWN_AT_ONCE)])
+            images = torch.cat(
+                [self.generator(part) for part in torch.split(latents, DRAWN_AT_ONCE)]
+            )
         if wanted == "array":
             return images.numpy()
         return [self.code.png(picture) for picture in self.code.pictures(images)]

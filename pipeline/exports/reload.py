@@ -27,7 +27,7 @@ def plain(folder: Path, latents: np.ndarray) -> np.ndarray:
 
 def torchscript(folder: Path, latents: np.ndarray) -> np.ndarray:
     """By torch alone, in Python or C++."""
-    generator = torch.jit.load(folder / "generator.pt")
+    generator = torch.jit.load(folder / "generator.pt")  # type: ignore[no-untyped-call]
     images: np.ndarray = generator(torch.from_numpy(latents)).numpy()
     return images
 

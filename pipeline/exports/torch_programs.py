@@ -35,7 +35,8 @@ def write_torchscript(model: Path, out: Path) -> None:
         # torch recommends .pt2 instead; programs that embed libtorch still want this.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
-        program = torch.jit.trace(generator, torch.zeros(2, generator.latent))
+        latents = torch.zeros(2, generator.latent)
+        program = torch.jit.trace(generator, latents)  # type: ignore[no-untyped-call]
         program.save(out / "generator.pt")
     describe_beside(model, out, "generator.pt")
 

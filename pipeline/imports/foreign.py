@@ -1,7 +1,7 @@
 """What every importer hands over, and how it becomes networks of progan's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,9 @@ def load_checkpoint(path: Path, allowed: Mapping[str, type] | None = None) -> di
 
     allowed: stand-ins, by full name, for classes whose objects are in the file.
     """
-    known = [(stand_in, name) for name, stand_in in (allowed or {}).items()]
+    known: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+        (stand_in, name) for name, stand_in in (allowed or {}).items()
+    ]
     path.open("rb").close()
     try:
         with torch.serialization.safe_globals(known):

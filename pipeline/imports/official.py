@@ -153,7 +153,7 @@ def _lod(source: Variables, size: int) -> int:
 
 def _grown_to(average: Variables) -> int:
     """The resolution that a snapshot has grown to; RunError in the middle of a fade."""
-    whole = average.settings.get("resolution")
+    whole: int = average.settings.get("resolution", 0)
     if whole not in list(resolutions(1024)):
         raise RunError(f"the pickle's resolution is {whole}, no power of two from 4 to 1024")
     lod = float(average["lod"])
@@ -162,4 +162,4 @@ def _grown_to(average: Variables) -> int:
             f"the snapshot was taken in the middle of a fade (lod {lod:.3f}): a picture is a blend "
             "of two resolutions; take a snapshot from between two fades"
         )
-    return max(4, int(whole) >> round(lod))
+    return max(4, whole >> round(lod))
