@@ -54,7 +54,8 @@ def export(
 
     networks = export_from(run, out, stage, formats=formats, weights=weights)
     size = f"{networks.resolution}x{networks.resolution}"
-    click.echo(f"{out}: generator at {size} after {networks.images_seen:,} images", err=True)
+    seen = f" after {networks.images_seen:,} images" if networks.images_seen else ""
+    click.echo(f"{out}: generator at {size}{seen}", err=True)
 
 
 @click.command("import")

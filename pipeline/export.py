@@ -125,6 +125,7 @@ def _may_be_written(out: Path) -> None:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to write to; it takes its name, free or an empty one's, if the block ends well."""
+    path = path.absolute()
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

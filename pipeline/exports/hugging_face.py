@@ -33,7 +33,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
     parameters = sum(p.numel() for p in generator.parameters())
     card = CARD.read_text().format(
         size=f"{document.resolution}x{document.resolution}",
-        images=f"{document.images_seen:,}",
+        images=f"{document.images_seen:,}" if document.images_seen else "not known (imported)",
         average="the moving average of the generator's weights"
         if document.weights == "ema"
         else "the generator's weights as trained",

@@ -13,6 +13,9 @@ OPSET = 18
 
 def write_onnx(model: Path, out: Path) -> None:
     """Write generator.onnx: latents (N, latent) -> images (N, C, R, R), N as in each call."""
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import onnxscript  # noqa: F401  # all of the extra, before minutes are spent
     import torch
 
     generator = load_alone(model)

@@ -7,9 +7,11 @@ import pytest
 
 from networks import published
 from progan.pipeline.export import export_networks
+from progan.pipeline.generate import load_networks
 from progan.pipeline.rundir import RunFolder
 from progan.pipeline.runs import frozen_config
 from progan.stages.published import read_published
+from progan.stages.tensors import read_tensors
 from workers import BIN
 
 CONFIG = """
@@ -20,7 +22,6 @@ batch: 16
 optimizer: {lr: 1e-12}
 engine: {precision: fp32}
 tracking: {mlflow: off}
-launch: {gpus_per_node: 1}
 """
 
 
@@ -58,6 +59,8 @@ def test_from_an_export_the_discriminator_begins_anew(shapes: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     folder = RunFolder(tmp_path / "run").stage(8)
     made = read_published(folder.final)
-    assert made.checksums["generator"] == read_published(tmp_path / "model").checksums["ema"]
+    # To the byte, but for the header, which in an export says more.
+    begun_with = load_networks(given, "ema").state_dict()
+    assert all(v.equal(begun_with[k]) for k, v in read_tensors(made.files["generator"]).items())
     assert made.checksums["discriminator"] != given.checksums["discriminator"]
     assert "has no discriminator: it begins anew" in folder.log.read_text()
