@@ -70,6 +70,21 @@ class GrowthConfig(Group):
         return self
 
 
+class ModelConfig(ModelSpec):
+    """The networks' shape, and where their first weights come from."""
+
+    init: Path | None = None
+    """An export, an import, or another run's stage `final/`: the first stage starts from its
+    networks, which are at growth.first. An export has no discriminator, which then begins anew."""
+    init_sha256: str | None = None
+    """Its checksum, frozen when the run starts."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The shape alone."""
+        return ModelSpec(**self.model_dump(exclude={"init", "init_sha256"}))
+
+
 class OptimizerConfig(AdamSpec):
     """Adam, with a learning rate for each resolution."""
 
@@ -100,7 +115,7 @@ class RunConfig(Group):
 
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataSpec
-    model: ModelSpec = ModelSpec()
+    model: ModelConfig = ModelConfig()
     growth: GrowthConfig = GrowthConfig()
     batch: ByResolution[PositiveInt]
     """Images per step over all ranks."""

@@ -6,7 +6,7 @@ from progan.pipeline.config import RunConfig
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
-from progan.stages.spec import AdamSpec, GrowthSpec, StageSpec, TickSpec
+from progan.stages.spec import AdamSpec, GrowthSpec, InitSpec, StageSpec, TickSpec
 
 WIDEST_GRID = 4096
 """Pixels along a grid of samples; high resolutions show fewer pictures"""
@@ -24,10 +24,12 @@ def stage_spec(
 ) -> StageSpec:
     """One stage of a run."""
     first = resolution == config.growth.first
+    given = config.model.init if first else None
     fade_kimg = 0 if first else config.growth.fade_kimg.at(resolution)
     return StageSpec(
         resolution=resolution,
         grown_from=None if first else run.stage(resolution // 2).final,
+        init=InitSpec(path=given, sha256=config.model.init_sha256) if given else None,
         seed=config.seed,
         data=config.data,
         data_fingerprint=data_fingerprint,
@@ -38,7 +40,7 @@ def stage_spec(
             fade_images=round(fade_kimg * 1000),
             steady_images=round(config.growth.steady_kimg.at(resolution) * 1000),
         ),
-        model=config.model,
+        model=config.model.spec,
         objective=config.objective,
         optimizer=AdamSpec(**config.optimizer.model_dump(exclude={"lr"})),
         ema=config.ema,

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from progan.pipeline.memory import GIB
 from progan.stages.networks.widths import discriminator_parameters, generator_parameters, width
+from progan.stages.published import read_published
 from progan.stages.spec import StageSpec
 
 
@@ -20,8 +21,22 @@ def plan_document(
     """
     stages = [_row(*stage) for stage in zip(specs, footprints, strict=True)]
     return {
+        "init": _init(specs[0]),
         "stages": stages,
         "total_kimg": sum(stage["fade_kimg"] + stage["steady_kimg"] for stage in stages),
+    }
+
+
+def _init(first: StageSpec) -> dict[str, Any] | None:
+    """Where the first stage's weights come from, if they are not drawn."""
+    if first.init is None:
+        return None
+    published = read_published(first.init.path)
+    return {
+        "path": str(first.init.path),
+        "sha256": first.init.sha256,
+        "images_seen": published.images_seen,
+        "networks": list(published.files),
     }
 
 
@@ -51,6 +66,9 @@ def plan_table(document: dict[str, Any]) -> Table:
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
+    if init := document["init"]:
+        anew = "" if "discriminator" in init["networks"] else "; its discriminator begins anew"
+        table.caption = f"starts from {init['path']}{anew}\n{table.caption}"
     headings = ("stage", "fade", "steady", "batch", "steps", "lr", "maps", "G", "D", "memory")
     for heading in headings:
         table.add_column(heading, justify="right")

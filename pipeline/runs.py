@@ -13,6 +13,7 @@ from progan.pipeline.config import RunConfig, default_values, validate
 from progan.pipeline.detached import queue_of, submit_stages
 from progan.pipeline.display import Display
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
+from progan.pipeline.initial import pinned
 from progan.pipeline.ledger import Ledger
 from progan.pipeline.orchestrator import run_stages
 from progan.pipeline.plan import check, stage_specs
@@ -29,6 +30,7 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
     Raises ConfigError if its configuration would change what the run there has computed.
     """
     run = RunFolder(path.absolute())
+    config = pinned(config)
     backend = _backend(config)
     queue = queue_of(backend) if detach else None
     manifest = _data(config)

@@ -1,13 +1,19 @@
 """From one resolution to the next: publish the finished networks, grow new ones from them."""
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from progan.stages.errors import StageError
 from progan.stages.final import DOCUMENT, Final, read_final
+from progan.stages.published import Network, read_published
 from progan.stages.sealed import sealing
+from progan.stages.spec import InitSpec
 from progan.stages.tensors import parameters, read_tensors, write_tensors
+
+log = logging.getLogger(__name__)
 
 
 def publish(folder: Path, final: Final, networks: dict[str, nn.Module]) -> None:
@@ -26,6 +32,29 @@ def load(folder: Path, name: str) -> dict[str, Tensor]:
     """One network's parameters from a finished stage, after its checksums were verified."""
     read_final(folder)
     return read_tensors(folder / f"{name}.safetensors")
+
+
+def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
+    """Load networks of the same resolution, made elsewhere, whole.
+
+    Where the folder has no discriminator, as an export has none, it stays as drawn. Raises
+    StageError if the folder is not the one that was meant, or its networks do not fit.
+    """
+    published = read_published(init.path)
+    if published.fingerprint != init.sha256:
+        raise StageError(
+            f"{init.path} is not what this run was started with: its weights have changed "
+            f"(fingerprint {published.fingerprint[:12]}, not {str(init.sha256)[:12]})"
+        )
+    for name, network in networks.items():
+        if name not in published.files:
+            log.warning("%s has no %s: it begins anew", init.path, name)
+            continue
+        given, own = read_tensors(published.files[name]), network.state_dict()
+        for key in sorted(given.keys() | own.keys()):
+            if key not in given or key not in own or given[key].shape != own[key].shape:
+                raise StageError(f"the {name} in {init.path} does not fit this run's, first {key}")
+        network.load_state_dict(given)
 
 
 def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> None:

@@ -32,6 +32,8 @@ class ModelSpec(Spec):
     """Channels of a picture."""
     stddev_group: PositiveInt = 4
     """Samples per group of the minibatch standard deviation."""
+    variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
+    """Whose departures from the paper the networks follow: what imported weights need."""
 
 
 class PenaltySpec(Spec):
@@ -153,12 +155,22 @@ class TickSpec(Spec):
     """Pictures along one side of a grid of samples."""
 
 
+class InitSpec(Spec):
+    """Networks to start from instead of drawn weights (stages/published.py)."""
+
+    path: Path
+    sha256: str | None
+    """Fingerprint of what must be there; None in a plan that is only looked at."""
+
+
 class StageSpec(Spec):
     """One resolution, to be trained: all that its workers are told (spec.json)."""
 
     resolution: PositiveInt
     grown_from: Path | None
     """The previous stage's `final` folder; none at the first resolution."""
+    init: InitSpec | None = None
+    """What the first stage starts from; else its weights are drawn."""
     seed: int
     data: DataSpec
     data_fingerprint: str

@@ -15,6 +15,7 @@ from progan.stages.engine import Engine
 from progan.stages.final import Final
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.published import Network
 from progan.stages.randomness import Draws, weight_seed
 from progan.stages.rollback import Rollback, past
 from progan.stages.spec import StageSpec
@@ -126,7 +127,13 @@ def _networks(
     generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
     discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
     average = copy.deepcopy(generator)
-    networks = {"generator": generator, "discriminator": discriminator, "ema": average}
+    networks: dict[Network, Generator | Discriminator] = {
+        "generator": generator,
+        "discriminator": discriminator,
+        "ema": average,
+    }
+    if spec.init and not checkpoint:
+        handoff.start_from(networks, spec.init)
     for name, network in networks.items():
         if checkpoint:
             network.load_state_dict(checkpoint.tensors[name])

@@ -1,0 +1,86 @@
+"""Every format, as another process without progan loads it; and an OUT that is whole or absent."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from networks import published
+from progan.pipeline import export as export_module
+from progan.pipeline.cli_models import FORMATS
+from progan.pipeline.errors import ConfigError, RunError
+from progan.pipeline.export import export_networks
+from progan.pipeline.exports.formats import WRITERS
+from progan.pipeline.exports.reload import READERS
+from progan.pipeline.generate import load_generator, load_networks
+
+
+def test_the_command_offers_what_there_is() -> None:
+    assert list(FORMATS) == list(WRITERS) == list(READERS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
+def test_a_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> None:
+    """`export_networks` compares, for five latents where two were traced; one of them is zeros."""
+    export_networks(published(tmp_path / "final"), tmp_path / "out", formats=[kind])
+    document = "config.json" if kind == "huggingface" else "generator.json"
+    assert json.loads((tmp_path / "out" / document).read_text())["resolution"] == 8
+
+
+@pytest.mark.slow
+def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path) -> None:
+    networks = published(tmp_path / "final")
+    export_networks(networks, tmp_path / "out", formats=["huggingface"], weights="generator")
+    ours = load_networks(networks, "generator").state_dict()
+    theirs = load_generator(tmp_path / "out").state_dict()
+    assert all(theirs[name].equal(ours[name]) for name in ours)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: pytorch") and "weights as trained" in card
+
+
+def test_other_pictures_are_an_error_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(model: Path, out: Path) -> None:
+        published(model.parent / "other", resolution=8, stddev_group=2)
+        weights = (model.parent / "other" / "generator.safetensors").read_bytes()
+        (out / "generator.safetensors").write_bytes(weights)
+        (out / "generator.py").write_bytes((model / "generator.py").read_bytes())
+
+    monkeypatch.setitem(WRITERS, "safetensors", spoilt)
+    with pytest.raises(RunError, match="draws other pictures than the run's generator"):
+        export_networks(published(tmp_path / "final"), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_an_export_that_needs_progan_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needy(model: Path, out: Path) -> None:
+        (out / "generator.safetensors").write_bytes((model / "generator.safetensors").read_bytes())
+        (out / "generator.py").write_text("from progan.pipeline.exports.generator_alone import *")
+
+    monkeypatch.setitem(WRITERS, "safetensors", needy)
+    with pytest.raises(RunError, match="cannot be loaded without progan: ModuleNotFoundError"):
+        export_networks(published(tmp_path / "final"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(model: Path, out: Path) -> None:
+        raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")
+
+    monkeypatch.setitem(WRITERS, "onnx", lacking)
+    with pytest.raises(RunError, match=r"needs onnxscript.*pip install 'progan\[onnx\]'"):
+        export_networks(published(tmp_path / "final"), tmp_path / "out", formats=["onnx"])
+
+
+def test_nothing_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").touch()
+    write: Callable[..., None] = lambda *_: pytest.fail("something was written")  # noqa: E731
+    monkeypatch.setattr(export_module, "_write", write)
+    with pytest.raises(ConfigError, match="is there already"):
+        export_networks(published(tmp_path / "final"), tmp_path / "out")
