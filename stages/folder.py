@@ -78,6 +78,16 @@ class StageFolder:
         return self.samples / f"fakes_{images_seen:09d}.png"
 
     @property
+    def environment(self) -> Path:
+        """What the last attempt runs on: versions, hosts, devices."""
+        return self.path / "environment.json"
+
+    @property
     def final(self) -> Path:
         """The hand-off to the next resolution; the stage is done when it is there and whole."""
         return self.path / "final"
+
+
+def images_of(grid: Path) -> int:
+    """After how many images a grid of fakes was drawn."""
+    return int(grid.stem.removeprefix("fakes_"))

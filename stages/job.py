@@ -11,6 +11,7 @@ import torch
 from progan.datasets.manifest import load_manifest
 from progan.stages import checkpoint, handoff
 from progan.stages.distributed import limit_waiting, start_distributed
+from progan.stages.environment import write_environment
 from progan.stages.errors import (
     NotFiniteError,
     RolledBackError,
@@ -24,7 +25,7 @@ from progan.stages.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage, build
 from progan.stages.stopping import StopRequest
-from progan.stages.ticks import Tally
+from progan.stages.ticks import Tally, rewind
 from progan.stages.world import World, detect
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ def _train_and_publish(
     stage = build(spec, world, last, rollbacks)
     limit_waiting(timedelta(minutes=spec.engine.collective_timeout_minutes))
     log.info("rank %d of %d: at %d images", world.rank, world.size, stage.images_seen)
+    write_environment(folder.environment, world)
     keeper = StageKeeper(stage, folder, Tally(**last.tally) if last else Tally(), stop)
     try:
         with stage.batches:
@@ -123,6 +125,7 @@ def _roll_back(
             end=stage.position + stage.spec.images_per_step,
             reason=str(error),
         )
+        rewind(folder, last.images_seen if last else 0)
         add_rollback(folder.rollbacks, rollback)
     return RolledBackError(
         f"{error}; going back to the newest checkpoint and on with other data "
