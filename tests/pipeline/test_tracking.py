@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,8 +75,12 @@ def test_thousands_of_ticks_go_in_few_requests(
         append_tick(run.folder.stage(4).metrics, tick)
     sizes: list[int] = []
     log_points = Store.log_points
-    monkeypatch.setattr(Store, "log_points",
-                        lambda *a: (sizes.append(len(a[2])), log_points(*a)))  # fmt: skip
+
+    def counted(store: Store, run_id: str, points: list[Any]) -> None:
+        sizes.append(len(points))
+        log_points(store, run_id, points)
+
+    monkeypatch.setattr(Store, "log_points", counted)
     run.sender().send()
     assert sizes == [1000, 1000, 1000, 1000, 2]
     assert len(steps(told(uri)["run-0004"])) == 2001
