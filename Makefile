@@ -25,6 +25,7 @@ demo: $(VENV)/installed  ## the main job on drawn pictures: prepare, train 4x4 t
 	$(BIN)/python -m progan.datasets.drawn demo/pictures --num 1000 --size 64
 	$(BIN)/progan prepare demo/pictures demo/shapes --resolution 64
 	$(BIN)/progan train demo --run demo/run
+	rm -rf demo/generator
 	$(BIN)/progan export demo/run demo/generator
 	$(BIN)/progan generate demo/generator demo/grid.png --num 64
 	@echo

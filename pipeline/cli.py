@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli_data import data, prepare
+from progan.pipeline.cli_models import export, import_command
 from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
@@ -70,6 +71,8 @@ def main(debug: bool) -> None:
 
 main.add_command(prepare)
 main.add_command(data)
+main.add_command(export)
+main.add_command(import_command)
 
 
 @main.command(epilog=CONFIG_HELP)
@@ -193,21 +196,6 @@ def doctor(as_json: bool) -> None:
     show(document, doctor_table, as_json)
     if any(finding["state"] == FAILED for finding in document["findings"]):
         sys.exit(EXIT_FAILED)
-
-
-@main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["safetensors"]), default="safetensors")
-@click.option("--stage", type=int, help="Resolution  [default: the last finished]")
-def export(run: Path, out: Path, kind: str, stage: int | None) -> None:
-    """Write a run's averaged generator into the folder OUT, with a JSON that describes it."""
-    from progan.pipeline.export import export as export_run
-    from progan.pipeline.rundir import existing_run
-
-    document = export_run(existing_run(run), out, stage)
-    size = f"{document.resolution}x{document.resolution}"
-    click.echo(f"{out}: generator at {size} after {document.images_seen:,} images", err=True)
 
 
 @main.command()

@@ -2,16 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from progan.datasets.files import sha256_file, write_whole
-from progan.pipeline.errors import RunError
-from progan.pipeline.export import DOCUMENT, WEIGHTS, ExportedGenerator
+from progan.datasets.files import write_whole
 from progan.stages.networks.generator import Generator
 from progan.stages.pictures import grid, png, single
+from progan.stages.published import Published, read_published
 from progan.stages.randomness import grid_latents
 from progan.stages.tensors import read_tensors
 
@@ -19,21 +18,17 @@ DRAWN_AT_ONCE = 16
 
 
 def load_generator(folder: Path) -> Generator:
-    """The generator in an export's folder, its checksum verified. RunError if it is not whole."""
-    try:
-        document = ExportedGenerator.model_validate_json((folder / DOCUMENT).read_bytes())
-    except FileNotFoundError as error:
-        raise RunError(
-            f"{folder} is no exported generator: it has no {DOCUMENT}; "
-            "make one with: progan export RUN OUT"
-        ) from error
-    except ValidationError as error:
-        raise RunError(f"{folder / DOCUMENT} is damaged; export the generator again") from error
-    weights = folder / WEIGHTS
-    if not weights.is_file() or sha256_file(weights) != document.sha256:
-        raise RunError(f"{weights} is missing or damaged; export the generator again")
-    generator = Generator(document.model, document.resolution)
-    generator.load_state_dict(read_tensors(weights))
+    """The generator in a folder: an export, an import, a stage's `final/`, its checksums verified.
+
+    Raises StageError if it is not whole.
+    """
+    return load_networks(read_published(folder), "ema")
+
+
+def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Generator:
+    """The average or the generator itself of published networks."""
+    generator = Generator(networks.model, networks.resolution)
+    generator.load_state_dict(read_tensors(networks.files[name]))
     return generator.eval().requires_grad_(False)
 
 

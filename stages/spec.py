@@ -32,6 +32,8 @@ class ModelSpec(Spec):
     """Channels of a picture."""
     stddev_group: PositiveInt = 4
     """Samples per group of the minibatch standard deviation."""
+    variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
+    """Whose departures from the paper the networks follow: what imported weights need."""
 
 
 class PenaltySpec(Spec):

@@ -14,12 +14,14 @@ def parameters(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+) -> None:
     """Write a safetensors file that whoever may read the folder may read.
 
     The library's own `save_file` makes files for their owner's eyes only.
     """
-    path.write_bytes(save(tensors))
+    path.write_bytes(save(tensors, about))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """The discriminator of PGGAN, as far as one stage needs it."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +19,23 @@ from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 
 
 class DownBlock(nn.Module):
-    """Halves the resolution: a 3x3 convolution, then a down-scaling 3x3 one."""
+    """Halves the resolution: a 3x3 convolution, then a down-scaling 3x3 one.
 
-    def __init__(self, channels: int, out_channels: int) -> None:
+    The official code takes the 2x2 mean before the activation; `activates_first` is how
+    pytorch_GAN_zoo and pro_gan_pytorch do it.
+    """
+
+    def __init__(self, channels: int, out_channels: int, *, activates_first: bool = False) -> None:
         super().__init__()
+        self.activates_first = activates_first
         self.conv0 = EqualizedConv2d(channels, channels)
-        self.conv1 = EqualizedConv2d(channels, out_channels, resample="down")
+        resample: Literal["down"] | None = None if activates_first else "down"
+        self.conv1 = EqualizedConv2d(channels, out_channels, resample=resample)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, out_channels, H/2, W/2)."""
-        return leaky_relu_(self.conv1(leaky_relu_(self.conv0(x))))
+        x = leaky_relu_(self.conv1(leaky_relu_(self.conv0(x))))
+        return downscale(x) if self.activates_first else x
 
 
 class LastBlock(nn.Module):
@@ -74,7 +82,11 @@ class Discriminator(nn.Module):
         sizes = list(resolutions(resolution, 2 * FIRST_RESOLUTION))
         self.blocks = nn.ModuleDict(
             {
-                str(size): DownBlock(width(model, size), width(model, size // 2))
+                str(size): DownBlock(
+                    width(model, size),
+                    width(model, size // 2),
+                    activates_first=model.variant != "paper",
+                )
                 for size in reversed(sizes)
             }
         )

@@ -19,16 +19,24 @@ from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 
 
 class FirstBlock(nn.Module):
-    """Latent -> 4x4 features: a dense layer, then a 3x3 convolution, each normalised."""
+    """Latent -> 4x4 features: a dense layer, then a 3x3 convolution, each normalised.
 
-    def __init__(self, latent: int, channels: int) -> None:
+    pro_gan_pytorch normalises only the second.
+    """
+
+    def __init__(self, model: ModelSpec) -> None:
         super().__init__()
-        self.dense = LatentTo4x4(latent, channels)
+        channels = width(model, FIRST_RESOLUTION)
+        per_output = model.variant == "pytorch_gan_zoo"
+        self.normalises_dense = model.variant != "pro_gan_pytorch"
+        self.dense = LatentTo4x4(model.latent, channels, bias_per_output=per_output)
         self.conv = EqualizedConv2d(channels, channels)
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, latent) -> (N, channels, 4, 4)."""
-        x = pixel_norm(leaky_relu_(self.dense(latents)))
+        x = leaky_relu_(self.dense(latents))
+        if self.normalises_dense:
+            x = pixel_norm(x)
         return pixel_norm(leaky_relu_(self.conv(x)))
 
 
@@ -66,7 +74,7 @@ class Generator(nn.Module):
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
         self.latent = model.latent
-        self.blocks = nn.ModuleDict({"4": FirstBlock(model.latent, width(model, FIRST_RESOLUTION))})
+        self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
             self.blocks[str(size)] = UpBlock(width(model, size // 2), width(model, size))
         shown = [resolution // 2, resolution] if fading else [resolution]

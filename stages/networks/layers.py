@@ -35,19 +35,23 @@ class EqualizedLinear(nn.Module):
 class LatentTo4x4(nn.Module):
     """The generator's first layer: a dense layer whose outputs are 4x4 feature maps.
 
-    Its gain is sqrt(2)/4 and it has one bias per map, not per output, as in the official code.
+    Its gain is sqrt(2)/4 and it has one bias per map, not per output, as in the official code;
+    `bias_per_output` is pytorch_GAN_zoo's way.
     """
 
-    def __init__(self, latent: int, channels: int) -> None:
+    def __init__(self, latent: int, channels: int, *, bias_per_output: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(latent, channels, 4, 4))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.zeros((channels, 4, 4) if bias_per_output else channels))
+        self.bias_size = (4, 4) if bias_per_output else (1, 1)
         self.scale = SQRT2 / 4 / math.sqrt(latent)
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, latent) -> (N, channels, 4, 4)."""
         maps = latents @ (self.weight * self.scale).flatten(1)
-        return maps.reshape(-1, *self.weight.shape[1:]) + self.bias.reshape(-1, 1, 1)
+        return maps.reshape(-1, *self.weight.shape[1:]) + self.bias.reshape(
+            len(self.bias), *self.bias_size
+        )
 
 
 class EqualizedConv2d(nn.Module):

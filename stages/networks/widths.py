@@ -30,7 +30,8 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
     With `fading` the previous resolution's toRGB layer is counted too.
     """
     first = width(model, FIRST_RESOLUTION)
-    total = model.latent * 16 * first + first + _conv(first, first)
+    biases = 16 * first if model.variant == "pytorch_gan_zoo" else first
+    total = model.latent * 16 * first + biases + _conv(first, first)
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(width(model, size // 2), maps) + _conv(maps, maps)

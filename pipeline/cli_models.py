@@ -1,0 +1,81 @@
+"""The commands that take models out of progan and bring them in."""
+
+from pathlib import Path
+
+import click
+
+FORMATS = ("safetensors", "torchscript", "pt2", "onnx", "mlflow", "huggingface")
+SOURCES = ("tensorflow", "pytorch_gan_zoo", "pro_gan_pytorch")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    default=["safetensors"],
+    show_default=True,
+    help="Given several times, each format gets a folder of its name in OUT.",
+)
+@click.option("--stage", type=int, help="Resolution  [default: the last finished]")
+@click.option(
+    "--weights",
+    type=click.Choice(["ema", "generator"]),
+    default="ema",
+    show_default=True,
+    help="The moving average, or the generator as it was trained.",
+)
+def export(run: Path, out: Path, formats: tuple[str, ...], stage: int | None, weights: str) -> None:
+    """Write a run's generator into the folder OUT, to be used without progan.
+
+    \b
+    safetensors   weights, a JSON that describes them, generator.py that needs only torch
+    torchscript   generator.pt for torch.jit.load, in Python and C++
+    pt2           generator.pt2 for torch.export.load
+    onnx          generator.onnx; needs pip install 'progan[onnx]'
+    mlflow        an MLflow model: arrays or PNG files from latents, mlflow models serve
+    huggingface   a model card, config.json, model.safetensors, generator.py, sample pictures
+
+    RUN is a run, an import, or a stage's final/ folder. Each format takes any number of latents at
+    once. Before it is done, another process without progan loads each export and draws the same
+    from it.
+    """
+    from progan.pipeline.export import export_from
+
+    networks = export_from(run, out, stage, formats=formats, weights=weights)
+    size = f"{networks.resolution}x{networks.resolution}"
+    click.echo(f"{out}: generator at {size} after {networks.images_seen:,} images", err=True)
+
+
+@click.command("import")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--from", "kind", type=click.Choice(SOURCES), required=True, help="Who wrote it.")
+@click.option("--resolution", type=int, help="Of pro_gan_pytorch's  [default: the largest]")
+def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | None) -> None:
+    """Bring in the networks of another program's CHECKPOINT, to draw, export or train on.
+
+    \b
+    tensorflow       a .pkl of the official code; what it names is never loaded, only its numbers
+    pytorch_gan_zoo  a .pt of its PGAN
+    pro_gan_pytorch  a .bin
+
+    What their networks do differently from the paper's is folded into the weights, or said and
+    refused. OUT is then a folder for `progan generate`, `progan export` and, to train on,
+    model.init=OUT.
+    """
+    from progan.pipeline.imports.formats import import_checkpoint
+
+    foreign = import_checkpoint(checkpoint, out, kind, resolution)
+    size = f"{foreign.resolution}x{foreign.resolution}"
+    click.echo(f"{out}: {', '.join(foreign.networks)} at {size}", err=True)
+    for name, reason in foreign.left_out.items():
+        click.echo(f"the {name} is left out: {reason}; trained on, it begins anew", err=True)
+    shape = foreign.model.model_dump(exclude={"channels"}).items()
+    settings = " ".join(f"model.{key}={value}" for key, value in shape)
+    click.echo(
+        f"to train on: model.init={out} growth.first={foreign.resolution} {settings}", err=True
+    )

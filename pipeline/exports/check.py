@@ -1,0 +1,52 @@
+"""No export is called done before another process, without progan, has drawn the same from it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from progan.pipeline.errors import RunError
+
+RELOAD = Path(__file__).parent / "reload.py"
+TOLERANCE = 1e-4
+
+
+def fixed_latents(latent: int) -> np.ndarray:
+    """Latents that exports are compared on: (5, latent), float32, the last of them zeros.
+
+    Five, where programs are made with two; zeros, where pixel norm lives by its epsilon.
+    """
+    latents = np.random.default_rng(0).standard_normal((5, latent), dtype=np.float32)
+    latents[-1] = 0
+    return latents
+
+
+def check(kind: str, folder: Path, latents: np.ndarray, expected: np.ndarray) -> None:
+    """Draw from an export in a fresh process; RunError unless the pictures are as expected."""
+    with tempfile.TemporaryDirectory() as temporary:
+        given, drawn = Path(temporary) / "latents.npy", Path(temporary) / "images.npy"
+        np.save(given, latents)
+        done = subprocess.run(
+            # -I: nothing from the current folder, PYTHONPATH or the user's own packages; -B: leave
+            # no byte code in the export.
+            [sys.executable, "-IB", str(RELOAD), kind, str(folder), str(given), str(drawn)],
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "CUDA_VISIBLE_DEVICES": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            last = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+            raise RunError(f"the {kind} export cannot be loaded without progan: {last}")
+        images = np.load(drawn)
+    if images.shape != expected.shape:
+        raise RunError(f"the {kind} export draws {images.shape} where {expected.shape} is right")
+    difference = float(np.abs(images - expected).max())
+    if not difference <= TOLERANCE:
+        raise RunError(
+            f"the {kind} export draws other pictures than the run's generator: "
+            f"they differ by {difference:.2g}, more than {TOLERANCE}"
+        )

@@ -1,0 +1,188 @@
+"""A trained PGGAN generator (Karras et al., ICLR 2018), in one file that needs only torch.
+
+The weights are the .safetensors file beside this one.
+
+    python generator.py grid.png --num 16 --seed 0
+
+    from generator import load, pictures
+    generator = load("generator.safetensors")         # a torch.nn.Module, on the CPU
+    images = generator(torch.randn(16, generator.latent))
+    # float32 (16, channels, resolution, resolution); -1 is black, 1 is white
+
+Made by progan, whose code it shares and does not need.
+"""
+
+import argparse
+import json
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+class Generator(nn.Module):
+    """Latents (N, latent) of any scale -> images (N, channels, resolution, resolution).
+
+    `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
+    gain / sqrt(fan_in), is multiplied into them here, once. `variant` as in the file: whose
+    departures from the paper the network follows.
+    """
+
+    def __init__(self, weights: dict[str, Tensor], variant: str = "paper") -> None:
+        super().__init__()
+        self.normalises_dense = variant != "pro_gan_pytorch"
+        self.resolution = max(int(name.split(".")[1]) for name in weights)
+        dense = weights["blocks.4.dense.weight"]  # (latent, maps, 4, 4)
+        self.latent = dense.shape[0]
+        self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.latent)))
+        bias = weights["blocks.4.dense.bias"]  # (maps,), or in one variant (maps, 4, 4)
+        self.dense_bias = frozen(bias.reshape(dense.shape[1], *bias.shape[1:] or (1, 1)))
+        layers: list[nn.Module] = [Conv(weights, "blocks.4.conv")]
+        size = 8
+        while size <= self.resolution:
+            layers += [Up(weights, f"blocks.{size}.conv0"), Conv(weights, f"blocks.{size}.conv1")]
+            size *= 2
+        self.layers = nn.ModuleList(layers)
+        self.to_rgb = Conv(weights, f"to_rgb.{self.resolution}", gain=1.0)
+        self.channels = self.to_rgb.weight.shape[0]
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Draw one image a latent; linear, not clipped to [-1, 1]."""
+        maps = pixel_norm(latents) @ self.dense.flatten(1)
+        x = F.leaky_relu(maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias, 0.2)
+        if self.normalises_dense:
+            x = pixel_norm(x)
+        for layer in self.layers:
+            x = pixel_norm(F.leaky_relu(layer(x), 0.2))
+        image: Tensor = self.to_rgb(x)
+        return image
+
+
+class Conv(nn.Module):
+    """A convolution that keeps the size."""
+
+    def __init__(self, weights: dict[str, Tensor], name: str, gain: float = math.sqrt(2)) -> None:
+        super().__init__()
+        self.weight = frozen(scaled(weights[f"{name}.weight"], gain))
+        self.bias = frozen(weights[f"{name}.bias"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
+
+
+class Up(nn.Module):
+    """Nearest up-scaling and a 3x3 convolution, as one transposed 4x4 convolution of stride 2."""
+
+    def __init__(self, weights: dict[str, Tensor], name: str) -> None:
+        super().__init__()
+        turned = scaled(weights[f"{name}.weight"], math.sqrt(2)).flip(2, 3)
+        padded = F.pad(turned, (1, 1, 1, 1))
+        rows = padded[..., 1:, :] + padded[..., :-1, :]
+        kernel = rows[..., 1:] + rows[..., :-1]
+        self.weight = frozen(kernel.transpose(0, 1))
+        self.bias = frozen(weights[f"{name}.bias"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', 2H, 2W)."""
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
+
+
+def scaled(weight: Tensor, gain: float) -> Tensor:
+    """A kernel (out, in, k, k) times gain / sqrt(fan_in)."""
+    return weight * (gain / math.sqrt(weight[0].numel()))
+
+
+def frozen(values: Tensor) -> nn.Parameter:
+    """A parameter that is not trained."""
+    return nn.Parameter(values.contiguous(), requires_grad=False)
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Scale the vector of every pixel (or latent) to unit mean square."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+def load(path: str | Path) -> Generator:
+    """The generator whose weights are in a .safetensors file."""
+    tensors, about = read_safetensors(Path(path))
+    return Generator(tensors, about.get("variant", "paper")).eval()
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name and what is said of them.
+
+    The format: eight bytes of length, a JSON header of that length, then the numbers.
+    """
+    data = bytearray(path.read_bytes())
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    about = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        dtype = DTYPES[entry["dtype"]]
+        count = (end - begin) // dtype.itemsize
+        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=begin)
+        tensors[name] = flat.reshape(entry["shape"]).clone()
+    return tensors, about
+
+
+def pictures(images: Tensor) -> Tensor:
+    """float32 in [-1, 1] (what lies outside is clipped) -> uint8, any shape."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def grid(images: Tensor) -> Tensor:
+    """uint8 pictures (N, C, H, W) in rows of about sqrt(N): (C, rows H, columns W)."""
+    count, channels, height, width = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = images.new_full((rows * columns, channels, height, width), 255)
+    sheet[:count] = images
+    cells = sheet.reshape(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
+    return cells.reshape(channels, rows * height, columns * width)
+
+
+def png(picture: Tensor) -> bytes:
+    """A uint8 picture (C, H, W), C = 1, 3 or 4, as a PNG file."""
+    channels, height, width = picture.shape
+    colour_type = {1: 0, 3: 2, 4: 6}[channels]
+    rows = picture.permute(1, 2, 0).reshape(height, -1)
+    unfiltered = F.pad(rows, (1, 0))  # each row begins with its filter, 0
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in (
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)),
+            (b"IDAT", zlib.compress(bytes(unfiltered.flatten().tolist()))),
+            (b"IEND", b""),
+        )
+    )
+
+
+def main() -> None:
+    """Draw a grid of pictures."""
+    beside = sorted(Path(__file__).parent.glob("*.safetensors"))
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("out", type=Path, help="a PNG file")
+    parser.add_argument("--num", type=int, default=16, help="pictures")
+    parser.add_argument("--seed", type=int, default=0, help="of torch's random numbers")
+    parser.add_argument("--weights", type=Path, default=beside[0] if beside else None)
+    arguments = parser.parse_args()
+    if arguments.weights is None or arguments.num < 1:
+        parser.error("there is nothing to draw: no weights, or --num below 1")
+    generator = load(arguments.weights)
+    numbers = torch.Generator().manual_seed(arguments.seed)
+    latents = torch.randn(arguments.num, generator.latent, generator=numbers)
+    images = torch.cat([pictures(generator(part)) for part in latents.split(16)])
+    arguments.out.write_bytes(png(grid(images)))
+
+
+if __name__ == "__main__":
+    main()

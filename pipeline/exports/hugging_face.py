@@ -1,0 +1,51 @@
+"""A generator as a folder to be pushed to the Hugging Face Hub, with a model card."""
+
+import shutil
+from pathlib import Path
+
+from progan.pipeline.exports.plain import write_document
+from progan.stages.published import DOCUMENT, WEIGHTS, read_exported
+
+CARD = Path(__file__).parent / "model_card.md"
+GRID_SIDE = 4
+TRAINING = "training.json"
+
+
+def write_hugging_face(model: Path, out: Path) -> None:
+    """Write README.md, config.json, model.safetensors, generator.py and a grid of pictures.
+
+    model: a folder exported as safetensors.
+    """
+    import torch
+
+    from progan.pipeline.exports.generator_alone import load
+    from progan.stages.pictures import grid, png
+    from progan.stages.randomness import grid_latents
+
+    document = read_exported(model / DOCUMENT).model_copy(update={"file": "model.safetensors"})
+    shutil.copyfile(model / WEIGHTS, out / document.file)
+    shutil.copyfile(model / "generator.py", out / "generator.py")
+    write_document(out / "config.json", document)
+    generator = load(model / WEIGHTS)
+    latents = grid_latents(0, GRID_SIDE**2, generator.latent)
+    images = torch.cat([generator(part) for part in latents.split(GRID_SIDE)])
+    (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
+    parameters = sum(p.numel() for p in generator.parameters())
+    card = CARD.read_text().format(
+        size=f"{document.resolution}x{document.resolution}",
+        images=f"{document.images_seen:,}",
+        average="the moving average of the generator's weights"
+        if document.weights == "ema"
+        else "the generator's weights as trained",
+        parameters=f"{parameters:,}",
+        settings=_settings(model / TRAINING),
+        **document.model.model_dump(),
+    )
+    (out / "README.md").write_text(card)
+
+
+def _settings(training: Path) -> str:
+    """A part of the card: the run's configuration, if the generator comes from one of progan's."""
+    if not training.is_file():
+        return ""
+    return f"\n## How it was trained\n\n```json\n{training.read_text()}```\n"

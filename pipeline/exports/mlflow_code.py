@@ -1,0 +1,56 @@
+"""What MLflow runs of a model that progan exported: models from code, nothing is pickled.
+
+It needs MLflow and torch. The generator's own code and weights are the artifact beside it.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+DRAWN_AT_ONCE = 16
+
+
+class Drawer(PythonModel):  # type: ignore[misc, unused-ignore]
+    """Latents -> pictures, as arrays or as PNG files."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load generator.py and its weights from the folder they are in."""
+        folder = Path(context.artifacts["generator"])
+        found = importlib.util.spec_from_file_location("generator", folder / "generator.py")
+        assert found is not None and found.loader is not None
+        self.code = importlib.util.module_from_spec(found)
+        found.loader.exec_module(self.code)
+        self.generator = self.code.load(folder / "generator.safetensors")
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """float32 latents (N, latent) -> N pictures.
+
+        params["output"]: "array", float32 (N, C, R, R) with -1 black and 1 white, or "png", a list
+        of N PNG files (in JSON, as base64).
+        """
+        import torch
+
+        wanted = (params or {}).get("output", "array")
+        if wanted not in ("array", "png"):
+            raise mlflow.MlflowException.invalid_parameter_value(
+                f"output is {wanted!r}; choose array or png"
+            )
+        latents = torch.from_numpy(np.array(model_input, dtype=np.float32))
+        with torch.inference_mode():
+            images = torch.cat([self.generator(part) for part in latents.split(DRAWN_AT_ONCE)])
+        if wanted == "array":
+            return images.numpy()
+        return [self.code.png(picture) for picture in self.code.pictures(images)]
+
+
+set_model(Drawer())

@@ -1,0 +1,33 @@
+"""A generator as an ONNX model, for ONNX Runtime and whatever else reads them."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from progan.pipeline.exports.plain import describe_beside
+from progan.pipeline.exports.torch_programs import load_alone
+
+OPSET = 18
+"""The oldest that torch writes without converting: the more programs read it."""
+
+
+def write_onnx(model: Path, out: Path) -> None:
+    """Write generator.onnx: latents (N, latent) -> images (N, C, R, R), N as in each call."""
+    import torch
+
+    generator = load_alone(model)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        program = torch.onnx.export(
+            generator,
+            (torch.zeros(2, generator.latent),),
+            dynamo=True,
+            # Its optimiser takes pixel norm's 1e-8 for 0, and a latent of zeros would give NaN.
+            optimize=False,
+            opset_version=OPSET,
+            input_names=["latents"],
+            output_names=["images"],
+            dynamic_shapes={"latents": {0: torch.export.Dim("number", min=1)}},
+        )
+    assert program is not None
+    program.save(out / "generator.onnx")
+    describe_beside(model, out, "generator.onnx", OPSET)

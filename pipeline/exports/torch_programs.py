@@ -1,0 +1,47 @@
+"""A generator as a program that torch runs without any of its code: .pt2 and TorchScript."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from progan.pipeline.exports.plain import describe_beside
+from progan.stages.published import WEIGHTS
+
+if TYPE_CHECKING:
+    from progan.pipeline.exports.generator_alone import Generator
+
+
+def write_pt2(model: Path, out: Path) -> None:
+    """Write generator.pt2, for torch.export.load(...).module(), any number of latents at once."""
+    import torch
+
+    generator = load_alone(model)
+    number = torch.export.Dim("number", min=1)
+    program = torch.export.export(
+        generator,
+        (torch.zeros(2, generator.latent),),
+        dynamic_shapes={"latents": {0: number}},
+    )
+    torch.export.save(program, out / "generator.pt2")
+    describe_beside(model, out, "generator.pt2")
+
+
+def write_torchscript(model: Path, out: Path) -> None:
+    """Write generator.pt, for torch.jit.load in Python or C++, any number of latents at once."""
+    import torch
+
+    generator = load_alone(model)
+    with warnings.catch_warnings():
+        # torch recommends .pt2 instead; programs that embed libtorch still want this.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.jit.trace(generator, torch.zeros(2, generator.latent))
+        program.save(out / "generator.pt")
+    describe_beside(model, out, "generator.pt")
+
+
+def load_alone(model: Path) -> "Generator":
+    """The generator of a folder exported as safetensors, its scales multiplied into its weights."""
+    from progan.pipeline.exports.generator_alone import load
+
+    return load(model / WEIGHTS)

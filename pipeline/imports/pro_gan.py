@@ -1,0 +1,108 @@
+"""Networks of akanimax/pro_gan_pytorch.
+
+They differ from the paper's in gains (sqrt(2) everywhere), which is folded into the weights; in a
+first layer that is not normalised and means taken after the activation, for which progan has
+`model.variant`. Source: `pro_gan_pytorch/networks.py`, `modules.py` and `custom_layers.py` there.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from progan.pipeline.errors import RunError
+from progan.pipeline.imports.foreign import SQRT2, Foreign, fitting_model, load_checkpoint, used
+from progan.stages.networks.widths import resolutions
+from progan.stages.published import Network
+
+STDDEV_GROUP = 4
+
+
+def read_pro_gan(path: Path, resolution: int | None) -> Foreign:
+    """The networks in a checkpoint of pro_gan_pytorch, by default at their largest resolution.
+
+    A checkpoint holds all resolutions from the start; its name says which one was trained last.
+    """
+    loaded = load_checkpoint(path)
+    if not _is_network(loaded.get("generator")):
+        raise RunError(f"{path} is no checkpoint of pro_gan_pytorch: it lacks a generator")
+    generator = Layers(loaded["generator"])
+    average = Layers(loaded.get("shadow_generator", loaded["generator"]))
+    sizes = list(resolutions(1024))[: int(average.settings["depth"]) - 1]
+    size = resolution or sizes[-1]
+    if size not in sizes:
+        raise RunError(f"--resolution {size}: the checkpoint has {', '.join(map(str, sizes))}")
+    networks: dict[Network, dict[str, Tensor]] = {
+        "generator": _generator(generator, size),
+        "ema": _generator(average, size),
+    }
+    ema = networks["ema"]
+    widths = {4: len(ema["blocks.4.conv.bias"])}
+    widths |= {r: len(ema[f"blocks.{r}.conv1.bias"]) for r in resolutions(size, 8)}
+    left_out: dict[Network, str] = {}
+    if not _is_network(loaded.get("discriminator")):
+        left_out["discriminator"] = "it is not in the checkpoint"
+    elif loaded["discriminator"]["conf"].get("num_classes") is not None:
+        left_out["discriminator"] = "it is conditional"
+    else:
+        networks["discriminator"] = _discriminator(Layers(loaded["discriminator"]), size)
+        widths[2] = len(networks["discriminator"]["blocks.4.dense0.bias"])
+    model = fitting_model(
+        widths,
+        latent=ema["blocks.4.dense.weight"].shape[0],
+        channels=len(ema[f"to_rgb.{size}.bias"]),
+        stddev_group=STDDEV_GROUP,
+        variant="pro_gan_pytorch",
+    )
+    return Foreign(size, model, networks, left_out)
+
+
+def _is_network(value: Any) -> bool:
+    return isinstance(value, dict) and {"conf", "state_dict"} <= value.keys()
+
+
+class Layers:
+    """A network's layers by name, as used."""
+
+    def __init__(self, saved: Mapping[str, Any]) -> None:
+        self.settings = saved["conf"]
+        self.state = saved["state_dict"]
+        self.scaled = bool(self.settings.get("use_eql", True))
+
+    def layer(self, ours: str, name: str, *, transposed: bool = False) -> dict[str, Tensor]:
+        """Weight and bias under progan's name; a transposed convolution's fan-in is its input."""
+        weight, bias = (self.state.get(f"{name}.{kind}") for kind in ("weight", "bias"))
+        if weight is None or bias is None:
+            raise RunError(f"the checkpoint lacks {name}, which pro_gan_pytorch's networks have")
+        fan_in = weight.shape[0] if transposed else weight[0].numel()
+        scaled = used(weight.float(), SQRT2, fan_in, scaled=self.scaled)
+        return {f"{ours}.weight": scaled, f"{ours}.bias": bias.float()}
+
+
+def _generator(source: Layers, size: int) -> dict[str, Tensor]:
+    """Layer i makes 4 * 2^i pixels."""
+    weights = {
+        **source.layer("blocks.4.dense", "layers.0.conv_1", transposed=True),
+        **source.layer("blocks.4.conv", "layers.0.conv_2"),
+    }
+    for i, r in enumerate(resolutions(size)):
+        if r > 4:
+            weights |= source.layer(f"blocks.{r}.conv0", f"layers.{i}.conv_1")
+            weights |= source.layer(f"blocks.{r}.conv1", f"layers.{i}.conv_2")
+        last = i
+    return weights | source.layer(f"to_rgb.{size}", f"rgb_converters.{last}")
+
+
+def _discriminator(source: Layers, size: int) -> dict[str, Tensor]:
+    """Layers are counted from the largest resolution; the last one sees 4x4."""
+    at = {r: int(source.settings["depth"]) - 2 - i for i, r in enumerate(resolutions(size))}
+    weights = source.layer("blocks.4.conv", f"layers.{at[4]}.conv_1")
+    weights |= source.layer("blocks.4.dense0", f"layers.{at[4]}.conv_2")
+    weights |= source.layer("blocks.4.dense1", f"layers.{at[4]}.conv_3")
+    for dense in ("dense0", "dense1"):
+        weights[f"blocks.4.{dense}.weight"] = weights[f"blocks.4.{dense}.weight"].flatten(1)
+    for r in resolutions(size, 8):
+        weights |= source.layer(f"blocks.{r}.conv0", f"layers.{at[r]}.conv_1")
+        weights |= source.layer(f"blocks.{r}.conv1", f"layers.{at[r]}.conv_2")
+    return weights | source.layer(f"from_rgb.{size}", f"from_rgb.{at[size]}.0")

@@ -1,0 +1,274 @@
+"""Pickles of the official code: an independent NumPy version of its networks draws the same."""
+
+import os
+import pickle
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from progan.pipeline.errors import RunError
+from progan.pipeline.generate import load_generator
+from progan.pipeline.imports.formats import import_checkpoint
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.published import read_published
+from progan.stages.tensors import read_tensors
+
+FIELDS = {"num_channels": 3, "label_size": 0, "fmap_base": 64, "fmap_max": 16}
+Values = dict[str, np.ndarray]
+
+
+def nf(stage: int) -> int:
+    return min(64 // 2**stage, 16)
+
+
+class Network:
+    """What tfutil.Network pickles of itself."""
+
+    def __init__(self, function: str, settings: dict[str, Any], values: Values) -> None:
+        self.function, self.settings, self.values = function, settings, values
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"version": 2, "name": "G", "static_kwargs": self.settings,
+                "build_module_src": "raise SystemExit('code was run')",
+                "build_func_name": self.function,
+                "variables": list(self.values.items())}  # fmt: skip
+
+
+def layers(resolution: int, fused: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Shapes of the weights of G and D, as networks.py makes them."""
+    log = int(np.log2(resolution))
+    g: dict[str, Any] = {"4x4/Dense": (16, nf(1) * 16), "4x4/Conv": (3, 3, nf(1), nf(1))}
+    d: dict[str, Any] = {
+        "4x4/Conv": (3, 3, nf(1) + 1, nf(1)),
+        "4x4/Dense0": (16 * nf(1), nf(0)),
+        "4x4/Dense1": (nf(0), 1),
+    }
+    for res in range(2, log + 1):
+        g[f"ToRGB_lod{log - res}"] = (1, 1, nf(res - 1), 3)
+        d[f"FromRGB_lod{log - res}"] = (1, 1, 3, nf(res - 1))
+        if res > 2:
+            size, new, old = f"{2**res}x{2**res}", nf(res - 1), nf(res - 2)
+            g[f"{size}/Conv0_up" if fused else f"{size}/Conv0"] = (
+                (3, 3, new, old) if fused else (3, 3, old, new)
+            )
+            g[f"{size}/Conv1"] = (3, 3, new, new)
+            d[f"{size}/Conv0"] = (3, 3, new, new)
+            d[f"{size}/Conv1_down" if fused else f"{size}/Conv1"] = (3, 3, new, old)
+    return g, d
+
+
+def drawn(shapes: dict[str, Any], lod: float, seed: int) -> Values:
+    random = np.random.default_rng(seed)
+    values: Values = {"lod": np.float32(lod)}  # type: ignore[dict-item]
+    for name, shape in shapes.items():
+        out = shape[2] if "_up" in name else nf(1) if name == "4x4/Dense" and shape[0] == 16 \
+            and len(shape) == 2 and shape[1] == nf(1) * 16 else shape[-1]  # fmt: skip
+        values[f"{name}/weight"] = random.standard_normal(shape).astype(np.float32)
+        values[f"{name}/bias"] = random.standard_normal(out).astype(np.float32)
+    return values
+
+
+def pickled(
+    path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int, lod: float = 0, **settings: Any
+) -> tuple[Values, Values]:
+    """A snapshot of random networks; returns the variables of Gs and D."""
+    fields = FIELDS | {"resolution": resolution} | settings
+    g, d = layers(resolution, fields.get("fused_scale", True))
+    values = [drawn(g, lod, 0), drawn(d, lod, 1), drawn(g, lod, 2)]
+    module = types.ModuleType("tfutil")
+    monkeypatch.setattr(Network, "__module__", "tfutil")
+    module.Network = Network  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tfutil", module)
+    functions = ("G_paper", "D_paper", "G_paper")
+    networks = tuple(Network(f, fields, v) for f, v in zip(functions, values, strict=True))
+    path.write_bytes(pickle.dumps(networks, protocol=4))
+    return values[2], values[1]
+
+
+def conv(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """tf.nn.conv2d, SAME, NCHW and HWIO."""
+    k, (h, v) = w.shape[0], x.shape[2:]
+    x = np.pad(x, ((0, 0), (0, 0), (k // 2,) * 2, (k // 2,) * 2))
+    return sum(
+        np.einsum("nihw,io->nohw", x[:, :, a : a + h, b : b + v], w[a, b])
+        for a in range(k) for b in range(k)
+    )  # fmt: skip
+
+
+def four_shifts(w: np.ndarray) -> np.ndarray:
+    w = np.pad(w, ((1, 1), (1, 1), (0, 0), (0, 0)))
+    return w[1:, 1:] + w[:-1, 1:] + w[1:, :-1] + w[:-1, :-1]
+
+
+def conv_up(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """tf.nn.conv2d_transpose, stride 2, SAME, of a kernel (H, W, out, in)."""
+    w, (n, _, h, v) = four_shifts(w), x.shape
+    out = np.zeros((n, w.shape[2], 2 * h + 2, 2 * v + 2))
+    for a in range(4):
+        for b in range(4):
+            out[:, :, a : a + 2 * h : 2, b : b + 2 * v : 2] += np.einsum(
+                "nihw,oi->nohw", x, w[a, b]
+            )
+    return out[:, :, 1:-1, 1:-1]
+
+
+def act(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x * 0.2, x)
+
+
+def norm(x: np.ndarray) -> np.ndarray:
+    return x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-8)
+
+
+class Official:
+    """The equations of networks.py, in double precision."""
+
+    def __init__(self, values: Values, settings: dict[str, Any]) -> None:
+        self.values, self.scaled = values, settings.get("use_wscale", True)
+        self.fused = settings.get("fused_scale", True)
+
+    def weight(self, name: str, gain: float, fan_in: int) -> np.ndarray:
+        scale = gain / np.sqrt(fan_in) if self.scaled else 1.0
+        return self.values[f"{name}/weight"].astype(float) * scale
+
+    def layer(self, name: str, x: np.ndarray, gain: float = 2**0.5) -> np.ndarray:
+        shape = self.values[f"{name}/weight"].shape
+        bias = self.values[f"{name}/bias"].astype(float)
+        if len(shape) == 2:
+            return x.reshape(len(x), -1) @ self.weight(name, gain, shape[0]) + bias
+        if name.endswith("_up"):
+            y = conv_up(x, self.weight(name, gain, 9 * shape[3]))
+        elif name.endswith("_down"):
+            y = conv(x, self.weight(name, gain, 9 * shape[2]))
+            y = y.reshape(*y.shape[:2], y.shape[2] // 2, 2, -1, 2).mean(axis=(3, 5))
+        else:
+            y = conv(x, self.weight(name, gain, shape[0] ** 2 * shape[2]))
+        return y + bias.reshape(-1, 1, 1)
+
+    def draw(self, latents: np.ndarray, resolution: int, lod: int) -> np.ndarray:
+        maps = norm(latents) @ self.weight("4x4/Dense", 2**0.5 / 4, latents.shape[1])
+        bias = self.values["4x4/Dense/bias"].reshape(-1, 1, 1)
+        x = norm(act(maps.reshape(len(latents), -1, 4, 4) + bias))
+        x = norm(act(self.layer("4x4/Conv", x)))
+        size = 8
+        while size <= resolution:
+            if self.fused:
+                x = norm(act(self.layer(f"{size}x{size}/Conv0_up", x)))
+            else:
+                x = x.repeat(2, axis=2).repeat(2, axis=3)
+                x = norm(act(self.layer(f"{size}x{size}/Conv0", x)))
+            x = norm(act(self.layer(f"{size}x{size}/Conv1", x)))
+            size *= 2
+        return self.layer(f"ToRGB_lod{lod}", x, gain=1.0)
+
+    def judge(self, images: np.ndarray) -> np.ndarray:
+        x = act(self.layer("FromRGB_lod0", images))
+        while x.shape[2] > 4:
+            size = f"{x.shape[2]}x{x.shape[2]}"
+            x = act(self.layer(f"{size}/Conv1_down", act(self.layer(f"{size}/Conv0", x))))
+        deviation = np.sqrt(x.var(axis=0) + 1e-8).mean()  # of one group of four
+        x = np.concatenate([x, np.full((len(x), 1, 4, 4), deviation)], axis=1)
+        x = act(self.layer("4x4/Dense0", act(self.layer("4x4/Conv", x))))
+        return self.layer("4x4/Dense1", x, gain=1.0).ravel()
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_wscale": False}, {"fused_scale": False}])
+@pytest.mark.parametrize("resolution", [4, 8, 16, 32])
+def test_generator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int, settings: dict[str, Any]
+) -> None:
+    averaged, _ = pickled(tmp_path / "n.pkl", monkeypatch, resolution, **settings)
+    import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    latents = np.random.default_rng(5).standard_normal((3, 16))
+    expected = Official(averaged, settings).draw(latents, resolution, lod=0)
+    images = load_generator(tmp_path / "out")(torch.from_numpy(latents).float())
+    np.testing.assert_allclose(images.numpy(), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("resolution", [4, 16])
+def test_discriminator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int) -> None:
+    _, values = pickled(tmp_path / "n.pkl", monkeypatch, resolution)
+    import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    networks = read_published(tmp_path / "out")
+    discriminator = Discriminator(networks.model, resolution)
+    discriminator.load_state_dict(read_tensors(networks.files["discriminator"]))
+    images = np.random.default_rng(6).standard_normal((4, 3, resolution, resolution))
+    with torch.no_grad():
+        scores = discriminator(torch.from_numpy(images).float()).numpy()
+    np.testing.assert_allclose(scores, Official(values, {}).judge(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_snapshot_is_taken_at_the_resolution_it_has_grown_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    averaged, _ = pickled(tmp_path / "n.pkl", monkeypatch, resolution=32, lod=1)
+    import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    latents = np.random.default_rng(5).standard_normal((3, 16))
+    images = load_generator(tmp_path / "out")(torch.from_numpy(latents).float())
+    expected = Official(averaged, {}).draw(latents, 16, lod=1)
+    np.testing.assert_allclose(images.numpy(), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_without_fused_scale_the_discriminator_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickled(tmp_path / "n.pkl", monkeypatch, 8, fused_scale=False)
+    foreign = import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    assert "mean after the activation" in foreign.left_out["discriminator"]
+    assert "discriminator" not in read_published(tmp_path / "out").files
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"use_pixelnorm": False}, "use_pixelnorm=False"),
+        ({"label_size": 10}, "label_size=10"),
+        ({"lod": 0.25}, "in the middle of a fade (lod 0.250)"),
+    ],
+)
+def test_what_cannot_be_folded_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], says: str
+) -> None:
+    pickled(tmp_path / "n.pkl", monkeypatch, 8, **settings)
+    with pytest.raises(RunError, match=says.replace("(", r"\(").replace(")", r"\)")):
+        import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    assert not (tmp_path / "out").exists()
+
+
+class Malicious:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    (tmp_path / "n.pkl").write_bytes(pickle.dumps((Malicious(tmp_path / "ran"), 1, 2)))
+    with pytest.raises(RunError, match=r"it names \w+\.system"):
+        import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps({"a": 1})])
+def test_foreign_files_get_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "n.pkl").write_bytes(content)
+    with pytest.raises(RunError) as error:
+        import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    assert "n.pkl" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_truncated_files_get_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    pickled(tmp_path / "n.pkl", monkeypatch, 8)
+    whole = (tmp_path / "n.pkl").read_bytes()
+    (tmp_path / "n.pkl").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(RunError, match="or damaged"):
+        import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)

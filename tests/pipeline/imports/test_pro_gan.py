@@ -1,0 +1,165 @@
+"""Checkpoints of pro_gan_pytorch: an independent version of its equations draws the same."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan.pipeline.errors import RunError
+from progan.pipeline.generate import load_generator
+from progan.pipeline.imports.formats import import_checkpoint
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.published import read_published
+from progan.stages.tensors import read_tensors
+
+DEPTH = 5
+LATENT = 16
+WIDTHS = [16, 16, 8, 4]
+"""At 4, 8, 16, 32."""
+
+
+def layers() -> tuple[dict[str, Any], dict[str, Any]]:
+    first, last = WIDTHS[0], DEPTH - 2
+    g: dict[str, Any] = {
+        "layers.0.conv_1": (LATENT, first, 4, 4),
+        "layers.0.conv_2": (first, first, 3, 3),
+    }
+    d: dict[str, Any] = {
+        f"layers.{last}.conv_1": (first, first + 1, 3, 3),
+        f"layers.{last}.conv_2": (16, first, 4, 4),
+        f"layers.{last}.conv_3": (1, 16, 1, 1),
+    }
+    for i, new in enumerate(WIDTHS):
+        g[f"rgb_converters.{i}"] = (3, new, 1, 1)
+        d[f"from_rgb.{last - i}.0"] = (new, 3, 1, 1)
+        if i:
+            old = WIDTHS[i - 1]
+            g |= {f"layers.{i}.conv_1": (new, old, 3, 3), f"layers.{i}.conv_2": (new, new, 3, 3)}
+            d |= {f"layers.{last - i}.conv_1": (new, new, 3, 3),
+                  f"layers.{last - i}.conv_2": (old, new, 3, 3)}  # fmt: skip
+    return g, d
+
+
+def network(shapes: dict[str, Any], eql: bool, **conf: Any) -> dict[str, Any]:
+    state = {}
+    for name, shape in shapes.items():
+        state[f"{name}.weight"] = torch.randn(shape)
+        transposed = shape[0] == LATENT and name == "layers.0.conv_1"
+        state[f"{name}.bias"] = torch.randn(shape[1] if transposed else shape[0])
+    conf = {"depth": DEPTH, "num_channels": 3, "latent_size": LATENT, "use_eql": eql} | conf
+    return {"conf": conf, "state_dict": state}
+
+
+def saved(path: Path, eql: bool = True, num_classes: int | None = None) -> dict[str, Any]:
+    torch.manual_seed(0)
+    g, d = layers()
+    state = {
+        "generator": network(g, eql),
+        "shadow_generator": network(g, eql),
+        "discriminator": network(d, eql, num_classes=num_classes),
+        "gen_optim": {},
+        "dis_optim": {},
+    }
+    torch.save(state, path)
+    return state
+
+
+class Peer:
+    """Its equations."""
+
+    def __init__(self, saved: dict[str, Any]) -> None:
+        self.state, self.eql = saved["state_dict"], saved["conf"]["use_eql"]
+
+    def layer(self, name: str, x: Tensor, transposed: bool = False) -> Tensor:
+        weight, bias = (self.state[f"{name}.{k}"].double() for k in ("weight", "bias"))
+        if self.eql:
+            fan_in = weight.shape[0] if transposed else weight[0].numel()
+            weight = weight * (2 / fan_in) ** 0.5
+        if transposed:
+            return F.conv_transpose2d(x, weight, bias)
+        return F.conv2d(x, weight, bias, padding=1 if weight.shape[-1] == 3 else 0)
+
+    def draw(self, latents: Tensor, scales: int) -> Tensor:
+        x = norm(latents[:, :, None, None])
+        x = F.leaky_relu(self.layer("layers.0.conv_1", x, transposed=True), 0.2)
+        x = norm(F.leaky_relu(self.layer("layers.0.conv_2", x), 0.2))
+        for i in range(1, scales):
+            x = F.interpolate(x, scale_factor=2)
+            x = norm(F.leaky_relu(self.layer(f"layers.{i}.conv_1", x), 0.2))
+            x = norm(F.leaky_relu(self.layer(f"layers.{i}.conv_2", x), 0.2))
+        return self.layer(f"rgb_converters.{scales - 1}", x)
+
+    def judge(self, images: Tensor, scales: int) -> Tensor:
+        last = DEPTH - 2
+        x = F.leaky_relu(self.layer(f"from_rgb.{last - scales + 1}.0", images), 0.2)
+        for i in range(last - scales + 1, last):
+            x = F.leaky_relu(self.layer(f"layers.{i}.conv_1", x), 0.2)
+            x = F.avg_pool2d(F.leaky_relu(self.layer(f"layers.{i}.conv_2", x), 0.2), 2)
+        deviation = (x.var(0, unbiased=False) + 1e-8).sqrt().mean()  # of one group of four
+        x = torch.cat([x, deviation.expand(len(x), 1, 4, 4)], dim=1)
+        x = F.leaky_relu(self.layer(f"layers.{last}.conv_1", x), 0.2)
+        x = F.leaky_relu(self.layer(f"layers.{last}.conv_2", x), 0.2)
+        return self.layer(f"layers.{last}.conv_3", x).flatten()
+
+
+def norm(x: Tensor) -> Tensor:
+    return x / (x.square().mean(1, keepdim=True) + 1e-8).sqrt()
+
+
+@pytest.mark.parametrize("eql", [True, False])
+@pytest.mark.parametrize("scales", [1, 2, 3, 4])
+def test_generator(tmp_path: Path, scales: int, eql: bool) -> None:
+    state = saved(tmp_path / "p.bin", eql)
+    import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", 2 << scales)
+    latents = torch.randn(3, LATENT)
+    expected = Peer(state["shadow_generator"]).draw(latents.double(), scales)
+    images = load_generator(tmp_path / "out")(latents)
+    limit = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(images.double(), expected, atol=limit, rtol=0)
+
+
+@pytest.mark.parametrize("scales", [1, 4])
+def test_discriminator(tmp_path: Path, scales: int) -> None:
+    state = saved(tmp_path / "p.bin")
+    import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", 2 << scales)
+    networks = read_published(tmp_path / "out")
+    discriminator = Discriminator(networks.model, networks.resolution)
+    discriminator.load_state_dict(read_tensors(networks.files["discriminator"]))
+    images = torch.randn(4, 3, networks.resolution, networks.resolution)
+    with torch.no_grad():
+        scores = discriminator(images).double()
+    expected = Peer(state["discriminator"]).judge(images.double(), scales)
+    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_largest_resolution_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
+    saved(tmp_path / "p.bin")
+    import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
+    assert read_published(tmp_path / "out").resolution == 32
+    with pytest.raises(RunError, match="the checkpoint has 4, 8, 16, 32"):
+        import_checkpoint(tmp_path / "p.bin", tmp_path / "other", "pro_gan_pytorch", 64)
+
+
+def test_a_conditional_discriminator_is_left_out(tmp_path: Path) -> None:
+    saved(tmp_path / "p.bin", num_classes=3)
+    foreign = import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
+    assert foreign.left_out == {"discriminator": "it is conditional"}
+
+
+class Malicious:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    torch.save({"generator": Malicious(tmp_path / "ran")}, tmp_path / "p.bin")
+    with pytest.raises(RunError, match="no checkpoint of tensors"):
+        import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
+    assert not (tmp_path / "ran").exists()
