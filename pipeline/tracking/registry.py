@@ -1,5 +1,6 @@
 """The finished generator in MLflow's model registry."""
 
+import atexit
 import subprocess
 import sys
 import tempfile
@@ -39,9 +40,15 @@ def _version(store: Store, name: str, run_id: str) -> str | None:
 
 
 def _export(run: RunFolder, out: Path) -> None:
-    """In a process of its own: this one loads no torch."""
+    """In a process of its own, since this one loads no torch; it ends when this one does."""
     progan = Path(sys.executable).with_name("progan")
     argv = [str(progan), "export", str(run.path), str(out), "--format", "mlflow"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=EXPORT_SECONDS)
-    if done.returncode:
-        raise RunError(f"the model was not exported: {done.stderr.strip()[-300:]}")
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        atexit.register(process.kill)
+        try:
+            _, said = process.communicate(timeout=EXPORT_SECONDS)
+        finally:
+            process.kill()
+            atexit.unregister(process.kill)
+    if process.returncode:
+        raise RunError(f"the model was not exported: {said.strip()[-300:]}")

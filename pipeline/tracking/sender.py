@@ -72,10 +72,12 @@ class Sender:
 
     def _connect(self) -> Store:
         uri = self.config.tracking.mlflow
-        if uri != "sqlite":
+        if uri.startswith(("http", "databricks")):
             return Store(uri, artifacts=None)
+        # A database keeps no files, and MLflow would put them into the current folder.
         beside = self.run.path.parent
-        return Store(f"sqlite:///{beside / 'mlflow.db'}", (beside / "mlartifacts").as_uri())
+        file = f"sqlite:///{beside / 'mlflow.db'}"
+        return Store(file if uri == "sqlite" else uri, (beside / "mlartifacts").as_uri())
 
     def _open(self, store: Store) -> Told:
         """Go on with the run's MLflow run, or make one."""

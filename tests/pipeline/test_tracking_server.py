@@ -1,8 +1,10 @@
 """A real MLflow server that is down, comes back, and whose answers get lost."""
 
+import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 
 from between import Between
+from networks import published
 from progan.pipeline.tracking import tracker
+from progan.pipeline.tracking.store import Store
 from progan.pipeline.tracking.tracker import Tracker
 from tracked import TrackedRun, steps, told
 from workers import BIN
@@ -35,7 +39,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             "--artifacts-destination", str(folder / "artifacts"), "--port", str(port),
             "--workers", "1"]  # fmt: skip
     log = (folder / "log").open("w")
-    env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    env = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with subprocess.Popen(argv, stdout=log, stderr=log, env=env) as process:
         for _ in range(1200):
             try:
@@ -143,6 +150,50 @@ def test_a_lost_answer_and_a_resume_that_measures_other_times(
     run.train(4, ticks=4)
     run.sender().send()
     assert steps(told_of(run, server, 4)) == [100, 200, 300, 400, 500]
+
+
+LOAD = """
+import json, sys
+import mlflow, numpy
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/" + sys.argv[2] + "/1")
+latents = numpy.zeros((2, 16), "float32")
+print(json.dumps({
+    "arrays": model.predict(latents).shape,
+    "files": [bytes(png[:4]).hex() for png in model.predict(latents, params={"output": "png"})],
+    "inputs": model.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"],
+    "example": model.metadata.saved_input_example_info is not None,
+}))
+"""
+
+
+@pytest.mark.parametrize("where", ["file", "server"])
+def test_the_finished_generator_is_loaded_by_its_name(
+    tmp_path: Path, between: Between, where: str
+) -> None:
+    uri = between.uri if where == "server" else f"sqlite:///{tmp_path}/mlflow.db"
+    chosen = ("tracking.register_as=auto", f"tracking.mlflow={uri}")
+    run = TrackedRun(tmp_path / where, *chosen)
+    published(run.train(8, ticks=1).final)
+    between.lose_answers_to = "model-versions/create"
+    for _ in range(2):
+        try:
+            run.sender().end("FINISHED")
+        except Exception as error:
+            assert "model-versions" in str(error) and where == "server"
+    result = subprocess.run([sys.executable, "-c", LOAD, uri, f"progan-{where}"], text=True,
+                            cwd=tmp_path, capture_output=True)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1]) == {
+        "arrays": [2, 3, 8, 8],
+        "files": ["89504e47", "89504e47"],
+        "inputs": [-1, 16],
+        "example": True,
+    }
+    between.lose_answers_to = None
+    versions = Store(uri, None).client.search_model_versions(f"name = 'progan-{where}'")
+    assert len(versions) == 1
+    assert versions[0].run_id == told(uri)[f"{where}-0008"]["id"]
 
 
 def wait_for(condition: Any) -> None:
