@@ -26,7 +26,7 @@ def register(store: Store, name: str, run: RunFolder, run_id: str) -> str:
         model = Path(scratch) / FOLDER
         _export(run, model)
         store.client.log_artifacts(run_id, str(model), FOLDER)
-    if not store.client.search_registered_models(f"name = '{name}'"):
+    if not store.client.search_registered_models(f'name = "{name}"'):
         store.client.create_registered_model(name)
     source = f"{store.client.get_run(run_id).info.artifact_uri}/{FOLDER}"
     made = store.client.create_model_version(name, source, run_id, await_creation_for=0)
@@ -35,7 +35,7 @@ def register(store: Store, name: str, run: RunFolder, run_id: str) -> str:
 
 def _version(store: Store, name: str, run_id: str) -> str | None:
     """The version that was made from a run."""
-    versions = store.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    versions = store.client.search_model_versions(f'name = "{name}" and run_id = "{run_id}"')
     return next((str(version.version) for version in versions), None)
 
 

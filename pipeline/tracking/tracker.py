@@ -18,6 +18,8 @@ from progan.stages.spec import StageSpec
 log = logging.getLogger(__name__)
 SYNC_SECONDS = 5.0
 MOST_CHARACTERS = 300
+UNTOLD = "MLflow cannot be told"
+UNWATCHED = "this machine cannot be watched"
 
 
 class Tracker:
@@ -29,7 +31,7 @@ class Tracker:
         self._machine: MachineLog | None = None
         self._behind = True
         self._status = "FINISHED"
-        self._complained = False
+        self._failing: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tracking", daemon=True)
 
@@ -52,24 +54,25 @@ class Tracker:
 
     def _follow(self) -> None:
         while not self._closing.wait(SYNC_SECONDS):
-            self._try(self._look)
-            self._try(self._sender.send)
-        self._try(self._look)
-        self._behind = not self._try(lambda: self._sender.end(self._status))
+            self._try(UNWATCHED, self._look)
+            self._try(UNTOLD, self._sender.send)
+        self._try(UNWATCHED, self._look)
+        self._behind = not self._try(UNTOLD, lambda: self._sender.end(self._status))
 
     def _look(self) -> None:
         self._machine = self._machine or MachineLog(self.run.machine)
         self._machine.look()
 
-    def _try(self, act: Callable[[], None]) -> bool:
-        """Tracking never stops a run: a failure is said once and tried again later."""
+    def _try(self, failure: str, act: Callable[[], None]) -> bool:
+        """Tracking never stops a run: a failure is said once, until it is over, and tried again."""
         try:
             act()
         except Exception as error:
-            if not self._complained:
+            if failure not in self._failing:
                 why = " ".join(without_secrets(str(error)).split())
-                log.warning("MLflow cannot be told, training goes on: %s", why[:MOST_CHARACTERS])
-            self._complained = True
+                log.warning("%s, training goes on: %s", failure, why[:MOST_CHARACTERS])
+            self._failing.add(failure)
             self._sender.forget()
             return False
+        self._failing.discard(failure)
         return True
