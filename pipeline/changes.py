@@ -6,9 +6,9 @@ from typing import Any
 
 from progan.pipeline.config import RunConfig
 from progan.pipeline.errors import ConfigError
+from progan.pipeline.flatten import flatten
 from progan.pipeline.plan import stage_spec
 from progan.pipeline.rundir import RunFolder
-from progan.pipeline.tracking import flatten
 
 NEVER = ("seed", "model.", "growth.first")
 """Keys that every stage depends on."""

@@ -17,12 +17,14 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from progan.datasets.spec import DataSpec
 from progan.launch.spec import LaunchSpec
 from progan.pipeline.by_resolution import RESOLUTIONS, ByResolution
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.explain import explain
+from progan.pipeline.explain import SECRET, explain
+from progan.pipeline.tracking.secrets import has_credentials
 from progan.pipeline.yamlfile import apply_override, plain, read_yaml
 from progan.stages.spec import (
     AdamSpec,
@@ -43,7 +45,7 @@ PAPER_TICK_KIMG: dict[int | Literal["default"], float] = {
 class Group(BaseModel):
     """A part of the configuration: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class GrowthConfig(Group):
@@ -108,6 +110,30 @@ class TrackingConfig(Group):
     mlflow: str = "sqlite"
     """`sqlite` (beside the run's folder), the URI of a tracking server, or `off`."""
     experiment: str = "progan"
+    tags: dict[str, str] = {}
+    """Set on all of the run's MLflow runs."""
+    register_as: str = "auto"
+    """Name of the finished generator in the model registry; `auto` is progan-RUN; or `off`."""
+
+    @field_validator("mlflow")
+    @classmethod
+    def _a_place_without_secrets(cls, value: str) -> str:
+        if has_credentials(value):
+            raise PydanticCustomError(
+                SECRET,
+                "holds credentials, which must not be written down; leave them out and set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN "
+                "(a database's password: its own variable or file, like PGPASSWORD)",
+            )
+        if value not in ("sqlite", "off") and "://" not in value:
+            raise ValueError("must be sqlite, off, or a URI like http://host:5000")
+        return value
+
+    def registered_name(self, run_name: str) -> str | None:
+        """The finished generator's name in the registry, if it is to be there."""
+        if self.register_as == "off":
+            return None
+        return f"progan-{run_name}" if self.register_as == "auto" else self.register_as
 
 
 class RunConfig(Group):

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+SECRET = "secret"
+"""Type of an error whose input must not be shown"""
+
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing that is wrong: its dotted key, why, and the key that was likely meant."""
@@ -25,7 +28,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     else:
         message = first["msg"].removeprefix("Value error, ")
         text = f"{key}: {message[:1].lower()}{message[1:]}"
-        if not isinstance(first["input"], dict):
+        if not isinstance(first["input"], dict) and first["type"] != SECRET:
             text += f", not {first['input']!r}"
     more = {".".join(_key(other["loc"], model)[0]) for other in others} - {key}
     return text + (f" (also wrong: {', '.join(sorted(more))})" if more else "")

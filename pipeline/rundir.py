@@ -37,6 +37,11 @@ class RunFolder:
         return self.path / "tracking.json"
 
     @property
+    def machine(self) -> Path:
+        """What this machine's processors, memory and GPUs did while the run was tracked."""
+        return self.path / "machine.jsonl"
+
+    @property
     def stop(self) -> Path:
         """Made by a person, it stops the run; the workers look for it (StageFolder.stop)."""
         return self.path / "STOP"

@@ -18,9 +18,10 @@ from progan.pipeline.ledger import Ledger
 from progan.pipeline.orchestrator import run_stages
 from progan.pipeline.plan import check, stage_specs
 from progan.pipeline.rundir import RunFolder, existing_run
-from progan.pipeline.tracking import Tracker
+from progan.pipeline.tracking.tracker import Tracker
 from progan.pipeline.yamlfile import apply_override, read_yaml, write_yaml
 from progan.stages.spec import StageSpec
+from progan.stages.ticks import rewind
 
 
 def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, str]:
@@ -130,6 +131,9 @@ def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
             target = attic / folder.relative_to(run.path / "stages")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder, target)
+    stage = run.stage(resolution)
+    checkpoints = [int(path.name) for path in stage.checkpoints.glob("[0-9]*")]
+    rewind(stage, max(checkpoints, default=0))
     Ledger(run.events).append("stage_reopened", resolution=resolution)
 
 

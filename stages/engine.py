@@ -71,7 +71,7 @@ class Engine:
         """
         scalars = self._backward(objectives, where)
         held = self._held_gradients()
-        if self._loss_scale:
+        if self._loss_scale and held:  # a rank's share may be empty
             torch._foreach_mul_(held, 1 / self._loss_scale.factor)
         sent = scalars | {"squares": self._sum_of_squares(held)}
         for name, number in (riders or {}).items():

@@ -26,6 +26,11 @@ class StageFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def starts(self) -> Path:
+        """Every start of the workers: when, at which count, on what (Start)."""
+        return self.path / "starts.jsonl"
+
+    @property
     def failure(self) -> Path:
         """Why the last attempt ended early, if a worker could still say so."""
         return self.path / "failure.json"
@@ -81,3 +86,8 @@ class StageFolder:
     def final(self) -> Path:
         """The hand-off to the next resolution; the stage is done when it is there and whole."""
         return self.path / "final"
+
+
+def images_of(grid: Path) -> int:
+    """After how many images a grid of fakes was drawn."""
+    return int(grid.stem.removeprefix("fakes_"))

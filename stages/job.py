@@ -2,7 +2,6 @@
 
 import fcntl
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -21,11 +20,13 @@ from progan.stages.errors import (
 from progan.stages.folder import StageFolder
 from progan.stages.keeper import StageKeeper
 from progan.stages.loop import train
+from progan.stages.machine import this_start
 from progan.stages.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage, build
+from progan.stages.starts import append_start
 from progan.stages.stopping import StopRequest
-from progan.stages.ticks import Tally
+from progan.stages.ticks import Tally, rewind
 from progan.stages.world import World, detect
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,11 @@ def _train_and_publish(
     stage = build(spec, world, last, rollbacks)
     limit_waiting(timedelta(minutes=spec.engine.collective_timeout_minutes))
     log.info("rank %d of %d: at %d images", world.rank, world.size, stage.images_seen)
-    nodes = len(set(world.gather(socket.gethostname())))
-    keeper = StageKeeper(stage, folder, Tally(**last.tally) if last else Tally(), stop, nodes)
+    start = this_start(world, stage.images_seen)
+    if world.is_first:
+        append_start(folder.starts, start)
+    tally, nodes = Tally(**last.tally) if last else Tally(), len(start.hosts)
+    keeper = StageKeeper(stage, folder, tally, stop, nodes)
     try:
         with stage.batches:
             finished = train(stage, keeper)
@@ -125,6 +129,7 @@ def _roll_back(
             end=stage.position + stage.spec.images_per_step,
             reason=str(error),
         )
+        rewind(folder, last.images_seen if last else 0)
         add_rollback(folder.rollbacks, rollback)
     return RolledBackError(
         f"{error}; going back to the newest checkpoint and on with other data "

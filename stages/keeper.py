@@ -17,7 +17,8 @@ from progan.stages.pictures import grid, png
 from progan.stages.randomness import grid_latents
 from progan.stages.stage import Stage
 from progan.stages.stopping import StopRequest
-from progan.stages.ticks import Tally, append_tick, rewind_ticks
+from progan.stages.ticks import Tally, append_tick, rewind
+from progan.stages.usage import memory
 from progan.stages.writer import CheckpointWriter
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ class StageKeeper:
         self.stop = stop
         self.tally = tally
         self._first = stage.world.is_first
+        self._waiting = stage.waiting
+        self._waited_seconds = 0.0
         self._pulse = Pulse(folder.progress, stage, nodes)
         self._writer = CheckpointWriter(folder, stage.spec.checkpoint)
         self._tick_began = self._checkpoint_written = time.monotonic()
@@ -42,17 +45,18 @@ class StageKeeper:
         self._due = False
         if self._first:
             folder.samples.mkdir(parents=True, exist_ok=True)
-            rewind_ticks(folder.metrics, stage.images_seen)
+            rewind(folder, stage.images_seen)
             if not folder.reals.exists():
                 side = stage.spec.tick.grid
                 reals = stage.batches.fixed(0, side * side).images
                 write_whole(folder.reals, png(grid(reals, side)))
 
     def signals(self) -> dict[str, float]:
-        """Whether a checkpoint is due by the first rank's clock, and whether to stop."""
+        """Whether a checkpoint is due by the first rank's clock, whether to stop, the data wait."""
         return {
             "checkpoint_due": float(self._first and self._due),
             "stop_asked": float(self.stop.asked),
+            "data_wait_seconds": self._waiting.take(),
         }
 
     def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
@@ -62,6 +66,7 @@ class StageKeeper:
         """
         stop_asked = scalars.pop("stop_asked") > 0
         checkpoint_due = scalars.pop("checkpoint_due") > 0 or stop_asked
+        self._waited_seconds += scalars.pop("data_wait_seconds")
         self.tally.add(scalars)
         spec = stage.spec
         if every := spec.checkpoint.every_kimg:
@@ -95,7 +100,10 @@ class StageKeeper:
             "time": time.time(),
             "seconds": seconds,
             "images_per_second": images / seconds,
+            "data_wait_share": self._waited_seconds / seconds,
         }
+        self._waited_seconds = 0.0
+        clock |= memory(stage.world.device)
         self._try_to_write(lambda: append_tick(self.folder.metrics, tick | clock))
         number = stage.images_seen // stage.spec.tick.images
         done = growth.phase(stage.images_seen, stage.spec.growth) == "done"

@@ -1,6 +1,6 @@
 """The training loop of one resolution, and its step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
@@ -30,7 +30,7 @@ class Keeper(Protocol):
 def train(stage: Stage, keeper: Keeper) -> bool:
     """Train one resolution until its images are spent; False if the keeper wants to stop before."""
     while growth.phase(stage.images_seen, stage.spec.growth) != "done":
-        scalars = step(stage, keeper.signals())
+        scalars = step(stage, keeper.signals)
         stage.images_seen += stage.spec.images_per_step
         stage.position += stage.spec.images_per_step
         if not keeper.after_step(stage, scalars):
@@ -38,7 +38,7 @@ def train(stage: Stage, keeper: Keeper) -> bool:
     return True
 
 
-def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
+def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, float]:
     """Update discriminator, generator and average once.
 
     Returns the step's scalars and the signals, each the mean over all ranks.
@@ -57,7 +57,8 @@ def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
     # Discriminator: tell real from fake at the present blend.
     scalars: dict[str, float] = {}
     for _ in range(spec.objective.critic_steps):
-        reals = next(stage.batches).images
+        with stage.waiting:
+            reals = next(stage.batches).images
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.latent)
         parts = in_parts(stage, reals, latents, stage.draws.mix(position))
         objectives = (tell_apart(stage, alpha, *part) for part in parts)
@@ -68,7 +69,7 @@ def step(stage: Stage, signals: dict[str, float]) -> dict[str, float]:
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
     with frozen(stage.discriminator):
         objectives = (deceive(stage, alpha, *part) for part in in_parts(stage, latents))
-        scalars |= stage.generator_engine.update(objectives, where, riders=signals)
+        scalars |= stage.generator_engine.update(objectives, where, riders=signals())
 
     # Average: what will be exported.
     ema.update(stage.average, stage.generator, spec.ema.per_step(spec.images_per_step))

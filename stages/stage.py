@@ -4,7 +4,7 @@ Built anew, grown from the previous resolution, or restored from a checkpoint.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -20,6 +20,7 @@ from progan.stages.randomness import Draws, weight_seed
 from progan.stages.rollback import Rollback, past
 from progan.stages.spec import StageSpec
 from progan.stages.tensors import parameters
+from progan.stages.usage import Stopwatch
 from progan.stages.world import World
 
 
@@ -40,6 +41,8 @@ class Stage:
     images_seen: int
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
+    waiting: Stopwatch = field(default_factory=Stopwatch)
+    """Runs while the step waits for its pictures"""
 
     def checkpoint(self, tally: dict[str, object]) -> Checkpoint:
         """The stage's state in memory. All ranks must call it."""

@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from progan.datasets.files import write_whole
+from progan.stages.folder import StageFolder, images_of
 
-CLOCK = ("time", "seconds", "images_per_second")
+CLOCK = (
+    "time",
+    "seconds",
+    "images_per_second",
+    "data_wait_share",
+    "device_memory_bytes",
+    "resident_memory_bytes",
+)
 """Fields that depend on the machine. All others are the same whenever the same run is repeated."""
 
 
@@ -52,7 +60,11 @@ def read_ticks(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
 
 
-def rewind_ticks(path: Path, images_seen: int) -> None:
-    """Drop the lines after a checkpoint, which the resumed stage will write again."""
-    kept = [tick for tick in read_ticks(path) if tick["images_seen"] <= images_seen]
-    write_whole(path, "".join(json.dumps(tick) + "\n" for tick in kept).encode())
+def rewind(folder: StageFolder, images_seen: int) -> None:
+    """Drop the lines and the samples after a checkpoint, which the stage will make again."""
+    for grid in folder.samples.glob("fakes_*.png"):
+        if images_of(grid) > images_seen:
+            grid.unlink()
+    if folder.metrics.exists():
+        kept = [tick for tick in read_ticks(folder.metrics) if tick["images_seen"] <= images_seen]
+        write_whole(folder.metrics, "".join(json.dumps(tick) + "\n" for tick in kept).encode())

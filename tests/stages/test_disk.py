@@ -15,7 +15,7 @@ from progan.stages.folder import StageFolder
 from progan.stages.networks.generator import Generator
 from progan.stages.sealed import sealing
 from progan.stages.spec import CheckpointSpec, ModelSpec
-from progan.stages.ticks import Tally, append_tick, read_ticks, rewind_ticks
+from progan.stages.ticks import Tally, append_tick, read_ticks, rewind
 from progan.stages.writer import CheckpointWriter
 
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
@@ -155,14 +155,17 @@ def test_a_stage_is_done_when_its_final_is_whole(tmp_path: Path) -> None:
         is_done(final)
 
 
-def test_ticks_after_a_checkpoint_are_written_again(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
+def test_ticks_and_samples_after_a_checkpoint_are_made_again(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    folder.samples.mkdir()
     for images_seen in (100, 200, 300):
-        append_tick(path, {"images_seen": images_seen})
-    with path.open("a") as file:
+        append_tick(folder.metrics, {"images_seen": images_seen})
+        folder.fakes(images_seen).touch()
+    with folder.metrics.open("a") as file:
         file.write('{"images_se')  # killed in the middle of a line
-    rewind_ticks(path, 200)
-    assert [tick["images_seen"] for tick in read_ticks(path)] == [100, 200]
+    rewind(folder, 200)
+    assert [tick["images_seen"] for tick in read_ticks(folder.metrics)] == [100, 200]
+    assert sorted(folder.samples.iterdir()) == [folder.fakes(100), folder.fakes(200)]
 
 
 def test_a_tally_goes_on_to_the_last_bit() -> None:

@@ -65,7 +65,7 @@ def two_steps(spec: StageSpec, world: World) -> None:
     stage = build(spec, world, None, [])
     with stage.batches:
         for _ in range(2):
-            step(stage, {})
+            step(stage, dict)
             stage.images_seen += spec.images_per_step
 
 

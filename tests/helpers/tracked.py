@@ -1,0 +1,74 @@
+"""A run's folder as its workers would write it, and what MLflow was told of it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from progan.datasets.files import write_whole
+from progan.pipeline.config import RunConfig, load_config
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.plan import stage_specs
+from progan.pipeline.rundir import RunFolder
+from progan.pipeline.tracking.sender import Sender
+from progan.pipeline.yamlfile import write_yaml
+from progan.stages.folder import StageFolder
+from progan.stages.ticks import append_tick
+
+
+class TrackedRun:
+    """Two stages, 4x4 and 8x8, that have computed nothing; `overrides` as on a command line."""
+
+    def __init__(self, path: Path, *overrides: str) -> None:
+        self.folder = RunFolder(path)
+        chosen = ("growth.last=8", "data.path=nowhere", "tracking.register_as=off", *overrides)
+        self.config: RunConfig = load_config("demo", chosen)
+        self.specs = stage_specs(self.config, self.folder, "")
+        write_yaml(self.folder.config, self.config)
+        Ledger(self.folder.events).append("run_created", data_fingerprint="")
+
+    def sender(self) -> Sender:
+        """What a command that trains the run would track it with."""
+        return Sender(self.folder, self.config, self.specs)
+
+    def train(self, resolution: int, ticks: int, loss: float = 1.0) -> StageFolder:
+        """Add so many ticks of 100 images to a stage, and the samples."""
+        stage = self.folder.stage(resolution)
+        write_whole(stage.spec, b"{}")
+        write_whole(stage.reals, b"png")
+        lines = stage.metrics.read_text().count("\n") if stage.metrics.exists() else 0
+        for seen in range(100 * lines + 100, 100 * (lines + ticks) + 100, 100):
+            tick = {"images_seen": seen, "phase": "steady", "loss": loss, "time": time.time()}
+            append_tick(stage.metrics, tick)
+            write_whole(stage.fakes(seen), b"png")
+        return stage
+
+    def finish(self, resolution: int) -> None:
+        """The stage's end, as far as tracking looks."""
+        self.folder.stage(resolution).final.mkdir()
+
+
+def told(uri: str) -> dict[str, Any]:
+    """MLflow's runs by name: status, steps and values of the loss, samples, parent, tags."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    found = {}
+    for run in client.search_runs(experiments):
+        history = client.get_metric_history(run.info.run_id, "loss")
+        assert run.info.run_name not in found
+        found[run.info.run_name] = {
+            "status": run.info.status,
+            "losses": sorted((point.step, point.value) for point in history),
+            "samples": sorted(a.path for a in client.list_artifacts(run.info.run_id, "samples")),
+            "parent": run.data.tags.get("mlflow.parentRunId"),
+            "tags": run.data.tags,
+            "params": run.data.params,
+            "id": run.info.run_id,
+        }
+    return found
+
+
+def steps(run: dict[str, Any]) -> list[int]:
+    """Where the points of its loss are."""
+    return [step for step, _ in run["losses"]]
