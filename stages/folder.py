@@ -81,3 +81,8 @@ class StageFolder:
     def final(self) -> Path:
         """The hand-off to the next resolution; the stage is done when it is there and whole."""
         return self.path / "final"
+
+    @property
+    def evaluation(self) -> Path:
+        """What was measured of the finished stage (Evaluation)."""
+        return self.path / "evaluation.json"
