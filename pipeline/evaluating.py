@@ -95,7 +95,7 @@ def _evaluate(
             resolution=at,
             at_once=PIXELS_AT_ONCE // at**2,
         )
-        total = beats(subject, names, spec)
+        total = beats(subject, names, spec) + 1  # and it is written down
 
         def beat() -> None:
             nonlocal done
@@ -107,7 +107,6 @@ def _evaluate(
             found = measure(subject, _alone(), names, spec, beat)
         except MetricError as error:
             raise RunError(f"stage {final.resolution} cannot be measured: {error}") from error
-    watcher(final.resolution, total, total)
     measured = {name: values_of(name, found.values) for name in names}
     results = [
         Result(metric=name, at=at, images=found.images, values=values)
@@ -115,6 +114,7 @@ def _evaluate(
         if values
     ]
     evaluation = add_results(folder, results).model_copy(update={"results": tuple(results)})
+    watcher(final.resolution, total, total)
     too_small = {} if names == list(wanted) else {"swd": TOO_SMALL}
     return evaluation.model_dump(mode="json") | {"left_out": found.left_out | too_small}
 

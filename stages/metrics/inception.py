@@ -54,7 +54,7 @@ def load_inception(weights: Path | None, device: torch.device) -> Network:
                 "inception", ["2048", "logits_unbiased"], io.BytesIO(content)
             ).to(device)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MetricError(f"{weights} cannot be used ({reason}): {GET_WEIGHTS}") from error
 
     @torch.no_grad()

@@ -62,7 +62,7 @@ class Found(NamedTuple):
     values: dict[str, float]
     """On the first rank"""
     left_out: dict[str, str]
-    """Why some of the metrics have no value"""
+    """Why some metrics, or some of their values, are not there"""
 
 
 def measure(
@@ -86,12 +86,12 @@ def measure(
     measures, left_out = _prepare(subject, names, spec, count, ranks)
     _show(subject, measures.values(), count, ranks, beat)
     values: dict[str, float] = {}
-    for name, each in measures.items():
+    for measured, each in measures.items():
+        found = each.values(beat)
         try:
-            found = each.values(beat)
             ranks.agree()
         except MetricError as error:
-            left_out[name] = str(error)
+            left_out |= dict.fromkeys(measured, str(error))
         else:
             values |= found
     for name in [name for name, value in values.items() if not np.isfinite(value)]:
@@ -115,10 +115,10 @@ def _at_once(subject: Subject) -> int:
 
 def _prepare(
     subject: Subject, names: Collection[str], spec: MetricsSpec, count: int, ranks: Ranks
-) -> tuple[dict[str, Measure], dict[str, str]]:
-    """What to measure with, and why some of the metrics are left out: on all ranks the same."""
+) -> tuple[dict[tuple[str, ...], Measure], dict[str, str]]:
+    """By metrics what measures them, and why some are left out: on all ranks the same."""
     device = ranks.world.device
-    networked = [name for name in names if name in NUMBERS]
+    networked = tuple(name for name in names if name in NUMBERS)
     missing: dict[str, str] = {}
     network: Network | None = None
     if networked:
@@ -128,18 +128,18 @@ def _prepare(
             missing = dict.fromkeys(networked, str(error))
     left_out = ranks.union(missing)
 
-    def make() -> dict[str, Measure]:
-        made: dict[str, Measure] = {}
+    def make() -> dict[tuple[str, ...], Measure]:
+        made: dict[tuple[str, ...], Measure] = {}
         if "swd" in names:
             channels = subject.batches.manifest.channels
-            made["swd"] = SlicedWasserstein(subject.resolution, channels, count, ranks)
+            made["swd",] = SlicedWasserstein(subject.resolution, channels, count, ranks)
         if "ms_ssim" in names:
-            made["ms_ssim"] = SimilarPairs(ranks)
+            made["ms_ssim",] = SimilarPairs(ranks)
         if network and not left_out:
-            made[", ".join(networked)] = Networked(networked, network, count, ranks)
+            made[networked] = Networked(networked, network, count, ranks)
         return made
 
-    none: dict[str, Measure] = {}
+    none: dict[tuple[str, ...], Measure] = {}
     measures = ranks.attempt(make, none)
     ranks.agree()
     return measures, left_out
