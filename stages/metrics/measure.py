@@ -81,8 +81,8 @@ def measure(
     """
     ranks = Ranks(world)
     count = images_compared(spec.images, subject.batches.num_samples)
-    if count < 2:
-        raise MetricError(f"{subject.batches.num_samples} pictures are too few to compare")
+    if count < 2 * world.size:
+        raise MetricError(f"{count} pictures are too few to compare on {world.size} ranks")
     measures, left_out = _prepare(subject, names, spec, count, ranks)
     _show(subject, measures.values(), count, ranks, beat)
     values: dict[str, float] = {}

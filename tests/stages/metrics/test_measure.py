@@ -1,5 +1,6 @@
 """A generator measured: what is compared with what, and what a failure leaves."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_reals_are_a_random_part_of_the_data_set_without_repetition(
     reals: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, found = shown(subject(reals), 40, monkeypatch)
-    assert len(found) == 40 and len(found.flatten(1).unique(dim=0)) == 40
+    assert len(found) == 40 and len({picture.numpy().tobytes() for picture in found}) == 40
     expected = torch.cat([next(reals).images for _ in range(10)])
     assert torch.equal(found, to_uint8(expected))
 
@@ -123,3 +124,9 @@ def test_it_beats_as_often_as_it_says(reals: Batches) -> None:
     names, spec = ["swd", "ms_ssim"], MetricsSpec(images=34)
     measure(subject(reals), alone(), names, spec, lambda: heard.append(1))
     assert len(heard) == beats(subject(reals), names, spec)
+
+
+def test_a_rank_without_pictures_is_an_error(reals: Batches) -> None:
+    many = dataclasses.replace(alone(), size=3)
+    with pytest.raises(MetricError, match="4 pictures are too few to compare on 3 ranks"):
+        measure(subject(reals), many, ["swd"], MetricsSpec(images=4))

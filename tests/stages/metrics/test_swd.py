@@ -31,13 +31,13 @@ def swd(fakes: Tensor, reals: Tensor, ranks: Ranks) -> dict[str, float]:
 def per_channel(patches: np.ndarray) -> np.ndarray:
     """As the paper says."""
     mean = patches.mean(axis=(0, 2, 3), keepdims=True)
-    return (patches - mean) / patches.std(axis=(0, 2, 3), keepdims=True)
+    return np.asarray((patches - mean) / patches.std(axis=(0, 2, 3), keepdims=True))
 
 
 def per_patch(patches: np.ndarray) -> np.ndarray:
     """A mistake that is easily made."""
     mean = patches.mean(axis=(1, 2, 3), keepdims=True)
-    return (patches - mean) / patches.std(axis=(1, 2, 3), keepdims=True)
+    return np.asarray((patches - mean) / patches.std(axis=(1, 2, 3), keepdims=True))
 
 
 def bands_by_numpy(images: np.ndarray, levels: int) -> list[np.ndarray]:
