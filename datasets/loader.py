@@ -93,6 +93,13 @@ class Batches:
         indices = np.arange(start, min(start + count, self.num_samples), dtype=np.int64)
         return self._read(indices, np.zeros(len(indices), dtype=np.bool_), start).wait()
 
+    def at(self, positions: Integers) -> Reals:
+        """What is shown at these positions of the order, the first of them `Reals.position`.
+
+        The first `num_samples` positions show every picture once. Does not move `position`.
+        """
+        return self._start_at(positions, int(positions[0])).wait()
+
     def close(self) -> None:
         """Stop the threads and close the files."""
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -115,6 +122,10 @@ class Batches:
         positions = rank_positions(
             position, batch=self._batch, rank=self._rank, world_size=self._world_size
         )
+        return self._start_at(positions, position)
+
+    def _start_at(self, positions: Integers, position: int) -> "_Reading":
+        """Begin to read what is shown at these positions; `position` is the global batch's."""
         indices = sample_indices(
             positions,
             num_samples=self.num_samples,

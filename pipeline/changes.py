@@ -15,6 +15,7 @@ NEVER = ("seed", "model.", "growth.first")
 NOT_COMPUTED: dict[str, Any] = {
     "checkpoint": True,
     "tick": True,
+    "metrics": True,
     "data": {"path", "cache_gb", "threads"},
     "engine": {"zero", "activation_checkpointing", "collective_timeout_minutes"},
 }

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli_data import data, prepare
+from progan.pipeline.cli_evaluate import evaluate
 from progan.pipeline.cli_models import export, import_command
 from progan.pipeline.output import json_option, show
 
@@ -76,6 +77,7 @@ main.add_command(prepare)
 main.add_command(data)
 main.add_command(export)
 main.add_command(import_command)
+main.add_command(evaluate)
 
 
 @main.command(epilog=CONFIG_HELP)

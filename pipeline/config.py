@@ -31,6 +31,7 @@ from progan.stages.spec import (
     CheckpointSpec,
     EmaSpec,
     EngineSpec,
+    MetricsSpec,
     ModelSpec,
     ObjectiveSpec,
 )
@@ -156,6 +157,7 @@ class RunConfig(Group):
     checkpoint: CheckpointSpec = CheckpointSpec()
     ticks: TicksConfig = TicksConfig()
     tracking: TrackingConfig = TrackingConfig()
+    metrics: MetricsSpec = MetricsSpec()
     launch: LaunchSpec = LaunchSpec()
 
     @property
@@ -199,4 +201,5 @@ def validate(values: dict[str, Any], source: str) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, RunConfig)}") from error
-    return config.model_copy(update={"data": config.data.absolute()})
+    absolute = {"data": config.data.absolute(), "metrics": config.metrics.absolute()}
+    return config.model_copy(update=absolute)

@@ -51,6 +51,7 @@ def stage_spec(
             samples_every=config.ticks.samples_every,
             grid=min(config.ticks.grid, max(1, WIDEST_GRID // resolution)),
         ),
+        metrics=config.metrics,
     )
 
 

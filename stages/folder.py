@@ -87,6 +87,11 @@ class StageFolder:
         """The hand-off to the next resolution; the stage is done when it is there and whole."""
         return self.path / "final"
 
+    @property
+    def evaluation(self) -> Path:
+        """What was measured of the finished stage (Evaluation)."""
+        return self.path / "evaluation.json"
+
 
 def images_of(grid: Path) -> int:
     """After how many images a grid of fakes was drawn."""

@@ -17,16 +17,18 @@ from progan.stages.errors import (
     StageError,
     StoppedOnRequestError,
 )
+from progan.stages.evaluation import add_results, results_at_end
 from progan.stages.folder import StageFolder
 from progan.stages.keeper import StageKeeper
 from progan.stages.loop import train
 from progan.stages.machine import this_start
+from progan.stages.metrics.names import images_compared
 from progan.stages.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage, build
 from progan.stages.starts import append_start
 from progan.stages.stopping import StopRequest
-from progan.stages.ticks import Tally, rewind
+from progan.stages.ticks import Tally, read_ticks, rewind
 from progan.stages.world import World, detect
 
 log = logging.getLogger(__name__)
@@ -106,7 +108,19 @@ def _train_and_publish(
             "ema": stage.average,
         }
         handoff.publish(folder.final, stage.final(), networks)
+        _write_evaluation(stage, folder)
     return None
+
+
+def _write_evaluation(stage: Stage, folder: StageFolder) -> None:
+    """Write down beside the hand-off what the last tick's metrics were."""
+    images = images_compared(stage.spec.metrics.images, stage.batches.num_samples)
+    ticks = [t for t in read_ticks(folder.metrics) if t["images_seen"] == stage.images_seen]
+    try:
+        for tick in ticks:
+            add_results(folder, results_at_end(stage.spec, tick, images))
+    except OSError as error:
+        log.warning("%s not written: %s", folder.evaluation, error)
 
 
 def _roll_back(

@@ -14,6 +14,7 @@ from progan.datasets.files import write_whole
 from progan.stages import growth
 from progan.stages.folder import StageFolder
 from progan.stages.pictures import grid, png
+from progan.stages.quality import Quality
 from progan.stages.randomness import grid_latents
 from progan.stages.stage import Stage
 from progan.stages.stopping import StopRequest
@@ -39,6 +40,7 @@ class StageKeeper:
         self._waiting = stage.waiting
         self._waited_seconds = 0.0
         self._pulse = Pulse(folder.progress, stage, nodes)
+        self._quality = Quality()
         self._writer = CheckpointWriter(folder, stage.spec.checkpoint)
         self._tick_began = self._checkpoint_written = time.monotonic()
         self._tick_images_seen = stage.images_seen
@@ -76,8 +78,7 @@ class StageKeeper:
             self._end_tick(stage)
         if checkpoint_due:
             self._write_checkpoint(stage)
-        if self._first:
-            self._pulse.beat(stage)
+        self._beat(stage)
         if every_minutes := spec.checkpoint.every_minutes:
             minutes = (time.monotonic() - self._checkpoint_written) / 60
             self._due = minutes >= every_minutes and not self._writer.busy
@@ -87,15 +88,19 @@ class StageKeeper:
         """Return when all checkpoints are on the disk."""
         self._writer.wait()
 
+    def _beat(self, stage: Stage) -> None:
+        if self._first:
+            self._pulse.beat(stage)
+
     def _end_tick(self, stage: Stage) -> None:
         means = self.tally.take()
+        seconds = time.monotonic() - self._tick_began
+        quality = self._quality.values(stage, beat=lambda: self._beat(stage))
         if not self._first:
             return
-        now = time.monotonic()
-        seconds = now - self._tick_began
         images = stage.images_seen - self._tick_images_seen
-        self._tick_began, self._tick_images_seen = now, stage.images_seen
-        tick = where(stage) | {"lr": stage.spec.lr} | means
+        self._tick_began, self._tick_images_seen = time.monotonic(), stage.images_seen
+        tick = where(stage) | {"lr": stage.spec.lr} | means | quality
         clock = {
             "time": time.time(),
             "seconds": seconds,

@@ -6,7 +6,7 @@ is the same on any number of ranks, no two ranks see the same noise, and a resum
 generator state.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 
+@unique
 class Purpose(IntEnum):
     """What a draw is for; part of its key, so the numbers must never change."""
 
@@ -22,6 +23,9 @@ class Purpose(IntEnum):
     PENALTY_MIX = 2
     GRID_LATENTS = 3
     WEIGHTS = 4
+    METRIC_LATENTS = 5
+    METRIC_PATCHES = 6
+    METRIC_DIRECTIONS = 7
 
 
 class Draws(NamedTuple):
@@ -64,6 +68,15 @@ def grid_latents(seed: int, count: int, size: int) -> Tensor:
     More of them begin with the same ones.
     """
     generator = keyed(seed, 0, Purpose.GRID_LATENTS)
+    return torch.from_numpy(generator.standard_normal((count, size), dtype=np.float32))
+
+
+def metric_latents(seed: int, count: int, size: int) -> Tensor:
+    """The latents of the fakes that metrics compare, the same at all stages and moments.
+
+    (count, size), float32; more of them begin with the same ones.
+    """
+    generator = keyed(seed, 0, Purpose.METRIC_LATENTS)
     return torch.from_numpy(generator.standard_normal((count, size), dtype=np.float32))
 
 

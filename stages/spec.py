@@ -163,6 +163,33 @@ class InitSpec(Spec):
     """Fingerprint of what must be there; None in a plan that is only looked at."""
 
 
+MetricName = Literal["swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score"]
+
+
+class MetricsSpec(Spec):
+    """What is measured of the averaged generator, and when. None of it changes the training.
+
+    swd: sliced Wasserstein distance x 1000, by level, from 16x16 on; ms_ssim: similarity of fakes;
+    fid, kid, precision_recall, inception_score: through InceptionV3, whose weights are needed.
+    """
+
+    during: tuple[MetricName, ...] = ("swd",)
+    """While a stage trains, at the ticks that `every_ticks` says."""
+    every_ticks: PositiveInt = 10
+    """Ticks from one measurement to the next."""
+    at_end: tuple[MetricName, ...] = ("swd", "ms_ssim")
+    """When a stage is finished, and by `progan evaluate` unless it is told others."""
+    images: Annotated[int, Field(ge=2)] = 8192
+    """Fakes that are compared with as many reals; fewer if the data set has fewer."""
+    inception_weights: Path | None = None
+    """torch-fidelity's InceptionV3 of 2015-12-05, a .pth file; never downloaded by itself."""
+
+    def absolute(self) -> "MetricsSpec":
+        """The same from whatever folder it is looked at."""
+        weights = self.inception_weights and self.inception_weights.expanduser().absolute()
+        return self.model_copy(update={"inception_weights": weights})
+
+
 class StageSpec(Spec):
     """One resolution, to be trained: all that its workers are told (spec.json)."""
 
@@ -190,6 +217,7 @@ class StageSpec(Spec):
     engine: EngineSpec
     checkpoint: CheckpointSpec
     tick: TickSpec
+    metrics: MetricsSpec = MetricsSpec()
 
     @property
     def images_per_step(self) -> int:

@@ -112,6 +112,34 @@ def test_export_and_generate(run: RunFolder, workplace: Path) -> None:
     assert [size(p) for p in (workplace / "single").iterdir()] == [(8, 8)] * 3
 
 
+def test_evaluate(run: RunFolder, workplace: Path) -> None:
+    ends = json.loads(run.stage(8).evaluation.read_bytes())
+    assert [r["metric"] for r in ends["results"]] == ["ms_ssim"]
+    words = ["--metrics", "swd,fid", "--at", "16", "--images", "32", "--json"]
+    result = progan("evaluate", "run", *words, cwd=workplace)
+    assert result.returncode == 0, result.stderr
+    stages = json.loads(result.stdout)["stages"]
+    assert [(s["resolution"], s["images_seen"]) for s in stages] == [(4, 640), (8, 2240)]
+    for stage in stages:
+        (swd,) = stage["results"]
+        assert (swd["metric"], swd["at"], swd["images"]) == ("swd", 16, 32)
+        assert swd["values"]["swd_16"] == swd["values"]["swd_mean"] > 0
+        assert "download https://" in stage["left_out"]["fid"]
+    kept = json.loads(run.stage(8).evaluation.read_bytes())["results"]
+    assert kept == [*ends["results"], *stages[1]["results"]]
+
+
+def test_evaluate_says_what_is_wrong(run: RunFolder, workplace: Path) -> None:
+    for words, code, text in (
+        (["--stage", "16"], 1, "stage 16 of"),
+        (["--at", "4"], 2, "--at 4: stage 8 draws larger pictures than that"),
+        (["--at", "12"], 3, "holds 4 to 16 pixels, not 12"),
+    ):
+        result = progan("evaluate", "run", *words, cwd=workplace)
+        assert (result.returncode, result.stdout) == (code, "")
+        assert text in result.stderr and "Traceback" not in result.stderr
+
+
 def test_a_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
     progan("export", "run", "damaged", "--stage", "4", cwd=workplace)
     weights = workplace / "damaged" / "generator.safetensors"

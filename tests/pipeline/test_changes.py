@@ -11,7 +11,7 @@ from progan.pipeline.errors import ConfigError
     "override",
     ["launch.gpus_per_node=7", "tracking.mlflow=off", "checkpoint.keep=9", "data.path=elsewhere",
      "ticks.kimg=3", "batch.16=32", "growth.fade_kimg.32=9", "optimizer.lr.16=0.1",
-     "growth.last=64", "engine.zero=2", "engine.activation_checkpointing=8"],
+     "growth.last=64", "metrics.images=64", "engine.zero=2", "engine.activation_checkpointing=8"],
 )  # fmt: skip
 def test_what_touches_no_begun_stage_may_change(override: str) -> None:
     changes = accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])

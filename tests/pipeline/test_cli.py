@@ -31,6 +31,8 @@ def progan(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["resume", "nowhere"], 1, "nowhere is no run"),
         (["export", "nowhere", "out"], 1, "nowhere is no run"),
         (["generate", "nowhere", "grid.png"], 1, "nowhere is no exported generator"),
+        (["evaluate", "nowhere"], 1, "nowhere is no run"),
+        (["evaluate", ".", "--metrics", "swd,ssim"], 2, "'ssim' is not one of swd, ms_ssim, fid"),
         (["frain"], 2, "No such command 'frain'"),
     ],
 )
@@ -62,7 +64,9 @@ def test_plan_prints_one_json_document(tmp_path: Path) -> None:
     assert last["memory_bytes"] == sum(last["memory_bytes_by_use"].values())
 
 
-@pytest.mark.parametrize("module", ["cli", "memory", "orchestrator", "plantable", "runs", "status"])
+@pytest.mark.parametrize(
+    "module", ["cli", "evaluationtable", "memory", "orchestrator", "plantable", "runs", "status"]
+)
 def test_the_trunk_loads_no_torch(module: str) -> None:
     code = f"import sys, progan.pipeline.{module}; print(sorted(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

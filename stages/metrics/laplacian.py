@@ -1,0 +1,55 @@
+"""The Laplacian pyramid whose levels the sliced Wasserstein distance compares.
+
+Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983, with the borders mirrored
+about the outermost pixels, as PGGAN's measurements have them.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+
+def blur(images: Tensor, gain: float = 1.0) -> Tensor:
+    """Smooth (N, C, H, W) with the 5x5 binomial filter, which is applied along each axis."""
+    channels = images.shape[1]
+    taps = images.new_tensor(BINOMIAL).expand(channels, 1, 1, -1)
+    padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
+    along_rows = F.conv2d(padded, taps, groups=channels)
+    return F.conv2d(along_rows, gain * taps.transpose(2, 3), groups=channels)
+
+
+def halve(images: Tensor) -> Tensor:
+    """Smooth and keep every other pixel: (N, C, H, W) -> (N, C, H/2, W/2)."""
+    return blur(images)[:, :, ::2, ::2]
+
+
+def double(images: Tensor) -> Tensor:
+    """Put zeros between the pixels and smooth: (N, C, H, W) -> (N, C, 2H, 2W)."""
+    count, channels, height, width = images.shape
+    spread = images.new_zeros((count, channels, 2 * height, 2 * width))
+    spread[:, :, ::2, ::2] = images
+    return blur(spread, gain=4.0)
+
+
+def pyramid(images: Tensor, levels: int) -> list[Tensor]:
+    """Cut pictures into bands of frequency, the finest first; their up-scaled sum is the picture.
+
+    images: float (N, C, R, R). Returns `levels` tensors of sides R, R/2, ...; the last one is what
+    remains, smoothed.
+    """
+    bands = []
+    for _ in range(levels - 1):
+        smaller = halve(images)
+        bands.append(images - double(smaller))
+        images = smaller
+    return [*bands, images]
+
+
+def level_sides(resolution: int, smallest: int) -> list[int]:
+    """Sides of the levels of a pyramid, from the resolution down to the smallest level wanted."""
+    sides = []
+    while resolution >= smallest:
+        sides.append(resolution)
+        resolution //= 2
+    return sides

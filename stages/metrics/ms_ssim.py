@@ -1,0 +1,90 @@
+"""Multi-scale structural similarity between pairs of generated pictures: how alike they are.
+
+Wang, Simoncelli and Bovik, 2003, used as PGGAN's table 1 does: the mean over random pairs of fakes.
+It measures variation only, and there it sees mode collapse; lower is more varied.
+
+The window shrinks with the picture, as in the code that the paper measured with, so that five
+scales need 16x16 pixels; 8x8 and 4x4 have four and three scales, and these scales' weights are
+raised in proportion to the sum of all five.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan.stages.metrics.ranks import Ranks
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+WINDOW, SIGMA = 11, 1.5
+K1, K2, LARGEST = 0.01, 0.03, 255.0
+
+
+class SimilarPairs:
+    """Adds up the similarities of this rank's pairs of fakes; see `measure.Measure`."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._sums = torch.zeros(2, dtype=torch.float64)
+
+    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
+        """Take an even number of fakes, uint8 (N, C, R, R): neighbours are a pair."""
+        similarities = ms_ssim(fakes[0::2], fakes[1::2]).double()
+        self._sums[0] += similarities.sum().cpu()
+        self._sums[1] += len(similarities)
+
+    def values(self, beat: Callable[[], None]) -> dict[str, float]:
+        """`ms_ssim`. All ranks must call it."""
+        total, pairs = self._ranks.sum(self._sums).tolist()
+        return {"ms_ssim": total / pairs}
+
+
+def scale_weights(resolution: int) -> list[float]:
+    """Exponents of the scales that a picture has."""
+    scales = min(len(WEIGHTS), resolution.bit_length())
+    raised = sum(WEIGHTS) / sum(WEIGHTS[:scales])
+    return [weight * raised for weight in WEIGHTS[:scales]]
+
+
+def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Similarity of each pair: (N, C, R, R) twice, in [0, 255] -> (N,), 1 for the same picture."""
+    a, b = a.float(), b.float()
+    weights = scale_weights(a.shape[-1])
+    product = torch.ones(len(a), device=a.device)
+    for scale, weight in enumerate(weights):
+        similarity, contrast = _ssim(a, b)
+        factor = similarity if scale == len(weights) - 1 else contrast
+        product *= factor.clamp(min=0) ** weight
+        a, b = (F.avg_pool2d(x, 2) if x.shape[-1] > 1 else x for x in (a, b))
+    return product
+
+
+def _ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Structural similarity and its contrast term, a mean for each picture."""
+    window = _window(a)
+    mean_a, mean_b = _smooth(a, window), _smooth(b, window)
+    variance_a = _smooth(a * a, window) - mean_a**2
+    variance_b = _smooth(b * b, window) - mean_b**2
+    covariance = _smooth(a * b, window) - mean_a * mean_b
+    c1, c2 = (K1 * LARGEST) ** 2, (K2 * LARGEST) ** 2
+    contrast = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return (luminance * contrast).flatten(1).mean(1), contrast.flatten(1).mean(1)
+
+
+def _window(images: Tensor) -> Tensor:
+    """One axis of the Gaussian window, no wider than the picture."""
+    size = min(WINDOW, images.shape[-1])
+    sigma = SIGMA * size / WINDOW
+    x = torch.arange(size, device=images.device) - (size - 1) / 2
+    weights = torch.exp(-(x**2) / (2 * sigma**2))
+    return weights / weights.sum()
+
+
+def _smooth(images: Tensor, window: Tensor) -> Tensor:
+    """Weighted local means, where the window fits."""
+    channels = images.shape[1]
+    taps = window.expand(channels, 1, 1, -1)
+    along_rows = F.conv2d(images, taps, groups=channels)
+    return F.conv2d(along_rows, taps.transpose(2, 3), groups=channels)

@@ -1,0 +1,139 @@
+"""The metrics that look at pictures through a network: FID, KID, precision and recall, and the
+Inception score. One pass of the network serves all of them.
+
+Features -> statistics -> number: FID's and the Inception score's statistics are sums over the
+ranks; KID and precision/recall compare pictures in pairs, so the features themselves are gathered.
+"""
+
+from collections.abc import Callable, Collection
+
+import torch
+from torch import Tensor
+
+from progan.stages.metrics.inception import Features, Network
+from progan.stages.metrics.ranks import Ranks, share
+
+SPLITS = 10
+"""Of the Inception score: it is the mean over so many parts of the pictures"""
+KID_SUBSET = 1000
+"""Pictures in each of KID's 100 random subsets, or all of them if there are fewer"""
+NEIGHBOUR = 3
+"""Precision and recall: a picture's neighbourhood reaches as far as its third neighbour"""
+
+
+class Networked:
+    """Collects the features of this rank's share of the pictures; see `measure.Measure`."""
+
+    def __init__(self, names: Collection[str], network: Network, count: int, ranks: Ranks) -> None:
+        """`names` are keys of NUMBERS; `count` fakes and as many reals over all ranks."""
+        self._names = [name for name in NUMBERS if name in names]
+        self._network, self._count, self._ranks = network, count, ranks
+        self._fakes: list[Features] = []
+        self._reals: list[Features] = []
+
+    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
+        """Take the next pictures of both kinds: uint8 (N, 3, R, R)."""
+        self._fakes.append(self._network(fakes))
+        self._reals.append(self._network(reals))
+
+    def values(self, beat: Callable[[], None]) -> dict[str, float]:
+        """By name; precision and recall are two. All ranks must call it."""
+        fakes, reals = (
+            Features(*(torch.cat(parts) for parts in zip(*own, strict=True)))
+            for own in (self._fakes, self._reals)
+        )
+        found: dict[str, float] = {}
+        for name in self._names:
+            found |= NUMBERS[name](fakes, reals, self._count, self._ranks)
+            beat()
+        return found
+
+
+def fid(fakes: Features, reals: Features, count: int, ranks: Ranks) -> dict[str, float]:
+    """Fréchet distance between two Gaussians fitted to the features (Heusel et al., 2017)."""
+    fitted = [_gaussian(x.pool.double(), count, ranks) for x in (fakes, reals)]
+    return ranks.attempt(lambda: {"fid": _frechet(*fitted)}, {})
+
+
+def _gaussian(own: Tensor, count: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the features of all ranks, from sums in float64."""
+    mean = ranks.sum(own.sum(0)) / count
+    centred = own - mean
+    return mean, ranks.sum(centred.T @ centred) / (count - 1)
+
+
+def _frechet(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
+
+    statistics = [{"mu": mean.numpy(), "sigma": sigma.numpy()} for mean, sigma in (a, b)]
+    return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
+
+
+def inception_score(fakes: Features, reals: Features, count: int, ranks: Ranks) -> dict[str, float]:
+    """exp of the mean KL divergence of single pictures' classes from those of all.
+
+    Salimans et al., 2016. Mean over ten parts of the fakes, as everywhere; the reals take no part.
+    """
+    logits = fakes.logits.double()
+    p = logits.softmax(1)
+    begin = share(count, ranks.world.rank, ranks.world.size).begin
+    split = (torch.arange(begin, begin + len(p)) * SPLITS) // count
+    zeros = p.new_zeros((SPLITS, p.shape[1] + 2))
+    negative_entropy = (p * logits.log_softmax(1)).sum(1, keepdim=True)
+    own = torch.cat([p, negative_entropy, torch.ones_like(negative_entropy)], dim=1)
+    sums = ranks.sum(zeros.index_add(0, split, own))
+    sums = sums[sums[:, -1] > 0]
+    means = sums[:, :-1] / sums[:, -1:]
+    q, mean_negative_entropy = means[:, :-1], means[:, -1]
+    kl = mean_negative_entropy - torch.xlogy(q, q).sum(1)
+    return {"inception_score": float(kl.exp().mean())}
+
+
+def kid(fakes: Features, reals: Features, count: int, ranks: Ranks) -> dict[str, float]:
+    """Squared maximum mean discrepancy with a cubic kernel (Binkowski et al., 2018)."""
+    both = _gathered(fakes, reals, count, ranks)
+
+    def number() -> dict[str, float]:
+        from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+        size = min(KID_SUBSET, count)
+        found = kid_features_to_metric(*both, kid_subset_size=size, verbose=False)
+        return {"kid": float(found[KEY_METRIC_KID_MEAN])}
+
+    return ranks.attempt(number, {}) if ranks.world.is_first else {}
+
+
+def precision_recall(
+    fakes: Features, reals: Features, count: int, ranks: Ranks
+) -> dict[str, float]:
+    """Share of fakes among the reals' neighbourhoods, and the reverse (Kynkaanniemi et al., 2019).
+
+    Theirs were features of VGG-16; these are Inception's, as for the other metrics here.
+    """
+    both = _gathered(fakes, reals, count, ranks)
+
+    def number() -> dict[str, float]:
+        from torch_fidelity.metric_prc import prc_features_to_metric
+
+        found = prc_features_to_metric(
+            *both, prc_neighborhood=min(NEIGHBOUR, count - 1), save_cpu_ram=True, verbose=False
+        )
+        return {name: float(found[name]) for name in ("precision", "recall")}
+
+    return ranks.attempt(number, {}) if ranks.world.is_first else {}
+
+
+def _gathered(fakes: Features, reals: Features, count: int, ranks: Ranks) -> list[Tensor]:
+    """The features of all ranks' pictures in their order, on the CPU."""
+    size = ranks.world.size
+    lengths = [len(share(count, rank, size)) for rank in range(size)]
+    return [ranks.concat(x.pool.T, lengths).T.contiguous().cpu() for x in (fakes, reals)]
+
+
+NUMBERS = {
+    "fid": fid,
+    "kid": kid,
+    "precision_recall": precision_recall,
+    "inception_score": inception_score,
+}
+"""By metric: this rank's features of both kinds -> the values, on the first rank at least"""

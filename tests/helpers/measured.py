@@ -1,0 +1,105 @@
+"""Every metric over the same pictures, on the ranks that torchrun started; the values as JSON.
+
+torchrun --nproc-per-node=2 tests/helpers/measured.py
+"""
+
+import json
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from progan.stages.arrivals import Arrivals
+from progan.stages.metrics.errors import MetricError
+from progan.stages.metrics.inception import Features
+from progan.stages.metrics.measure import Measure
+from progan.stages.metrics.ms_ssim import SimilarPairs
+from progan.stages.metrics.networked import NUMBERS, Networked
+from progan.stages.metrics.ranks import Ranks, share
+from progan.stages.metrics.swd import SlicedWasserstein
+from progan.stages.world import World
+
+COUNT = 22
+"""11 pairs: two ranks cannot have equal shares"""
+
+
+def alone() -> World:
+    """A world of one, for which no process group is needed."""
+    cpu = torch.device("cpu")
+    return World(rank=0, size=1, local_rank=0, device=cpu, arrivals=Arrivals(0, 1))
+
+
+def scenes(count: int, side: int, seed: int) -> Tensor:
+    """Pictures of rectangles with some noise, uint8 (count, 3, side, side)."""
+    random = np.random.default_rng(seed)
+    pictures = np.full((count, 3, side, side), 128.0)
+    for picture in pictures:
+        for _ in range(12):
+            (top, left), (height, width) = random.integers(0, side, 2), random.integers(2, 24, 2)
+            colour = random.uniform(0, 255, (3, 1, 1))
+            picture[:, top : top + height, left : left + width] = colour
+    noisy = pictures + random.normal(0, 8, pictures.shape)
+    return torch.from_numpy(noisy.round().clip(0, 255).astype(np.uint8))
+
+
+def tiny_network(images: Tensor) -> Features:
+    """Nine fixed features of a picture, and seven classes made of them."""
+    pixels = images.float() / 255
+    corners = torch.nn.functional.adaptive_avg_pool2d(pixels, 2).flatten(1)[:, :9]
+    mixing = torch.cos(torch.arange(63.0).reshape(9, 7))
+    return Features(torch.sin(3 * corners), 8 * corners @ mixing)
+
+
+def all_values(ranks: Ranks, count: int = COUNT) -> dict[str, float]:
+    """Every metric on this rank's share of the same pictures."""
+    fakes, reals = scenes(count, 32, seed=1), scenes(count, 32, seed=2)
+    own = share(count, ranks.world.rank, ranks.world.size)
+    measures: list[Measure] = [
+        SlicedWasserstein(32, 3, count, ranks),
+        SimilarPairs(ranks),
+        Networked(list(NUMBERS), tiny_network, count, ranks),
+    ]
+    values: dict[str, float] = {}
+    for measure in measures:
+        for begin in range(own.begin, own.end, 4):
+            end = min(begin + 4, own.end)
+            measure.add(fakes[begin:end], reals[begin:end], begin)
+        values |= measure.values(lambda: None)
+        ranks.agree()
+    return values
+
+
+def failure_on_the_last(ranks: Ranks) -> str:
+    """What this rank hears when only the last one's work fails before an exchange."""
+
+    def work() -> Tensor:
+        if ranks.world.rank == ranks.world.size - 1:
+            raise ValueError("no room")
+        return torch.ones(2, 3)
+
+    part = ranks.attempt(work, torch.zeros(2, 3))
+    ranks.concat(part, [3] * ranks.world.size)
+    try:
+        ranks.agree()
+    except MetricError as error:
+        return str(error)
+    return "nothing"
+
+
+def main() -> None:
+    """One rank."""
+    dist.init_process_group("gloo")
+    rank, size = dist.get_rank(), dist.get_world_size()
+    cpu = torch.device("cpu")
+    world = World(rank=rank, size=size, local_rank=rank, device=cpu, arrivals=Arrivals(rank, size))
+    ranks = Ranks(world)
+    heard = world.gather(failure_on_the_last(ranks))
+    values = all_values(ranks)
+    if world.is_first:
+        print(json.dumps({"heard": heard, "values": values}))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

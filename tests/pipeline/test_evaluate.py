@@ -1,0 +1,52 @@
+"""What `progan evaluate` shows."""
+
+from typing import Any
+
+from rich.console import Console
+
+from progan.pipeline.evaluationtable import evaluation_table
+
+
+def stage(resolution: int, left_out: dict[str, str], **results: dict[str, float]) -> dict[str, Any]:
+    return {
+        "resolution": resolution,
+        "images_seen": 1500,
+        "results": [
+            {"metric": name, "at": resolution, "images": 96, "values": values}
+            for name, values in results.items()
+        ],
+        "left_out": left_out,
+    }
+
+
+def lines(document: dict[str, Any]) -> list[str]:
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(evaluation_table(document))
+    return [" ".join(line.split()) for line in capture.get().splitlines() if line.strip()]
+
+
+def test_a_line_a_stage_and_every_reason_once() -> None:
+    document = {
+        "run": "runs/faces",
+        "stages": [
+            stage(8, {"swd": "too small", "fid": "no weights"}, ms_ssim={"ms_ssim": 0.25}),
+            stage(
+                16,
+                {"fid": "no weights"},
+                swd={"swd_16": 12.345, "swd_mean": 12.345},
+                ms_ssim={"ms_ssim": 0.3},
+            ),
+        ],
+    }
+    title, headings, _, small, large, *reasons = lines(document)
+    assert title == "runs/faces"
+    assert headings == "stage kimg at images swd_16 swd_mean ms_ssim"
+    assert small == "8 1.5 8 96 - - 0.2500"
+    assert large == "16 1.5 16 96 12.35 12.35 0.3000"
+    assert reasons == ["swd: too small", "fid: no weights"]
+
+
+def test_nothing_measured_is_a_table_too() -> None:
+    document = {"run": "r", "stages": [stage(4, {"swd": "too small"})]}
+    assert lines(document)[-1] == "swd: too small"

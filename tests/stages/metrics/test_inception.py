@@ -1,0 +1,79 @@
+"""Where weights and library come from: never from the network, never code from a file."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from measured import scenes
+from progan.stages.metrics.errors import MetricError
+from progan.stages.metrics.inception import load_inception
+
+CPU = torch.device("cpu")
+
+
+def test_without_weights_one_line_says_how_to_get_them() -> None:
+    with pytest.raises(MetricError) as caught:
+        load_inception(None, CPU)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "download https://github.com/toshas/torch-fidelity/releases/" in message
+    assert message.endswith("and set metrics.inception_weights to that file")
+
+
+def test_without_the_library_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(MetricError, match=r"pip install 'progan\[metrics\]'"):
+        load_inception(None, CPU)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights", b"PK\x03\x04 nor these"])
+def test_a_file_that_is_none_is_named(content: bytes | None, tmp_path: Path) -> None:
+    weights = tmp_path / "inception.pth"
+    if content is not None:
+        weights.write_bytes(content)
+    with pytest.raises(MetricError, match="inception.pth cannot be used"):
+        load_inception(weights, CPU)
+
+
+class Harmful:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.made),)
+
+
+def test_code_in_a_file_of_weights_is_not_run(tmp_path: Path) -> None:
+    weights, made = tmp_path / "inception.pth", tmp_path / "made"
+    torch.save({"fc.weight": Harmful(made)}, weights)
+    with pytest.raises(MetricError, match="cannot be used"):
+        load_inception(weights, CPU)
+    assert not made.exists()
+    # The file is indeed one that would do harm to whoever trusted it.
+    torch.load(weights, weights_only=False)
+    assert made.is_dir()
+
+
+@pytest.mark.slow
+def test_features_come_from_the_file_and_training_sees_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
+
+    torch.save({}, tmp_path / "empty.pth")
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "load_state_dict", lambda self, state: None)
+        untrained = Network("inception", ["2048", "logits_unbiased"], tmp_path / "empty.pth")
+    torch.save(untrained.state_dict(), tmp_path / "inception.pth")
+    before = torch.random.get_rng_state()
+    network = load_inception(tmp_path / "inception.pth", CPU)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    images = scenes(2, 32, seed=1)
+    found, expected = network(images), untrained(images)
+    assert found.pool.shape == (2, 2048) and found.logits.shape == (2, 1008)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

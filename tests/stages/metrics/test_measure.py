@@ -1,0 +1,132 @@
+"""A generator measured: what is compared with what, and what a failure leaves."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from measured import alone
+from progan.datasets.loader import Batches
+from progan.datasets.spec import DataSpec
+from progan.stages.metrics import measure as module
+from progan.stages.metrics.errors import MetricError
+from progan.stages.metrics.measure import Subject, beats, measure
+from progan.stages.networks.generator import Generator
+from progan.stages.pictures import to_uint8
+from progan.stages.randomness import metric_latents
+from progan.stages.spec import MetricsSpec, ModelSpec
+
+MODEL = ModelSpec(latent=8, fmap_base=64, fmap_max=8)
+
+
+@pytest.fixture
+def reals(shapes: Path) -> Iterator[Batches]:
+    with Batches(DataSpec(path=str(shapes)), 16, seed=3, batch=4, rank=0, world_size=1) as batches:
+        yield batches
+
+
+def subject(reals: Batches, alpha: float = 1.0, side: int = 16) -> Subject:
+    torch.manual_seed(0)
+    generator = Generator(MODEL, side, fading=True).requires_grad_(False)
+    return Subject(generator, alpha, 3, reals, 16, at_once=10)
+
+
+class Witness:
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.fakes: list[Tensor] = []
+        self.reals: list[Tensor] = []
+
+    def values(self, beat: object) -> dict[str, float]:
+        return {}
+
+    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
+        assert start == sum(map(len, self.fakes))
+        self.fakes.append(fakes)
+        self.reals.append(reals)
+
+
+def shown(subject: Subject, images: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor]:
+    """The fakes and reals that measures get to see."""
+    witness = Witness()
+    monkeypatch.setattr(module, "SimilarPairs", lambda ranks: witness)
+    measure(subject, alone(), ["ms_ssim"], MetricsSpec(images=images))
+    return torch.cat(witness.fakes), torch.cat(witness.reals)
+
+
+def test_reals_are_a_random_part_of_the_data_set_without_repetition(
+    reals: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found = shown(subject(reals), 40, monkeypatch)
+    assert len(found) == 40 and len({picture.numpy().tobytes() for picture in found}) == 40
+    expected = torch.cat([next(reals).images for _ in range(10)])
+    assert torch.equal(found, to_uint8(expected))
+
+
+def test_reals_are_faded_as_the_fakes_are(reals: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes, found = shown(subject(reals, alpha=0.0), 8, monkeypatch)
+    for pictures in (fakes, found):
+        assert torch.equal(pictures[:, :, ::2, ::2], pictures[:, :, 1::2, 1::2])
+
+
+def test_fakes_of_a_smaller_generator_are_enlarged(
+    reals: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = subject(reals, side=8)
+    fakes, found = shown(small, 8, monkeypatch)
+    assert fakes.shape == found.shape == (8, 3, 16, 16)
+    expected = to_uint8(small.generator(metric_latents(3, 8, 8)))
+    assert torch.equal(fakes[:, :, ::2, ::2], expected)
+    assert torch.equal(fakes[:, :, 1::2, 1::2], expected)
+
+
+def test_a_data_set_smaller_than_asked_is_compared_whole(reals: Batches) -> None:
+    found = measure(subject(reals), alone(), ["swd", "ms_ssim"], MetricsSpec(images=8192))
+    assert (found.images, found.left_out) == (96, {})
+    assert list(found.values) == ["swd_16", "swd_mean", "ms_ssim"]
+
+
+def test_missing_weights_leave_out_what_needs_them(reals: Batches) -> None:
+    found = measure(subject(reals), alone(), ["fid", "swd", "kid"], MetricsSpec(images=8))
+    assert set(found.left_out) == {"fid", "kid"}
+    assert "swd_16" in found.values
+
+
+def test_pictures_all_of_one_colour_have_no_distance(
+    reals: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collapsed = subject(reals)
+    for parameter in collapsed.generator.parameters():
+        parameter.zero_()
+    found = measure(collapsed, alone(), ["swd", "ms_ssim"], MetricsSpec(images=8))
+    assert found.values == {"ms_ssim": pytest.approx(1.0)}
+    assert found.left_out == {"swd_16": "it is not finite", "swd_mean": "it is not finite"}
+
+
+def test_unreadable_pictures_are_an_error_of_one_line(
+    reals: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(positions: np.ndarray) -> None:
+        raise OSError("record 7 is damaged")
+
+    monkeypatch.setattr(reals, "at", broken)
+    with pytest.raises(MetricError, match="record 7 is damaged"):
+        measure(subject(reals), alone(), ["swd"], MetricsSpec(images=8))
+
+
+def test_it_beats_as_often_as_it_says(reals: Batches) -> None:
+    heard: list[int] = []
+    names, spec = ["swd", "ms_ssim"], MetricsSpec(images=34)
+    measure(subject(reals), alone(), names, spec, lambda: heard.append(1))
+    assert len(heard) == beats(subject(reals), names, spec)
+
+
+def test_a_rank_without_pictures_is_an_error(reals: Batches) -> None:
+    many = dataclasses.replace(alone(), size=3)
+    with pytest.raises(MetricError, match="4 pictures are too few to compare on 3 ranks"):
+        measure(subject(reals), many, ["swd"], MetricsSpec(images=4))
