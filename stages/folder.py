@@ -26,6 +26,11 @@ class StageFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def starts(self) -> Path:
+        """Every start of the workers: when, at which count, on what (Start)."""
+        return self.path / "starts.jsonl"
+
+    @property
     def failure(self) -> Path:
         """Why the last attempt ended early, if a worker could still say so."""
         return self.path / "failure.json"

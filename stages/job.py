@@ -20,9 +20,11 @@ from progan.stages.errors import (
 from progan.stages.folder import StageFolder
 from progan.stages.keeper import StageKeeper
 from progan.stages.loop import train
+from progan.stages.machine import this_start
 from progan.stages.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage, build
+from progan.stages.starts import append_start
 from progan.stages.stopping import StopRequest
 from progan.stages.ticks import Tally
 from progan.stages.world import World, detect
@@ -83,6 +85,9 @@ def _train_and_publish(
     stage = build(spec, world, last, rollbacks)
     limit_waiting(timedelta(minutes=spec.engine.collective_timeout_minutes))
     log.info("rank %d of %d: at %d images", world.rank, world.size, stage.images_seen)
+    start = this_start(world, stage.images_seen)
+    if world.is_first:
+        append_start(folder.starts, start)
     keeper = StageKeeper(stage, folder, Tally(**last.tally) if last else Tally(), stop)
     try:
         with stage.batches:
