@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli_data import data, prepare
+from progan.pipeline.cli_see import report
 from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
@@ -70,6 +71,7 @@ def main(debug: bool) -> None:
 
 main.add_command(prepare)
 main.add_command(data)
+main.add_command(report)
 
 
 @main.command(epilog=CONFIG_HELP)

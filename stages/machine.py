@@ -20,9 +20,7 @@ def this_start(world: World, images_seen: int) -> Start:
     """What all ranks together say of themselves. All ranks must call it."""
     name, num_bytes = _device(world.device)
     cpus = os.cpu_count() or 1
-    mine = Host(
-        name=socket.gethostname(), ranks=1, device=name, device_bytes=num_bytes, cpus=cpus
-    )
+    mine = Host(name=socket.gethostname(), ranks=1, device=name, device_bytes=num_bytes, cpus=cpus)
     told = cast(list[Host], world.gather(mine))
     hosts = tuple(h.model_copy(update={"ranks": told.count(h)}) for h in dict.fromkeys(told))
     return Start(

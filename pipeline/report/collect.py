@@ -133,4 +133,6 @@ def _environment(stages: Sequence[Begun]) -> Environment:
 def _host(host: Host) -> str:
     """gpu-07: 8 x NVIDIA H200, 139 GiB, 192 CPUs"""
     memory = f", {host.device_bytes / 2**30:.0f} GiB" if host.device_bytes else ""
-    return f"{host.name}: {host.ranks} \N{MULTIPLICATION SIGN} {host.device}{memory}, {host.cpus} CPUs"
+    return (
+        f"{host.name}: {host.ranks} \N{MULTIPLICATION SIGN} {host.device}{memory}, {host.cpus} CPUs"
+    )

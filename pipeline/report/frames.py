@@ -81,9 +81,7 @@ def chosen(grids: Sequence[tuple[int, Path]], most: int) -> list[tuple[int, Path
         return list(grids)
     first, last = grids[0][0], grids[-1][0]
     wanted = [first + (last - first) * step / (most - 1) for step in range(most)]
-    places = {
-        min(range(len(grids)), key=lambda place: abs(grids[place][0] - at)) for at in wanted
-    }
+    places = {min(range(len(grids)), key=lambda place: abs(grids[place][0] - at)) for at in wanted}
     return [grids[place] for place in sorted(places)]
 
 
@@ -110,6 +108,6 @@ def data_uri(image: Image.Image, *, lossless: bool) -> str:
     if lossless:
         image.save(buffer, "WEBP", lossless=True)
     else:
-        image.save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+        image.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
     kind = "webp" if lossless else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
