@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli_data import data, prepare
-from progan.pipeline.cli_see import report
+from progan.pipeline.cli_see import generate, interpolate, report, timelapse
 from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
@@ -71,7 +71,8 @@ def main(debug: bool) -> None:
 
 main.add_command(prepare)
 main.add_command(data)
-main.add_command(report)
+for command in (report, generate, interpolate, timelapse):
+    main.add_command(command)
 
 
 @main.command(epilog=CONFIG_HELP)
@@ -210,19 +211,6 @@ def export(run: Path, out: Path, kind: str, stage: int | None) -> None:
     document = export_run(existing_run(run), out, stage)
     size = f"{document.resolution}x{document.resolution}"
     click.echo(f"{out}: generator at {size} after {document.images_seen:,} images", err=True)
-
-
-@main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--num", type=click.IntRange(1), default=64, show_default=True, help="Pictures.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def generate(model: Path, out: Path, num: int, seed: int) -> None:
-    """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder)."""
-    from progan.pipeline.generate import generate as draw_pictures
-
-    draw_pictures(model, out, num, seed)
-    click.echo(f"{out}: {num} pictures from seed {seed}", err=True)
 
 
 def stop_on_signals() -> None:

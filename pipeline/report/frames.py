@@ -3,15 +3,13 @@
 import base64
 import io
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
 
 from progan.pipeline.report.document import Frame, Growth, Reals
-from progan.stages import growth
+from progan.pipeline.samplegrids import SampleGrid, columns_of_all, read_pictures, sample_grids
 from progan.stages.folder import StageFolder
-from progan.stages.gridlayout import columns_of, pictures
 from progan.stages.spec import StageSpec
 
 MOST_LATENTS = 64
@@ -24,49 +22,32 @@ LOSSLESS_UNTIL = 16
 QUALITY = 88
 
 
-def sample_grids(folder: StageFolder) -> list[tuple[int, Path]]:
-    """Images seen and file of every grid of fakes, in that order."""
-    files = sorted(folder.samples.glob("fakes_*.png"))
-    return [(int(file.stem.removeprefix("fakes_")), file) for file in files]
-
-
 def collect_growth(stages: Sequence[tuple[int, StageSpec, StageFolder]]) -> Growth:
     """Frames of all stages, each with as many latents as every grid has.
 
     stages: images of the run before it, spec and folder of each.
     """
-    columns = round(MOST_LATENTS**0.5)
-    for _, spec, folder in stages:
-        columns = min([columns, *_columns(spec.resolution, folder)])
-    frames: list[Frame] = []
-    reals: list[Reals] = []
-    for begins, spec, folder in stages:
-        for images_seen, file in chosen(sample_grids(folder), frames_of(spec.resolution, columns)):
-            if picture := _picture(file, spec.resolution, columns):
-                frames.append(_frame(begins, spec, images_seen, picture))
-        if picture := _picture(folder.reals, spec.resolution, columns):
-            reals.append(Reals(resolution=spec.resolution, picture=picture))
-    return Growth(latents=columns**2, columns=columns, frames=tuple(frames), reals=tuple(reals))
-
-
-def _frame(begins: int, spec: StageSpec, images_seen: int, picture: str) -> Frame:
-    return Frame(
-        resolution=spec.resolution,
-        at=begins + images_seen,
-        images_seen=images_seen,
-        alpha=growth.alpha(images_seen, spec.growth),
-        phase=growth.phase(images_seen, spec.growth),
-        picture=picture,
+    grids = [sample_grids(spec, folder, begins) for begins, spec, folder in stages]
+    columns = columns_of_all(sum(grids, []), round(MOST_LATENTS**0.5))
+    frames = tuple(
+        Frame(
+            resolution=grid.resolution,
+            at=grid.at,
+            images_seen=grid.images_seen,
+            alpha=grid.alpha,
+            phase=grid.phase,
+            picture=picture,
+        )
+        for of_stage in grids
+        for grid in chosen(of_stage, columns)
+        if (picture := _picture(grid.file, grid.resolution, columns))
     )
-
-
-def _columns(resolution: int, folder: StageFolder) -> set[int]:
-    """Pictures in a row of each of a stage's grids; a run may have changed it."""
-    found = set()
-    for _, file in sample_grids(folder):
-        with suppress(OSError), Image.open(file) as sheet:
-            found.add(columns_of(sheet, resolution))
-    return found
+    reals = tuple(
+        Reals(resolution=spec.resolution, picture=picture)
+        for _, spec, folder in stages
+        if (picture := _picture(folder.reals, spec.resolution, columns))
+    )
+    return Growth(latents=columns**2, columns=columns, frames=frames, reals=reals)
 
 
 def frames_of(resolution: int, columns: int) -> int:
@@ -75,21 +56,21 @@ def frames_of(resolution: int, columns: int) -> int:
     return max(FEWEST_FRAMES, min(MOST_FRAMES, PIXELS_A_STAGE // pixels))
 
 
-def chosen(grids: Sequence[tuple[int, Path]], most: int) -> list[tuple[int, Path]]:
-    """No more than so many, evenly in images seen, the first and the last among them."""
+def chosen(grids: Sequence[SampleGrid], columns: int) -> list[SampleGrid]:
+    """As many as the stage is worth, evenly in images seen, the first and the last among them."""
+    most = frames_of(grids[0].resolution, columns) if grids else 0
     if len(grids) <= most:
         return list(grids)
-    first, last = grids[0][0], grids[-1][0]
+    first, last = grids[0].at, grids[-1].at
     wanted = [first + (last - first) * step / (most - 1) for step in range(most)]
-    places = {min(range(len(grids)), key=lambda place: abs(grids[place][0] - at)) for at in wanted}
+    places = {min(range(len(grids)), key=lambda p: abs(grids[p].at - at)) for at in wanted}
     return [grids[place] for place in sorted(places)]
 
 
 def _picture(file: Path, resolution: int, columns: int) -> str | None:
     """The first columns x columns pictures of a grid as a data: URI; None if it cannot be read."""
     try:
-        with Image.open(file) as sheet:
-            cut = pictures(sheet.convert("RGB"), resolution, columns**2)
+        cut = read_pictures(file, resolution, columns**2)
     except OSError:
         return None
     whole = Image.new("RGB", (columns * resolution, columns * resolution))

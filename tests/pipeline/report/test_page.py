@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from drawn_run import draw_run
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from drawn_run import draw_run
 from progan.pipeline.report.page import write_report
 
 CHROMIUM = next(
