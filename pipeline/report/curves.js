@@ -36,8 +36,8 @@
     const legend = make("ul", { class: "legend" });
     const readings = chart.series.map((series, place) => {
       const value = make("b");
-      const label = chart.series.length > 1 ? series.label : "";
-      legend.append(make("li", { style: `--series: ${colourOf(place)}` }, make("i"), label, value));
+      const name = chart.series.length > 1 ? [make("i"), series.label] : [];
+      legend.append(make("li", { style: `--series: ${colourOf(place)}` }, ...name, value));
       return value;
     });
     const svg = make("svg:svg", { class: "chart", height: HEIGHT, tabindex: "0", role: "img" });
@@ -128,25 +128,30 @@
       if (visible) for (const end of ["x1", "x2"]) view.here.setAttribute(end, view.x(moment));
     }
 
-    /** Put the crosshair at a count, or away, and the values there into the legend. */
+    /** Put the crosshair at a count, or away, and the values there, or the last, into the legend. */
     function read(at) {
       view?.cross.setAttribute("visibility", at === null ? "hidden" : "visible");
       if (view && at !== null) for (const end of ["x1", "x2"]) view.cross.setAttribute(end, view.x(at));
       chart.series.forEach((series, place) => {
-        readings[place].textContent = at === null ? "" : inDigits(series.values[nearest(series.at, at)]);
+        const where = at === null ? series.at.length - 1 : nearest(series.at, at);
+        readings[place].textContent = inDigits(series.values[where]);
       });
     }
 
     function showTip(at) {
       tip.hidden = false;
       const { stage, seen, alpha, phase } = standing(at);
+      const rows = chart.series.map((series, place) =>
+        make("p", { style: `--series: ${colourOf(place)}` }, make("i"), series.label, make("b", {}, readings[place].textContent)));
       tip.replaceChildren(
         make("b", {}, `${stage.resolution} × ${stage.resolution}, ${phase}`),
         make("span", {}, `${kimg(at)} in all, ${kimg(seen)} here, alpha ${alpha.toFixed(2)}`),
+        ...rows,
       );
-      const middle = view.x(at) + 18 - tip.offsetWidth / 2;
-      tip.style.left = `${Math.max(6, Math.min(middle, card.clientWidth - tip.offsetWidth - 6))}px`;
-      tip.style.top = `${card.clientHeight - HEIGHT - 70}px`;
+      const line = view.x(at) + svg.getBoundingClientRect().left - card.getBoundingClientRect().left;
+      const right = line + 14 + tip.offsetWidth <= card.clientWidth;
+      tip.style.left = `${right ? line + 14 : Math.max(6, line - 14 - tip.offsetWidth)}px`;
+      tip.style.bottom = `${MARGIN.bottom + 16}px`;
     }
 
     /** The point nearest to a pointer, in images of the run. */
@@ -185,6 +190,7 @@
       draw();
     });
     new ResizeObserver(draw).observe(svg);
+    read(null);
     return { draw, read, showHere };
   }
 

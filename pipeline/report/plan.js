@@ -114,5 +114,6 @@
     const mark = make("svg:path", { class: "event", "data-kind": kind, d: "M5,0l5,5l-5,5l-5,-5z" });
     key.append(make("li", {}, make("svg:svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, mark), words));
   }
-  figure.append(chart, tip, key);
+  figure.append(chart, tip);
+  if (kinds.length) figure.append(key);
 }
