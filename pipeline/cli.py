@@ -10,6 +10,7 @@ import click
 from progan.pipeline.cli_data import data, prepare
 from progan.pipeline.cli_evaluate import evaluate
 from progan.pipeline.cli_models import export, import_command
+from progan.pipeline.cli_see import generate, interpolate, report, timelapse
 from progan.pipeline.output import json_option, show
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
@@ -73,11 +74,18 @@ def main(debug: bool) -> None:
     """
 
 
-main.add_command(prepare)
-main.add_command(data)
-main.add_command(export)
-main.add_command(import_command)
-main.add_command(evaluate)
+for command in (
+    prepare,
+    data,
+    export,
+    import_command,
+    evaluate,
+    report,
+    generate,
+    interpolate,
+    timelapse,
+):
+    main.add_command(command)
 
 
 @main.command(epilog=CONFIG_HELP)
@@ -205,19 +213,6 @@ def doctor(as_json: bool) -> None:
     show(document, doctor_table, as_json)
     if any(finding["state"] == FAILED for finding in document["findings"]):
         sys.exit(EXIT_FAILED)
-
-
-@main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--num", type=click.IntRange(1), default=64, show_default=True, help="Pictures.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def generate(model: Path, out: Path, num: int, seed: int) -> None:
-    """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder)."""
-    from progan.pipeline.generate import generate as draw_pictures
-
-    draw_pictures(model, out, num, seed)
-    click.echo(f"{out}: {num} pictures from seed {seed}", err=True)
 
 
 def stop_on_signals() -> None:

@@ -1,13 +1,18 @@
 """Pictures from an exported generator."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from progan.datasets.files import write_whole
+from progan.pipeline.bars import track
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.latents import seed_latents, truncate
 from progan.stages.networks.generator import Generator
 from progan.stages.pictures import grid, png, single
 from progan.stages.published import Published, read_published
@@ -34,18 +39,59 @@ def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Gen
 
 def draw(generator: Generator, num: int, seed: int) -> Tensor:
     """Pictures (num, C, R, R) in float32 on the CPU. The same seed begins with the same ones."""
+    return draw_latents(generator, grid_latents(seed, num, generator.latent))
+
+
+def draw_latents(generator: Generator, latents: Tensor) -> Tensor:
+    """Pictures (N, C, R, R) in float32 on the CPU, of latents (N, latent)."""
+    return torch.cat(list(_drawn(generator, latents)))
+
+
+def _drawn(generator: Generator, latents: Tensor) -> Iterator[Tensor]:
+    """The same in parts, each drawn when it is asked for."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator.to(device)
-    latents = grid_latents(seed, num, generator.latent)
-    parts = [generator(part.to(device)).cpu() for part in torch.split(latents, DRAWN_AT_ONCE)]
-    return torch.cat(parts)
+    for part in torch.split(latents, DRAWN_AT_ONCE):
+        yield generator(part.to(device)).cpu()
 
 
-def generate(model: Path, out: Path, num: int, seed: int) -> None:
-    """Write a grid if `out` is named like a PNG, else single PNGs into the folder `out`."""
-    images = draw(load_generator(model), num, seed)
-    if out.suffix.lower() == ".png":
-        write_whole(out, png(grid(images, columns=math.ceil(math.sqrt(num)))))
-        return
-    for index, image in enumerate(images):
-        write_whole(out / f"{seed}-{index:06d}.png", png(single(image)))
+def generate(
+    model: Path,
+    out: Path,
+    *,
+    num: int = 64,
+    seed: int = 0,
+    seeds: list[int] | None = None,
+    truncation: float | None = None,
+) -> int:
+    """Write a grid if `out` is named like a PNG, else single PNGs into the folder `out`.
+
+    With `seeds`, each names one picture, whatever the others are; without, `num` pictures come from
+    one seed. Returns their number. ConfigError if `out` is named like another kind of picture.
+    """
+    to_grid = _is_grid(out)
+    generator = load_generator(model)
+    size = generator.latent
+    latents = seed_latents(seeds, size) if seeds else grid_latents(seed, num, size)
+    names = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
+    if truncation is not None:
+        latents = truncate(latents, truncation)
+    images = (image for part in _drawn(generator, latents) for image in part)
+    bar = track(images, out.name, len(latents))
+    if to_grid:
+        columns = math.ceil(math.sqrt(len(latents)))
+        write_whole(out, png(grid(torch.stack(list(bar)), columns)))
+    else:
+        for name, image in zip(names, bar, strict=True):
+            write_whole(out / f"{name}.png", png(single(image)))
+    return len(latents)
+
+
+def _is_grid(out: Path) -> bool:
+    """Whether one file is wanted, or a folder."""
+    kind = out.suffix.lower()
+    if kind == ".png":
+        return True
+    if kind in Image.registered_extensions():
+        raise ConfigError(f"{out}: a grid is written as .png, single pictures into a folder")
+    return False

@@ -47,6 +47,11 @@ class RunFolder:
         return self.path / "STOP"
 
     @property
+    def report(self) -> Path:
+        """What people look at: one HTML page."""
+        return self.path / "report.html"
+
+    @property
     def superseded(self) -> Path:
         """Stages that were set aside when an earlier one was re-opened."""
         return self.path / "superseded"

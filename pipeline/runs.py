@@ -17,6 +17,7 @@ from progan.pipeline.initial import pinned
 from progan.pipeline.ledger import Ledger
 from progan.pipeline.orchestrator import run_stages
 from progan.pipeline.plan import check, stage_specs
+from progan.pipeline.report.beside import ReportBeside
 from progan.pipeline.rundir import RunFolder, existing_run
 from progan.pipeline.tracking.tracker import Tracker
 from progan.pipeline.yamlfile import apply_override, read_yaml, write_yaml
@@ -138,10 +139,12 @@ def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
 
 
 def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: Backend) -> None:
-    """Train what is left, with bars and tracking beside it."""
+    """Train what is left, with bars, tracking and a report beside it."""
     tracker = Tracker(run, config, specs) if config.tracking.mlflow != "off" else None
     if tracker:
         tracker.start()
+    report = ReportBeside(run, config.resolutions)
+    report.start()
     status = "FAILED"
     try:
         with Display(specs) as display:
@@ -151,6 +154,7 @@ def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: B
         status = "KILLED"
         raise
     finally:
+        report.close()
         if tracker:
             tracker.close(status)
 

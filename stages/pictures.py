@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-SMALLEST_CELL = 64
-GAP = 2
+from progan.stages.gridlayout import extent, place, zoom
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -16,20 +15,19 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def grid(images: Tensor, columns: int) -> Image.Image:
-    """Pictures (N, 3, H, W) in [-1, 1] side by side, row by row.
+    """Pictures (N, 3, R, R) in [-1, 1] side by side, row by row.
 
     Small ones are shown with enlarged pixels, so that a grid of 4x4 pictures can be looked at.
     """
-    zoom = max(1, SMALLEST_CELL // images.shape[-1])
-    cells = to_uint8(images.cpu()).repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
-    height, width = (size + GAP for size in cells.shape[2:])
+    factor = zoom(images.shape[-1])
+    cells = to_uint8(images.cpu()).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    cell = cells.shape[-1]
     rows = -(-len(cells) // columns)
     # By Pillow: torchvision's make_grid would take two seconds to load, in every process.
-    sheet = Image.new("RGB", (columns * width + GAP, rows * height + GAP), "white")
-    for place, cell in enumerate(cells):
-        row, column = divmod(place, columns)
-        picture = Image.fromarray(cell.permute(1, 2, 0).numpy())
-        sheet.paste(picture, (GAP + column * width, GAP + row * height))
+    sheet = Image.new("RGB", (extent(columns, cell), extent(rows, cell)), "white")
+    for index, picture in enumerate(cells):
+        image = Image.fromarray(picture.permute(1, 2, 0).numpy())
+        sheet.paste(image, place(index, columns, cell))
     return sheet
 
 

@@ -1,0 +1,138 @@
+"""A run's folder -> what a report says of it; only reads, no torch, at any moment of a run."""
+
+import re
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from progan.pipeline.ledger import Ledger
+from progan.pipeline.plan import stage_specs
+from progan.pipeline.report.curves import Tick, charts
+from progan.pipeline.report.document import Environment, Machines, Report, StagePart
+from progan.pipeline.report.frames import collect_growth
+from progan.pipeline.report.happenings import Clock, happenings
+from progan.pipeline.rundir import RunFolder
+from progan.pipeline.runs import frozen_config
+from progan.pipeline.status import status
+from progan.stages.folder import StageFolder
+from progan.stages.spec import StageSpec
+from progan.stages.starts import Host, Start, read_starts
+from progan.stages.ticks import read_ticks
+
+FIRST_HUE, LAST_HUE = 195, 345
+"""Degrees on the colour circle between which the stages lie"""
+
+
+class Begun(NamedTuple):
+    """One stage with what its folder has."""
+
+    begins: int
+    """Images of the run before it"""
+    spec: StageSpec
+    folder: StageFolder
+    ticks: list[Tick]
+    starts: list[Start]
+
+    def clock(self) -> Clock:
+        """When it had shown how many images of the run."""
+        known = [(0.0, self.begins)]
+        known += [(tick["time"], self.begins + tick["images_seen"]) for tick in self.ticks]
+        known += [(start.time, self.begins + start.images_seen) for start in self.starts]
+        return sorted(known)
+
+
+def collect(run: RunFolder) -> Report:
+    """All that there is to say of a run. ConfigError or RunError if its files are not a run's."""
+    stages = _stages(run)
+    standing = status(run)["stages"]
+    ledger = Ledger(run.events).events()
+    parts = tuple(
+        _stage(stage, standing[place], _hue(place, len(stages)))
+        for place, stage in enumerate(stages)
+    )
+    return Report(
+        name=run.name,
+        state=_state([part.state for part in parts]),
+        made_at=time.time(),
+        made_by=f"progan {version('progan')}",
+        stages=parts,
+        growth=collect_growth([stage[:3] for stage in stages]),
+        charts=charts([(stage.begins, stage.ticks) for stage in stages]),
+        happenings=tuple(
+            happening.model_copy(update={"text": without_secrets(happening.text)})
+            for happening in happenings(ledger, {s.spec.resolution: s.clock() for s in stages})
+        ),
+        environment=_environment(stages),
+        config=without_secrets(run.config.read_text()),
+    )
+
+
+def without_secrets(text: str) -> str:
+    """User names and passwords in addresses are nobody's business who is shown a report."""
+    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
+
+
+def _stages(run: RunFolder) -> list[Begun]:
+    stages: list[Begun] = []
+    begins = 0
+    for spec in stage_specs(frozen_config(run), run, ""):
+        folder = run.stage(spec.resolution)
+        ticks, starts = read_ticks(folder.metrics), read_starts(folder.starts)
+        stages.append(Begun(begins, spec, folder, ticks, starts))
+        # The last step may go past the plan's end.
+        begins += max([spec.growth.total_images, *(tick["images_seen"] for tick in ticks[-1:])])
+    return stages
+
+
+def _hue(place: int, count: int) -> int:
+    return round(FIRST_HUE + (LAST_HUE - FIRST_HUE) * place / max(1, count - 1))
+
+
+def _stage(stage: Begun, standing: dict[str, Any], hue: int) -> StagePart:
+    spec, ticks = stage.spec, stage.ticks
+    progress = standing["progress"] or {}
+    last_tick = ticks[-1]["images_seen"] if ticks else 0
+    return StagePart(
+        resolution=spec.resolution,
+        state=standing["state"],
+        begins=stage.begins,
+        fade_images=spec.growth.fade_images,
+        total_images=spec.growth.total_images,
+        images_seen=max(last_tick, progress.get("images_seen", 0)),
+        batch=spec.batch,
+        lr=spec.lr,
+        seconds=sum(tick["seconds"] for tick in ticks),
+        hue=hue,
+    )
+
+
+def _state(states: Sequence[str]) -> str:
+    """That of the run: of the first stage that is not done."""
+    return next((state for state in states if state != "done"), "done")
+
+
+def _environment(stages: Sequence[Begun]) -> Environment:
+    starts = sorted(
+        ((stage.spec.resolution, start) for stage in stages for start in stage.starts),
+        key=lambda entry: entry[1].time,
+    )
+    machines = tuple(
+        Machines(
+            time=start.time,
+            resolution=resolution,
+            images_seen=start.images_seen,
+            ranks=start.ranks,
+            hosts=tuple(_host(host) for host in start.hosts),
+        )
+        for resolution, start in starts
+    )
+    return Environment(starts=machines, versions=starts[-1][1].versions if starts else {})
+
+
+def _host(host: Host) -> str:
+    """gpu-07: 8 x NVIDIA H200, 139 GiB, 192 CPUs"""
+    memory = f", {host.device_bytes / 2**30:.0f} GiB" if host.device_bytes else ""
+    return (
+        f"{host.name}: {host.ranks} \N{MULTIPLICATION SIGN} {host.device}{memory}, {host.cpus} CPUs"
+    )

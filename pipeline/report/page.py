@@ -1,0 +1,61 @@
+"""A report as one HTML page that loads nothing from anywhere.
+
+Its styles, scripts, figures and pictures are inside; a content security policy forbids the rest.
+"""
+
+import base64
+import hashlib
+import time
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from progan.datasets.files import write_whole
+from progan.pipeline.display import duration
+from progan.pipeline.report.collect import collect
+from progan.pipeline.report.document import Report
+from progan.pipeline.rundir import RunFolder
+
+HERE = Path(__file__).parent
+SCRIPTS = ("start.js", "growth.js", "plan.js", "curves.js")
+"""In the order in which they run"""
+JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+DRAWN_BY_SCRIPTS = {"name", "stages", "growth", "charts", "happenings"}
+
+
+def write_report(run: RunFolder, out: Path | None = None) -> Path:
+    """Write a run's report, by default into its folder; returns where it lies."""
+    out = out or run.report
+    write_whole(out, render(collect(run)).encode())
+    return out
+
+
+def render(report: Report) -> str:
+    """The page."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"kimg": kimg, "duration": duration, "date": date}
+    script = "".join((HERE / name).read_text() for name in SCRIPTS)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        data=report.model_dump_json(include=DRAWN_BY_SCRIPTS).translate(JSON_IN_HTML),
+        style=(HERE / "page.css").read_text(),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def kimg(images: int) -> str:
+    """1234567 -> 1,234.6 kimg; 16 -> 0.02 kimg"""
+    thousands = images / 1000
+    return f"{thousands:,.2f} kimg" if thousands < 10 else f"{thousands:,.1f} kimg"
+
+
+def date(seconds: float) -> str:
+    """In Coordinated Universal Time, wherever the report is made."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

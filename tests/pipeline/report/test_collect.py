@@ -1,0 +1,116 @@
+"""What a run's folder tells, read without torch."""
+
+import base64
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+
+from drawn_run import BEGAN, draw_run
+from progan.pipeline.ledger import Event, Ledger
+from progan.pipeline.report.collect import collect, without_secrets
+from progan.pipeline.report.document import Report
+from progan.pipeline.report.frames import chosen
+from progan.pipeline.report.happenings import happenings
+from progan.pipeline.rundir import RunFolder
+from progan.pipeline.samplegrids import SampleGrid, read_pictures
+from progan.stages.starts import Host, Start, append_start
+
+WORDS = ("growth.last=16", "growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05",
+         "ticks.samples_every=2", "ticks.grid=3")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = draw_run(tmp_path_factory.mktemp("collect") / "run", *WORDS, until=(16, 200))
+    host = Host(name="gpu", ranks=4, device="H200", device_bytes=139 * 2**30, cpus=64)
+    again = Start(
+        time=BEGAN + 9000, images_seen=150, ranks=4, hosts=(host,), versions={"torch": "3"}
+    )
+    append_start(folder.stage(16).starts, again)
+    Ledger(folder.events).append("stage_crashed", resolution=16, reason="no memory")
+    Ledger(folder.events).append("stage_started", resolution=16)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(run: RunFolder) -> Report:
+    return collect(run)
+
+
+def test_stages_follow_each_other_in_images(report: Report) -> None:
+    told = [(s.resolution, s.begins, s.fade_images, s.images_seen) for s in report.stages]
+    assert told == [(4, 0, 0, 300), (8, 300, 300, 600), (16, 900, 300, 200)]
+    assert (report.images_seen, report.total_images) == (1100, 1500)
+    assert report.seconds == pytest.approx(0.4 * (4 * 6 + 8 * 12 + 16 * 4))
+
+
+def test_frames_are_the_grids_pictures_without_the_gaps(run: RunFolder, report: Report) -> None:
+    last = [frame for frame in report.growth.frames if frame.resolution == 8][-1]
+    assert (last.at, last.images_seen, last.alpha, last.phase) == (900, 600, 1.0, "done")
+    shown = Image.open(io.BytesIO(base64.b64decode(last.picture.partition(",")[2]))).convert("RGB")
+    assert shown.size == (24, 24)
+    for index, drawn in enumerate(read_pictures(run.stage(8).fakes(600), 8, 9)):
+        left, top = index % 3 * 8, index // 3 * 8
+        cut = shown.crop((left, top, left + 8, top + 8))
+        assert ImageChops.difference(cut, drawn).getbbox() is None
+
+
+def test_frames_are_spread_over_the_images_and_keep_both_ends() -> None:
+    seen = [*range(1, 1000), 100_000]
+    grids = [SampleGrid(64, at, at, 1.0, "steady", Path()) for at in seen]
+    kept = [grid.at for grid in chosen(grids, columns=8)]
+    assert kept[0] == 1 and kept[-1] == 100_000 and len(kept) <= 16
+    assert chosen([], columns=8) == []
+
+
+def test_an_unreadable_grid_is_left_out(tmp_path: Path) -> None:
+    folder = draw_run(tmp_path / "run", *WORDS, "growth.last=4")
+    before = len(collect(folder).growth.frames)
+    folder.stage(4).fakes(200).write_bytes(b"no picture")
+    assert len(collect(folder).growth.frames) == before - 1
+
+
+def test_machines_and_versions_are_those_of_the_starts(report: Report) -> None:
+    starts = report.environment.starts
+    assert [(s.resolution, s.images_seen, s.ranks) for s in starts] == [
+        (4, 0, 2), (8, 0, 2), (16, 0, 2), (16, 150, 4),
+    ]  # fmt: skip
+    assert starts[-1].hosts == ("gpu: 4 × H200, 139 GiB, 64 CPUs",)
+    assert report.environment.versions == {"torch": "3"}
+
+
+def test_a_crash_and_a_restart_are_told_with_reason_and_place(report: Report) -> None:
+    crash, again = report.happenings[-2:]
+    assert (crash.kind, crash.title, crash.text) == ("trouble", "Stage crashed", "no memory")
+    assert (again.title, again.resolution) == ("Stage started again", 16)
+    # The new workers began at 150 images, and nothing has been counted since.
+    assert again.at == 900 + 150
+
+
+def test_events_are_placed_by_the_clock_of_their_stage() -> None:
+    clock = [(0.0, 500), (10.0, 520), (20.0, 540)]
+    events = [Event(t, "stopped", {"resolution": 8}) for t in (5, 10, 19, 99)]
+    events.append(Event(50, "something_new", {}))
+    told = happenings(events, {8: clock})
+    assert [h.at for h in told] == [500, 520, 520, 540, None]
+    assert told[-1].title == "Something new"
+
+
+def test_names_and_passwords_in_addresses_are_not_shown() -> None:
+    shown = without_secrets("mlflow: https://me:s3cret@host/x and http://host:80/a@b")
+    assert shown == "mlflow: https://***@host/x and http://host:80/a@b"
+
+
+def test_collecting_and_rendering_load_no_torch() -> None:
+    code = (
+        "import sys, progan.pipeline.report.page, progan.pipeline.timelapse, progan.stages.starts"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout == "False\n"

@@ -1,0 +1,147 @@
+"""The report in a real browser: it moves, it reads, it fits, and it loads nothing."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from drawn_run import draw_run
+from progan.pipeline.report.page import write_report
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+WORDS = ("growth.last=16", "growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05",
+         "ticks.samples_every=2", "ticks.grid=3")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run that stands in its last stage."""
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(draw_run(folder / "run", *WORDS, until=(16, 200)))
+
+
+@pytest.fixture
+def open_page(browser: Browser, report: Path) -> Iterator[Page]:
+    """The page on a desktop; at the end of the test it must have been quiet and alone."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("request", lambda request: heard.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_selector("#charts path.line")
+    yield page
+    assert [entry for entry in heard if not entry.startswith("data:")] == [report.as_uri()]
+    context.close()
+
+
+def picture(page: Page, selector: str) -> Image.Image:
+    return Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")
+
+
+def colours(image: Image.Image) -> int:
+    return len(image.getcolors(image.width * image.height) or [])
+
+
+def test_the_slider_changes_the_pictures(open_page: Page) -> None:
+    last = picture(open_page, "#mosaic")
+    assert "16 × 16, fading in, alpha 0.67" in open_page.locator("#where").inner_text()
+    open_page.locator("#slider").focus()
+    open_page.keyboard.press("Home")
+    assert "4 × 4, fully in" in open_page.locator("#where").inner_text()
+    first = picture(open_page, "#mosaic")
+    assert colours(first) > 50 and colours(last) > colours(first)
+    assert ImageChops.difference(first, last).getbbox() is not None
+
+
+def test_it_plays_from_the_first_picture_to_the_last(open_page: Page) -> None:
+    open_page.evaluate("moments = []")
+    open_page.evaluate("document.addEventListener('moment', (event) => moments.push(event.detail))")
+    open_page.get_by_role("button", name="Play").click()
+    open_page.wait_for_selector("#play[aria-pressed=false]")
+    moments = open_page.evaluate("moments")
+    assert moments[0] == 100 and moments[-1] == 1100 and moments == sorted(moments)
+
+
+def test_a_latent_is_chosen_by_hand_or_by_keys(open_page: Page) -> None:
+    one = picture(open_page, "#one")
+    open_page.get_by_role("button", name="Latent 5").click()
+    open_page.keyboard.press("ArrowDown")
+    assert open_page.locator("#one-number").inner_text() == "8"
+    assert ImageChops.difference(one, picture(open_page, "#one")).getbbox() is not None
+
+
+def test_hovering_reads_values_stage_and_phase(open_page: Page) -> None:
+    losses = open_page.locator("#charts article", has_text="Losses")
+    # In the middle of the fade to 8x8, which goes from 300 to 600 images of 1,500.
+    losses.locator("svg.chart").hover(position={"x": 188, "y": 80})
+    tip = losses.locator(".tip")
+    assert "8 × 8, fading in" in tip.inner_text() and "alpha 0." in tip.inner_text()
+    values = losses.locator(".legend b").all_inner_texts()
+    assert len(values) == 2 and all(abs(float(value)) < 5 for value in values)
+    other = open_page.locator("#charts article", has_text="Hitherto unknown")
+    assert 0 < float(other.locator(".legend b").inner_text()) < 1
+
+
+def test_arrow_keys_read_a_curve_aloud(open_page: Page) -> None:
+    open_page.locator("#charts article", has_text="Alpha").locator("svg.chart").focus()
+    open_page.keyboard.press("End")
+    assert open_page.locator("#spoken").inner_text() == "1.1 kimg: alpha 0.6667"
+
+
+def test_a_stage_can_be_looked_at_alone(open_page: Page) -> None:
+    line = open_page.locator("#charts path.line").first
+    whole = line.get_attribute("d")
+    open_page.locator("#zoom").get_by_text("8", exact=True).click()
+    assert line.get_attribute("d") != whole
+
+
+def test_hovering_over_the_plan_tells_where_one_is(open_page: Page) -> None:
+    open_page.locator("#plan-chart svg.chart").hover(position={"x": 20, "y": 100})
+    assert "4 × 4, steady" in open_page.locator("#plan-chart .tip").inner_text()
+
+
+def test_dark_mode_is_dark_and_a_phone_is_wide_enough(open_page: Page) -> None:
+    light = picture(open_page, "body").getpixel((2, 2))
+    open_page.emulate_media(color_scheme="dark")
+    dark = picture(open_page, "body").getpixel((2, 2))
+    assert isinstance(light, tuple) and isinstance(dark, tuple)
+    assert min(light) > 230 and max(dark) < 40
+    open_page.set_viewport_size({"width": 390, "height": 844})
+    assert open_page.evaluate("document.documentElement.scrollWidth") == 390
+    shot = open_page.screenshot(full_page=True)
+    assert colours(Image.open(io.BytesIO(shot)).convert("RGB")) > 200
+
+
+@pytest.mark.parametrize("until", [(4, 0), (4, 60), None])
+def test_runs_just_begun_or_of_one_stage(
+    until: tuple[int, int] | None, browser: Browser, tmp_path: Path
+) -> None:
+    words = (*WORDS, "growth.last=4", "growth.steady_kimg=0.1", "ticks.grid=1")
+    path = write_report(draw_run(tmp_path / "a<b>&run", *words, until=until))
+    page = browser.new_page()
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("#plan-chart path")
+    assert page.locator("h1").inner_text() == "a<b>&run"
+    assert page.locator("text=No pictures yet").count() == (2 if until == (4, 0) else 0)
+    assert heard == []
+    page.close()
