@@ -52,7 +52,8 @@ def export(
     """
     from progan.pipeline.export import export_from
 
-    networks = export_from(run, out, stage, formats=formats, weights=weights)
+    once_each = tuple(dict.fromkeys(formats))
+    networks = export_from(run, out, stage, formats=once_each, weights=weights)
     size = f"{networks.resolution}x{networks.resolution}"
     seen = f" after {networks.images_seen:,} images" if networks.images_seen else ""
     click.echo(f"{out}: generator at {size}{seen}", err=True)

@@ -5,6 +5,7 @@ kernel of an up-scaling convolution is that of a transposed one, (H, W, out, in)
 degrees. Source: `networks.py` and `tfutil.Network.__getstate__` there.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def _discriminator(source: Variables, size: int) -> dict[str, Tensor]:
 
 def _lod(source: Variables, size: int) -> int:
     """The official code counts the levels of detail from the largest resolution."""
-    return round(np.log2(source.settings["resolution"] / size))
+    return round(math.log2(source.settings["resolution"] / size))
 
 
 def _grown_to(average: Variables) -> int:

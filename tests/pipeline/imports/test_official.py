@@ -23,7 +23,7 @@ Values = dict[str, np.ndarray]
 
 
 def nf(stage: int) -> int:
-    return min(64 // 2**stage, 16)
+    return min(64 >> stage, 16)
 
 
 class Network:
@@ -90,7 +90,7 @@ def pickled(
     return values[2], values[1]
 
 
-def conv(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+def conv(x: np.ndarray, w: np.ndarray) -> Any:
     """tf.nn.conv2d, SAME, NCHW and HWIO."""
     k, (h, v) = w.shape[0], x.shape[2:]
     x = np.pad(x, ((0, 0), (0, 0), (k // 2,) * 2, (k // 2,) * 2))
@@ -100,12 +100,12 @@ def conv(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     )  # fmt: skip
 
 
-def four_shifts(w: np.ndarray) -> np.ndarray:
+def four_shifts(w: np.ndarray) -> Any:
     w = np.pad(w, ((1, 1), (1, 1), (0, 0), (0, 0)))
     return w[1:, 1:] + w[:-1, 1:] + w[1:, :-1] + w[:-1, :-1]
 
 
-def conv_up(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+def conv_up(x: np.ndarray, w: np.ndarray) -> Any:
     """tf.nn.conv2d_transpose, stride 2, SAME, of a kernel (H, W, out, in)."""
     w, (n, _, h, v) = four_shifts(w), x.shape
     out = np.zeros((n, w.shape[2], 2 * h + 2, 2 * v + 2))
@@ -117,11 +117,11 @@ def conv_up(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return out[:, :, 1:-1, 1:-1]
 
 
-def act(x: np.ndarray) -> np.ndarray:
+def act(x: np.ndarray) -> Any:
     return np.maximum(x * 0.2, x)
 
 
-def norm(x: np.ndarray) -> np.ndarray:
+def norm(x: np.ndarray) -> Any:
     return x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-8)
 
 
@@ -132,11 +132,11 @@ class Official:
         self.values, self.scaled = values, settings.get("use_wscale", True)
         self.fused = settings.get("fused_scale", True)
 
-    def weight(self, name: str, gain: float, fan_in: int) -> np.ndarray:
+    def weight(self, name: str, gain: float, fan_in: int) -> Any:
         scale = gain / np.sqrt(fan_in) if self.scaled else 1.0
         return self.values[f"{name}/weight"].astype(float) * scale
 
-    def layer(self, name: str, x: np.ndarray, gain: float = 2**0.5) -> np.ndarray:
+    def layer(self, name: str, x: np.ndarray, gain: float = 2**0.5) -> Any:
         shape = self.values[f"{name}/weight"].shape
         bias = self.values[f"{name}/bias"].astype(float)
         if len(shape) == 2:
@@ -150,7 +150,7 @@ class Official:
             y = conv(x, self.weight(name, gain, shape[0] ** 2 * shape[2]))
         return y + bias.reshape(-1, 1, 1)
 
-    def draw(self, latents: np.ndarray, resolution: int, lod: int) -> np.ndarray:
+    def draw(self, latents: np.ndarray, resolution: int, lod: int) -> Any:
         maps = norm(latents) @ self.weight("4x4/Dense", 2**0.5 / 4, latents.shape[1])
         bias = self.values["4x4/Dense/bias"].reshape(-1, 1, 1)
         x = norm(act(maps.reshape(len(latents), -1, 4, 4) + bias))
@@ -166,7 +166,7 @@ class Official:
             size *= 2
         return self.layer(f"ToRGB_lod{lod}", x, gain=1.0)
 
-    def judge(self, images: np.ndarray) -> np.ndarray:
+    def judge(self, images: np.ndarray) -> Any:
         x = act(self.layer("FromRGB_lod0", images))
         while x.shape[2] > 4:
             size = f"{x.shape[2]}x{x.shape[2]}"
