@@ -91,7 +91,7 @@ def _write_caption(image: Image.Image, grid: SampleGrid, share: float) -> None:
     width, top = image.width, image.height - CAPTION
     middle = top + CAPTION // 2 + 1
     draw.rectangle((GAP, top + 2, GAP + round((width - 2 * GAP - 1) * share), top + 4), fill=BAR)
-    size = f"{grid.resolution} \N{MULTIPLICATION SIGN} {grid.resolution}"
+    size = f"{grid.resolution}x{grid.resolution}"  # Pillow's own font has no multiplication sign
     draw.text((12, middle), size, fill=INK, font=font, anchor="lm")
     kimg = f"{grid.at / 1000:,.1f} kimg"
     draw.text((width // 2, middle), kimg, fill=SOFT, font=font, anchor="mm")

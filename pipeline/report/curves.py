@@ -11,7 +11,9 @@ POINTS = 2400
 """Of one curve over the whole run, at most; a chart is some 600 pixels wide"""
 NOT_DRAWN = ("images_seen", "phase", "time", "seconds")
 SUFFIXES = ("loss", "logits", "penalty", "grad_norm")
-"""Names that end so share a chart; otherwise names that differ in a last number do"""
+"""Names that end so share a chart"""
+PREFIXES = ("swd", "fid", "kid", "ms_ssim")
+"""Names that begin so do; all others do if they differ in a last number only"""
 CHARTS = {
     "swd": ("Sliced Wasserstein distance", "to the data, by level of detail; lower is better"),
     "fid": ("Fréchet inception distance", "to the data; lower is better"),
@@ -57,6 +59,9 @@ def family(name: str) -> str:
     for suffix in SUFFIXES:
         if name == suffix or name.endswith(f"_{suffix}"):
             return suffix
+    for prefix in PREFIXES:
+        if name.startswith(f"{prefix}_"):
+            return prefix
     return re.sub(r"[_/.]?\d+$", "", name) or name
 
 

@@ -26,11 +26,11 @@ def test_a_long_run_stays_small_and_keeps_its_highest_value() -> None:
 def test_figures_are_grouped_by_their_names_known_or_not() -> None:
     tick = {"images_seen": 5, "phase": "steady", "time": 1.0, "seconds": 1.0, "lr": 0.1,
             "generator_loss": 1, "discriminator_loss": 2, "generator_grad_norm": 3,
-            "swd_16": 4, "swd_8": 5, "ms_ssim": 6, "quux_1": 7, "quux_2": 8, "odd": True,
+            "swd_16": 4, "swd_mean": 5, "ms_ssim": 6, "quux_1": 7, "quux_2": 8, "odd": True,
             "note": "text", "none": None}  # fmt: skip
     grouped = {c.title: [s.label for s in c.series] for c in charts([(100, [tick])])}
     assert grouped == {
-        "Sliced Wasserstein distance": ["16", "8"],
+        "Sliced Wasserstein distance": ["16", "mean"],
         "MS-SSIM": ["ms ssim"],
         "Losses": ["generator", "discriminator"],
         "Gradient norms": ["generator"],
