@@ -154,6 +154,7 @@ class Sender:
         store.log_params(run_id, flatten(spec.model_dump(mode="json")))
         stage = told.stages[spec.resolution] = StageTold(run_id=run_id, lineage=lineage)
         self._save(told)
+        self._seen = {}  # a new run has none of it
         return stage
 
     def _send_ticks(self, store: Store, stage: StageTold, folder: StageFolder) -> None:
