@@ -34,11 +34,12 @@ class Begun(NamedTuple):
     ticks: list[Tick]
     starts: list[Start]
 
-    def clock(self) -> Clock:
+    def clock(self, progress: dict[str, Any] | None) -> Clock:
         """When it had shown how many images of the run."""
+        said = [(start.time, start.images_seen) for start in self.starts]
+        said += [(p["time"], p["images_seen"]) for p in (*self.ticks, *filter(None, [progress]))]
         known = [(0.0, self.begins)]
-        known += [(tick["time"], self.begins + tick["images_seen"]) for tick in self.ticks]
-        known += [(start.time, self.begins + start.images_seen) for start in self.starts]
+        known += [(when, self.begins + images_seen) for when, images_seen in said]
         return sorted(known)
 
 
@@ -51,6 +52,10 @@ def collect(run: RunFolder) -> Report:
         _stage(stage, standing[place], _hue(place, len(stages)))
         for place, stage in enumerate(stages)
     )
+    clocks = {
+        stage.spec.resolution: stage.clock(standing[place]["progress"])
+        for place, stage in enumerate(stages)
+    }
     return Report(
         name=run.name,
         state=_state([part.state for part in parts]),
@@ -61,7 +66,7 @@ def collect(run: RunFolder) -> Report:
         charts=charts([(stage.begins, stage.ticks) for stage in stages]),
         happenings=tuple(
             happening.model_copy(update={"text": without_secrets(happening.text)})
-            for happening in happenings(ledger, {s.spec.resolution: s.clock() for s in stages})
+            for happening in happenings(ledger, clocks)
         ),
         environment=_environment(stages),
         config=without_secrets(run.config.read_text()),

@@ -19,6 +19,9 @@ WORDS = {
     "stopped": ("stop", "Stopped on request"),
 }
 
+SAID_LATER = ("stage_started", "stopped")
+"""Where these were is what the workers say next: they begin where they stopped"""
+
 Clock = Sequence[tuple[float, int]]
 """Time, and images of the run shown by then; rising"""
 
@@ -40,18 +43,20 @@ def happenings(events: Sequence[Event], clocks: Mapping[int, Clock]) -> tuple[Ha
                 title=title,
                 text=_text(event.fields),
                 resolution=resolution,
-                at=None if resolution is None else _images_by(clocks.get(resolution), event.time),
+                at=_images_by(clocks.get(resolution), event) if resolution else None,
             )
         )
     return tuple(told)
 
 
-def _images_by(clock: Clock | None, when: float) -> int | None:
+def _images_by(clock: Clock | None, event: Event) -> int | None:
     """Images shown by then, as far as ticks and starts tell."""
     if not clock:
         return None
-    place = bisect_right(clock, when, key=lambda entry: entry[0])
-    return clock[max(0, place - 1)][1]
+    later = bisect_right(clock, event.time, key=lambda entry: entry[0])
+    if event.kind in SAID_LATER and later < len(clock):
+        return clock[later][1]
+    return clock[max(0, later - 1)][1]
 
 
 def _text(fields: Mapping[str, Any]) -> str:

@@ -93,10 +93,11 @@ def test_a_crash_and_a_restart_are_told_with_reason_and_place(report: Report) ->
 
 def test_events_are_placed_by_the_clock_of_their_stage() -> None:
     clock = [(0.0, 500), (10.0, 520), (20.0, 540)]
-    events = [Event(t, "stopped", {"resolution": 8}) for t in (5, 10, 19, 99)]
+    events = [Event(t, "stage_crashed", {"resolution": 8}) for t in (5, 10, 19, 99)]
+    events += [Event(t, "stage_started", {"resolution": 8}) for t in (15, 99)]
     events.append(Event(50, "something_new", {}))
     told = happenings(events, {8: clock})
-    assert [h.at for h in told] == [500, 520, 520, 540, None]
+    assert [h.at for h in told] == [500, 520, 520, 540, 540, 540, None]
     assert told[-1].title == "Something new"
 
 
