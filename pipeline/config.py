@@ -24,7 +24,7 @@ from progan.launch.spec import LaunchSpec
 from progan.pipeline.by_resolution import RESOLUTIONS, ByResolution
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.explain import SECRET, explain
-from progan.pipeline.tracking.secrets import has_credentials
+from progan.pipeline.secrets import has_credentials
 from progan.pipeline.yamlfile import apply_override, plain, read_yaml
 from progan.stages.spec import (
     AdamSpec,

@@ -20,17 +20,26 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}"
 
 
+def seconds_left(spec: StageSpec, progress: dict[str, Any] | None) -> float | None:
+    """Until a stage is finished, at its present speed; None if that is not known."""
+    if progress is None or progress["images_per_second"] <= 0:
+        return None
+    # The last step may go past the end.
+    images = max(0, spec.growth.total_images - progress["images_seen"])
+    return float(images / progress["images_per_second"])
+
+
 def describe(spec: StageSpec, progress: dict[str, Any] | None) -> str:
     """One line: phase, alpha, kimg, images/s, time left of the stage."""
     if progress is None:
         return "starting"
     total = spec.growth.total_images
     speed = progress["images_per_second"]
-    left = duration((total - progress["images_seen"]) / speed) if speed > 0 else "-:--:--"
+    left = seconds_left(spec, progress)
     return (
         f"{progress['phase']:7} alpha {progress['alpha']:.2f}  "
         f"{progress['images_seen'] / 1000:.1f}/{total / 1000:.1f} kimg  "
-        f"{speed:.0f} images/s  {left} left"
+        f"{speed:.0f} images/s  {'-:--:--' if left is None else duration(left)} left"
     )
 
 

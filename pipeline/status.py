@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.live import Live
 from rich.table import Table
 
-from progan.pipeline.display import duration
+from progan.pipeline.display import duration, seconds_left
 from progan.pipeline.ledger import Ledger
 from progan.pipeline.orchestrator import read_failure, read_progress
 from progan.pipeline.plan import stage_specs
@@ -46,17 +46,10 @@ def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger, queued: bool) -
         "state": state,
         "total_images": spec.growth.total_images,
         "progress": progress,
-        "seconds_left": _seconds_left(spec, progress) if state == "training" else None,
+        "seconds_left": seconds_left(spec, progress) if state == "training" else None,
         "last_checkpoint": int(last.name) if last else None,
         "checkpoint_age_seconds": time.time() - last.stat().st_mtime if last else None,
     }
-
-
-def _seconds_left(spec: StageSpec, progress: dict[str, Any] | None) -> float | None:
-    speed: float = progress["images_per_second"] if progress else 0.0
-    if not progress or speed <= 0:
-        return None
-    return float(spec.growth.total_images - progress["images_seen"]) / speed
 
 
 def _state(

@@ -1,6 +1,5 @@
 """A run's folder -> what a report says of it; only reads, no torch, at any moment of a run."""
 
-import re
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from progan.pipeline.report.frames import collect_growth
 from progan.pipeline.report.happenings import Clock, happenings
 from progan.pipeline.rundir import RunFolder
 from progan.pipeline.runs import frozen_config
+from progan.pipeline.secrets import without_secrets
 from progan.pipeline.status import status
 from progan.stages.folder import StageFolder
 from progan.stages.spec import StageSpec
@@ -71,11 +71,6 @@ def collect(run: RunFolder) -> Report:
         environment=_environment(stages),
         config=without_secrets(run.config.read_text()),
     )
-
-
-def without_secrets(text: str) -> str:
-    """User names and passwords in addresses are nobody's business who is shown a report."""
-    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
 
 
 def _stages(run: RunFolder) -> list[Begun]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from progan.pipeline.config import RunConfig
 from progan.pipeline.rundir import RunFolder
+from progan.pipeline.secrets import without_secrets
 from progan.pipeline.tracking.machine import MachineLog
-from progan.pipeline.tracking.secrets import without_secrets
 from progan.pipeline.tracking.sender import Sender
 from progan.stages.spec import StageSpec
 

@@ -7,7 +7,7 @@ import pytest
 
 from progan.pipeline.config import load_config
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.tracking.secrets import has_credentials, without_secrets
+from progan.pipeline.secrets import has_credentials, without_secrets
 from workers import BIN
 
 
