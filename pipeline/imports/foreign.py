@@ -1,6 +1,7 @@
 """What every importer hands over, and how it becomes networks of progan's."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,11 +120,21 @@ def load_checkpoint(path: Path, allowed: Mapping[str, type] | None = None) -> di
         with torch.serialization.safe_globals(known):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is cut short"
-        raise RunError(f"{path} is no checkpoint of tensors, or damaged: {reason[:200]}") from error
+        reason = _reason(str(error))
+        raise RunError(f"{path} is no checkpoint of tensors, or damaged: {reason}") from error
     if not isinstance(loaded, dict):
         raise RunError(f"{path} holds a {type(loaded).__name__}, not a checkpoint's dictionary")
     return loaded
+
+
+def _reason(message: str) -> str:
+    """What is wrong, without torch's advice to load the file anyway."""
+    named = re.search(r"GLOBAL ([\w.]+)", message)
+    if named:
+        return f"it names {named[1]}, which no checkpoint of tensors needs"
+    if "weights_only" in message or not message.strip():
+        return "torch.save writes no such file"
+    return message.strip().splitlines()[0][:200]
 
 
 def used(weight: Tensor, gain: float, fan_in: int, *, scaled: bool = True) -> Tensor:

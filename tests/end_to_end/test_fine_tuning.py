@@ -27,7 +27,7 @@ tracking: {mlflow: off}
 
 def train(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     argv = [str(BIN / "progan"), "train", "tiny.yaml", "--run", "run", *words]
-    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=500)
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=1500)
 
 
 @pytest.mark.slow

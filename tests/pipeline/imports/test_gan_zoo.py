@@ -169,6 +169,14 @@ def test_widths_that_progan_does_not_have_are_refused(
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
+def test_a_foreign_file_gets_one_line_without_torchs_advice_to_load_it_anyway(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "z.pt").write_text("# Pictures")
+    with pytest.raises(RunError, match="z.pt is no checkpoint .* torch.save writes no such file"):
+        import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
+
+
 def test_a_file_that_is_cut_short_gets_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,6 @@ class Malicious:
 
 def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save({"generator": Malicious(tmp_path / "ran")}, tmp_path / "p.bin")
-    with pytest.raises(RunError, match="no checkpoint of tensors"):
+    with pytest.raises(RunError, match=r"it names \w+\.system, which"):
         import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
     assert not (tmp_path / "ran").exists()
