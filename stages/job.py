@@ -116,9 +116,10 @@ def _write_evaluation(stage: Stage, folder: StageFolder) -> None:
     """Write down beside the hand-off what the last tick's metrics were."""
     images = images_compared(stage.spec.metrics.images, stage.batches.num_samples)
     ticks = [t for t in read_ticks(folder.metrics) if t["images_seen"] == stage.images_seen]
+    results = results_at_end(stage.spec, ticks[-1], images) if ticks else []
     try:
-        for tick in ticks:
-            add_results(folder, results_at_end(stage.spec, tick, images))
+        if results:
+            add_results(folder, results)
     except OSError as error:
         log.warning("%s not written: %s", folder.evaluation, error)
 
