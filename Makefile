@@ -30,6 +30,7 @@ demo: $(VENV)/installed  ## the main job on drawn pictures: prepare, train 4x4 t
 	$(BIN)/progan generate demo/generator demo/grid.png --num 64
 	@echo
 	@echo "the picture:    demo/grid.png  (reals: demo/run/stages/0032/samples/reals.png)"
+	@echo "the report:     demo/run/report.html"
 	@echo "the generator:  demo/generator"
 	@echo "the tracking:   demo/mlflow.db; look at it with:"
 	@echo "  $(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/demo/mlflow.db"
