@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from progan.pipeline.ledger import Ledger
 from progan.pipeline.plan import stage_specs
+from progan.pipeline.report.comparisons import comparisons
 from progan.pipeline.report.curves import Tick, charts
 from progan.pipeline.report.document import Environment, Machines, Report, StagePart
 from progan.pipeline.report.frames import collect_growth
@@ -64,6 +65,10 @@ def collect(run: RunFolder) -> Report:
         stages=parts,
         growth=collect_growth([stage[:3] for stage in stages]),
         charts=charts([(stage.begins, stage.ticks) for stage in stages]),
+        comparisons=comparisons(
+            {stage.spec.resolution: stage.folder for stage in stages},
+            {part.resolution: part.hue for part in parts},
+        ),
         happenings=tuple(
             happening.model_copy(update={"text": without_secrets(happening.text)})
             for happening in happenings(ledger, clocks)

@@ -1,7 +1,10 @@
 // Small charts that share one axis, one crosshair and one zoom; hand-made SVG, read by pointer or keys.
+// Each is kept as `one`: its figures, the elements of its card, whether its peaks are cut, and its
+// view, which is what was drawn last: null where there are no figures.
 {
   const HEIGHT = 190;
   const MARGIN = { top: 8, right: 6, bottom: 24, left: 52 };
+  const BOTTOM = HEIGHT - MARGIN.bottom;
   const COLOURS = 8;
   const ROBUST = 0.01;
   const WORTH_CLIPPING = 4;
@@ -9,6 +12,9 @@
   const spoken = document.getElementById("spoken");
   let zoom = [0, runLength];
   let moment = null;
+  let reading = null;
+
+  const colourOf = (place) => `var(--series-${(place % COLOURS) + 1})`;
 
   /** The least and the greatest value that are not among the rarest percent. */
   function robust(values) {
@@ -16,8 +22,6 @@
     const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
     return [at(ROBUST), at(1 - ROBUST)];
   }
-
-  const colourOf = (place) => `var(--series-${(place % COLOURS) + 1})`;
 
   /** Points of a series in the part of the run that is shown, cut where a stage ends. */
   function piecesOf(series) {
@@ -32,7 +36,8 @@
     return pieces;
   }
 
-  function chartOf(chart) {
+  /** A chart with its card, not drawn yet. */
+  function cardOf(chart) {
     const legend = make("ul", { class: "legend" });
     const readings = chart.series.map((series, place) => {
       const value = make("b");
@@ -47,162 +52,193 @@
     const head = [make("h3", {}, chart.title), make("p", { class: "hint" }, chart.hint)];
     const card = make("article", { class: "card" }, ...head, legend, svg, range, tip);
     container.append(card);
-    let clipped = true;
-    let view = null;
-
-    /** Lowest and highest value shown; sets the button that lets peaks in. */
-    function limits(pieces) {
-      const values = pieces.flat(2).map(([, value]) => value);
-      let [low, high] = [Math.min(...values), Math.max(...values)];
-      const [least, most] = robust(values);
-      const peaks = high - low > WORTH_CLIPPING * (most - least) && most > least;
-      range.hidden = !peaks;
-      range.textContent = clipped ? "Show peaks" : "Cut peaks";
-      if (peaks && clipped) [low, high] = [least, most];
-      const slack = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
-      return [low - slack, high + slack];
-    }
-
-    function draw() {
-      const width = svg.getBoundingClientRect().width;
-      if (!width) return;
-      const pieces = chart.series.map(piecesOf);
-      const bottom = HEIGHT - MARGIN.bottom;
-      svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-      svg.replaceChildren();
-      view = null;
-      if (!pieces.flat().length) {
-        range.hidden = true;
-        svg.append(make("svg:text", { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "no figures here"));
-        return;
-      }
-      const [low, high] = limits(pieces);
-      const x = (at) => MARGIN.left + ((at - zoom[0]) / (zoom[1] - zoom[0])) * (width - MARGIN.left - MARGIN.right);
-      const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - MARGIN.top);
-      drawGround(width, bottom, x, y, low, high);
-      const clip = make("svg:svg", { x: MARGIN.left, y: MARGIN.top, width: width - MARGIN.left - MARGIN.right,
-        height: bottom - MARGIN.top, viewBox: `${MARGIN.left} ${MARGIN.top} ${width - MARGIN.left - MARGIN.right} ${bottom - MARGIN.top}` });
-      clip.style.overflow = "hidden";
-      pieces.forEach((ofSeries, place) => {
-        for (const piece of ofSeries) {
-          const corners = piece.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
-          // A single point is a line without length, which round ends make a dot.
-          const d = `M${corners.join("L")}${piece.length === 1 ? "h0" : ""}`;
-          const style = `stroke: ${colourOf(place)}; stroke-width: ${piece.length === 1 ? 5 : 1.7}`;
-          clip.append(make("svg:path", { class: "line", d, style }));
-        }
-      });
-      const here = make("svg:line", { class: "here", y1: MARGIN.top, y2: bottom, visibility: "hidden" });
-      const cross = make("svg:line", { class: "cross", y1: MARGIN.top, y2: bottom, visibility: "hidden" });
-      svg.append(clip, here, cross);
-      const all = [...new Set(pieces.flat(2).map(([at]) => at))].sort((a, b) => a - b);
-      view = { x, width, here, cross, all };
-      showHere();
-    }
-
-    function drawGround(width, bottom, x, y, low, high) {
-      for (const stage of report.stages) {
-        const [from, to] = [stage.begins, stage.begins + stage.fade_images].map((at) =>
-          Math.max(zoom[0], Math.min(zoom[1], at)));
-        if (to > from)
-          svg.append(make("svg:rect", { class: "fade", style: `--hue: ${stage.hue}`, x: x(from), y: MARGIN.top,
-            width: x(to) - x(from), height: bottom - MARGIN.top }));
-        if (stage.begins > zoom[0] && stage.begins < zoom[1])
-          svg.append(make("svg:line", { class: "border", x1: x(stage.begins), x2: x(stage.begins),
-            y1: MARGIN.top, y2: bottom }));
-      }
-      for (const value of roundValues(low, high)) {
-        svg.append(make("svg:line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }));
-        svg.append(make("svg:text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, inDigits(value)));
-      }
-      for (const at of roundValues(...zoom, width / 120)) {
-        const anchor = x(at) < MARGIN.left + 20 ? "start" : x(at) > width - 34 ? "end" : "middle";
-        svg.append(make("svg:text", { x: x(at), y: HEIGHT - 6, "text-anchor": anchor }, at ? kimg(at) : "0"));
-      }
-    }
-
-    function showHere() {
-      if (!view) return;
-      const visible = moment !== null && moment >= zoom[0] && moment <= zoom[1];
-      view.here.setAttribute("visibility", visible ? "visible" : "hidden");
-      if (visible) for (const end of ["x1", "x2"]) view.here.setAttribute(end, view.x(moment));
-    }
-
-    /** Put the crosshair at a count, or away, and the values there, or the last, into the legend. */
-    function read(at) {
-      view?.cross.setAttribute("visibility", at === null ? "hidden" : "visible");
-      if (view && at !== null) for (const end of ["x1", "x2"]) view.cross.setAttribute(end, view.x(at));
-      chart.series.forEach((series, place) => {
-        const where = at === null ? series.at.length - 1 : nearest(series.at, at);
-        readings[place].textContent = inDigits(series.values[where]);
-      });
-    }
-
-    function showTip(at) {
-      tip.hidden = false;
-      const { stage, seen, alpha, phase } = standing(at);
-      const rows = chart.series.map((series, place) =>
-        make("p", { style: `--series: ${colourOf(place)}` }, make("i"), series.label, make("b", {}, readings[place].textContent)));
-      tip.replaceChildren(
-        make("b", {}, `${stage.resolution} × ${stage.resolution}, ${phase}`),
-        make("span", {}, `${kimg(at)} in all, ${kimg(seen)} here, alpha ${alpha.toFixed(2)}`),
-        ...rows,
-      );
-      const line = view.x(at) + svg.getBoundingClientRect().left - card.getBoundingClientRect().left;
-      const right = line + 14 + tip.offsetWidth <= card.clientWidth;
-      tip.style.left = `${right ? line + 14 : Math.max(6, line - 14 - tip.offsetWidth)}px`;
-      tip.style.bottom = `${MARGIN.bottom + 16}px`;
-    }
-
-    /** The point nearest to a pointer, in images of the run. */
-    function under(event) {
-      const share = (event.clientX - svg.getBoundingClientRect().left - MARGIN.left) /
-        (view.width - MARGIN.left - MARGIN.right);
-      return view.all[nearest(view.all, zoom[0] + share * (zoom[1] - zoom[0]))];
-    }
-
-    svg.addEventListener("pointermove", (event) => {
-      if (!view) return;
-      readAll(under(event));
-      showTip(under(event));
-    });
-    svg.addEventListener("pointerleave", () => leave());
-    svg.addEventListener("blur", () => leave());
-    svg.addEventListener("keydown", (event) => {
-      const last = (view?.all.length ?? 0) - 1;
-      const now = nearest(view?.all ?? [], reading ?? zoom[1]);
-      const places = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last,
-        PageDown: now + Math.ceil(last / 10), PageUp: now - Math.ceil(last / 10) };
-      if (!view || !(event.key in places)) return;
-      event.preventDefault();
-      const at = view.all[Math.max(0, Math.min(last, places[event.key]))];
-      readAll(at);
-      showTip(at);
-      const values = chart.series.map((series, place) => `${series.label} ${readings[place].textContent}`);
-      spoken.textContent = `${kimg(at)}: ${values.join(", ")}`;
-    });
-    function leave() {
-      tip.hidden = true;
-      readAll(null);
-    }
-    range.addEventListener("click", () => {
-      clipped = !clipped;
-      draw();
-    });
-    new ResizeObserver(draw).observe(svg);
-    read(null);
-    return { draw, read, showHere };
+    return { ...chart, card, svg, range, tip, readings, clipped: true, view: null };
   }
 
-  let reading = null;
-  const all = container ? report.charts.map(chartOf) : [];
+  /** Lowest and highest value shown; sets the button that lets peaks in. */
+  function limits(one, pieces) {
+    const values = pieces.flat(2).map(([, value]) => value);
+    let [low, high] = [Math.min(...values), Math.max(...values)];
+    const [least, most] = robust(values);
+    const peaks = high - low > WORTH_CLIPPING * (most - least) && most > least;
+    one.range.hidden = !peaks;
+    one.range.textContent = one.clipped ? "Show peaks" : "Cut peaks";
+    if (peaks && one.clipped) [low, high] = [least, most];
+    const slack = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
+    return [low - slack, high + slack];
+  }
+
+  /** Where counts of images and values lie in a drawing of some width. */
+  function scalesOf(width, low, high) {
+    const inner = width - MARGIN.left - MARGIN.right;
+    return {
+      width, inner, low, high,
+      x: (at) => MARGIN.left + ((at - zoom[0]) / (zoom[1] - zoom[0])) * inner,
+      y: (value) => BOTTOM - ((value - low) / (high - low)) * (BOTTOM - MARGIN.top),
+      countAt: (x) => zoom[0] + ((x - MARGIN.left) / inner) * (zoom[1] - zoom[0]),
+    };
+  }
+
+  /** The ground: where each stage begins, and where its resolution fades in. */
+  function stageMarks({ x }) {
+    const marks = [];
+    for (const stage of report.stages) {
+      const [from, to] = [stage.begins, stage.begins + stage.fade_images].map((at) =>
+        Math.max(zoom[0], Math.min(zoom[1], at)));
+      if (to > from)
+        marks.push(make("svg:rect", { class: "fade", style: `--hue: ${stage.hue}`, x: x(from), y: MARGIN.top,
+          width: x(to) - x(from), height: BOTTOM - MARGIN.top }));
+      if (stage.begins > zoom[0] && stage.begins < zoom[1])
+        marks.push(make("svg:line", { class: "border", x1: x(stage.begins), x2: x(stage.begins),
+          y1: MARGIN.top, y2: BOTTOM }));
+    }
+    return marks;
+  }
+
+  /** Round values with a line each, and counts of images below. */
+  function axes({ x, y, width, low, high }) {
+    const values = roundValues(low, high).flatMap((value) => [
+      make("svg:line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }),
+      make("svg:text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, inDigits(value)),
+    ]);
+    const counts = roundValues(...zoom, width / 120).map((at) => {
+      const anchor = x(at) < MARGIN.left + 20 ? "start" : x(at) > width - 34 ? "end" : "middle";
+      return make("svg:text", { x: x(at), y: HEIGHT - 6, "text-anchor": anchor }, at ? kimg(at) : "0");
+    });
+    return [...values, ...counts];
+  }
+
+  /** All curves, inside a frame that cuts peaks off. */
+  function curves(pieces, { x, y, inner }) {
+    const [left, top, height] = [MARGIN.left, MARGIN.top, BOTTOM - MARGIN.top];
+    const frame = make("svg:svg", { x: left, y: top, width: inner, height, viewBox: `${left} ${top} ${inner} ${height}` });
+    frame.style.overflow = "hidden";
+    pieces.forEach((ofSeries, place) => {
+      for (const piece of ofSeries) {
+        const corners = piece.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
+        // A single point is a line without length, which round ends make a dot.
+        const d = `M${corners.join("L")}${piece.length === 1 ? "h0" : ""}`;
+        const style = `stroke: ${colourOf(place)}; stroke-width: ${piece.length === 1 ? 5 : 1.7}`;
+        frame.append(make("svg:path", { class: "line", d, style }));
+      }
+    });
+    return frame;
+  }
+
+  function draw(one) {
+    const width = one.svg.getBoundingClientRect().width;
+    if (!width) return;
+    const pieces = one.series.map(piecesOf);
+    one.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    if (!pieces.flat().length) {
+      one.view = null;
+      one.range.hidden = true;
+      const middle = { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" };
+      one.svg.replaceChildren(make("svg:text", middle, "no figures here"));
+      return;
+    }
+    const scales = scalesOf(width, ...limits(one, pieces));
+    const [here, cross] = ["here", "cross"].map((name) =>
+      make("svg:line", { class: name, y1: MARGIN.top, y2: BOTTOM, visibility: "hidden" }));
+    one.svg.replaceChildren(...stageMarks(scales), ...axes(scales), curves(pieces, scales), here, cross);
+    const counts = [...new Set(pieces.flat(2).map(([at]) => at))].sort((a, b) => a - b);
+    one.view = { ...scales, here, cross, counts };
+    showHere(one);
+  }
+
+  /** Put an upright line at a count of images, or away. */
+  function putLine(line, at, view) {
+    line.setAttribute("visibility", at === null ? "hidden" : "visible");
+    if (at !== null) for (const end of ["x1", "x2"]) line.setAttribute(end, view.x(at));
+  }
+
+  /** Mark the moment that the pictures above show, if it is in the part of the run that is shown. */
+  function showHere({ view }) {
+    const visible = moment !== null && moment >= zoom[0] && moment <= zoom[1];
+    if (view) putLine(view.here, visible ? moment : null, view);
+  }
+
+  /** Put the crosshair at a count, or away, and the values there, or the last, into the legend. */
+  function read({ view, series, readings }, at) {
+    if (view) putLine(view.cross, at, view);
+    series.forEach(({ at: counts, values }, place) => {
+      const where = at === null ? counts.length - 1 : nearest(counts, at);
+      readings[place].textContent = inDigits(values[where]);
+    });
+  }
+
   function readAll(at) {
     reading = at;
-    for (const one of all) one.read(at);
+    for (const one of all) read(one, at);
   }
+
+  /** Stage, phase and all values at a count, beside the crosshair. */
+  function showTip({ card, svg, tip, view, series, readings }, at) {
+    tip.hidden = false;
+    const { stage, seen, alpha, phase } = standing(at);
+    const rows = series.map(({ label }, place) =>
+      make("p", { style: `--series: ${colourOf(place)}` }, make("i"), label, make("b", {}, readings[place].textContent)));
+    tip.replaceChildren(
+      make("b", {}, `${stage.resolution} × ${stage.resolution}, ${phase}`),
+      make("span", {}, `${kimg(at)} in all, ${kimg(seen)} here, alpha ${alpha.toFixed(2)}`),
+      ...rows,
+    );
+    const line = view.x(at) + svg.getBoundingClientRect().left - card.getBoundingClientRect().left;
+    const right = line + 14 + tip.offsetWidth <= card.clientWidth;
+    tip.style.left = `${right ? line + 14 : Math.max(6, line - 14 - tip.offsetWidth)}px`;
+    tip.style.bottom = `${MARGIN.bottom + 16}px`;
+  }
+
+  /** Read the figures nearest to the pointer. */
+  function readByPointer(one, event) {
+    const { svg, view } = one;
+    if (!view) return;
+    const at = view.counts[nearest(view.counts, view.countAt(event.clientX - svg.getBoundingClientRect().left))];
+    readAll(at);
+    showTip(one, at);
+  }
+
+  /** Go to other figures by a key, and say them aloud. */
+  function readByKey(one, event) {
+    const { view, series, readings } = one;
+    if (!view) return;
+    const last = view.counts.length - 1;
+    const now = nearest(view.counts, reading ?? zoom[1]);
+    const places = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last,
+      PageDown: now + Math.ceil(last / 10), PageUp: now - Math.ceil(last / 10) };
+    if (!(event.key in places)) return;
+    event.preventDefault();
+    const at = view.counts[Math.max(0, Math.min(last, places[event.key]))];
+    readAll(at);
+    showTip(one, at);
+    const values = series.map(({ label }, place) => `${label} ${readings[place].textContent}`);
+    spoken.textContent = `${kimg(at)}: ${values.join(", ")}`;
+  }
+
+  /** A chart that draws itself when it has its width, and is read by pointer or keys. */
+  function chartOf(chart) {
+    const one = cardOf(chart);
+    const leave = () => {
+      one.tip.hidden = true;
+      readAll(null);
+    };
+    one.svg.addEventListener("pointermove", (event) => readByPointer(one, event));
+    one.svg.addEventListener("pointerleave", leave);
+    one.svg.addEventListener("keydown", (event) => readByKey(one, event));
+    one.svg.addEventListener("blur", leave);
+    one.range.addEventListener("click", () => {
+      one.clipped = !one.clipped;
+      draw(one);
+    });
+    new ResizeObserver(() => draw(one)).observe(one.svg);
+    read(one, null);
+    return one;
+  }
+
+  const all = container ? report.charts.map(chartOf) : [];
   document.addEventListener("moment", (event) => {
     moment = event.detail;
-    for (const one of all) one.showHere();
+    for (const one of all) showHere(one);
   });
 
   // Zoom: the whole run, or one of the stages that have begun.
@@ -214,7 +250,7 @@
     button.addEventListener("click", () => {
       zoom = part;
       for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-      for (const one of all) one.draw();
+      for (const one of all) draw(one);
     });
     return button;
   }) : [];

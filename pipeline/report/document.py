@@ -77,6 +77,34 @@ class Chart(Part):
     series: tuple[Series, ...]
 
 
+class Column(Part):
+    """One figure of finished stages, all of as many pictures: others are not comparable."""
+
+    heading: str
+    images: int
+    """Fakes, and as many reals"""
+
+
+class Measured(Part):
+    """One stage's figures, None where it has none."""
+
+    resolution: int
+    hue: int
+    """That of the stage"""
+    values: tuple[float | None, ...]
+    """One for each column"""
+
+
+class Comparison(Part):
+    """Finished stages in one table."""
+
+    at: int | None
+    """Resolution at which all were measured, smaller pictures enlarged; None if each at its own"""
+    columns: tuple[Column, ...]
+    """Those of as many pictures stand together"""
+    rows: tuple[Measured, ...]
+
+
 class Happening(Part):
     """A line of the ledger, for people."""
 
@@ -120,6 +148,7 @@ class Report(Part):
     stages: tuple[StagePart, ...]
     growth: Growth
     charts: tuple[Chart, ...]
+    comparisons: tuple[Comparison, ...]
     happenings: tuple[Happening, ...]
     environment: Environment
     config: str

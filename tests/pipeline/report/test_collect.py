@@ -15,8 +15,14 @@ from progan.pipeline.report.collect import collect
 from progan.pipeline.report.document import Report
 from progan.pipeline.report.frames import chosen
 from progan.pipeline.report.happenings import happenings
+from progan.pipeline.report.page import render
 from progan.pipeline.rundir import RunFolder
 from progan.pipeline.samplegrids import SampleGrid, read_pictures
+from progan.stages.evaluation import Result, add_results
+from progan.stages.final import DOCUMENT, Final
+from progan.stages.folder import StageFolder
+from progan.stages.sealed import sealing
+from progan.stages.spec import ModelSpec
 from progan.stages.starts import Host, Start, append_start
 
 WORDS = ("growth.last=16", "growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05",
@@ -99,6 +105,57 @@ def test_events_are_placed_by_the_clock_of_their_stage() -> None:
     told = happenings(events, {8: clock})
     assert [h.at for h in told] == [500, 520, 520, 540, 540, 540, None]
     assert told[-1].title == "Something new"
+
+
+def measure(folder: StageFolder, resolution: int, *results: tuple[str, int, int, float]) -> None:
+    """Finish a stage, and say what it was measured at: metric, resolution, images and value."""
+    final = Final(
+        resolution=resolution, images_seen=300, model=ModelSpec(), seed=0, data_fingerprint="x"
+    )
+    with sealing(folder.final, DOCUMENT, final.model_dump()) as temporary:
+        (temporary / "ema.safetensors").write_bytes(b"weights")
+    add_results(
+        folder,
+        [
+            Result.model_validate({"metric": metric, "at": at, "images": images, "values": values})
+            for metric, at, images, value in results
+            for values in [{f"swd_{at}" if metric == "swd" else metric: value}]
+        ],
+    )
+
+
+def test_stages_are_compared_at_their_own_resolution_and_at_the_last(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", *WORDS)
+    assert collect(run).comparisons == ()
+    measure(run.stage(4), 4, ("ms_ssim", 4, 90, 0.3), ("swd", 16, 80, 61.0))
+    measure(
+        run.stage(16), 16, ("ms_ssim", 16, 90, 0.125), ("swd", 16, 80, 5.0), ("fid", 16, 5000, 9.0)
+    )
+    report = collect(run)
+    own, last = report.comparisons
+    assert (own.at, last.at) == (None, 16)
+    assert [(c.images, c.heading) for c in own.columns] == [
+        (80, "SWD 16 ↓"), (90, "MS-SSIM"), (5000, "FID ↓"),
+    ]  # fmt: skip
+    assert [(row.resolution, row.values) for row in own.rows] == [
+        (4, (None, 0.3, None)), (16, (5.0, 0.125, 9.0)),
+    ]  # fmt: skip
+    # No other stage has an FID at 16x16 that its own could be compared with.
+    assert [c.heading for c in last.columns] == ["SWD 16 ↓"]
+    assert [(row.resolution, row.values) for row in last.rows] == [(4, (61.0,)), (16, (5.0,))]
+    page = render(report)
+    assert "5,000 images" in page and "<td>0.1250</td>" in page and "<td>–</td>" in page
+
+
+def test_what_a_comparison_of_all_stages_says_is_not_said_twice(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", *WORDS)
+    for resolution in (4, 8, 16):
+        measure(run.stage(resolution), resolution, ("swd", 16, 80, 64.0 / resolution))
+    (only,) = collect(run).comparisons
+    assert [row.values for row in only.rows] == [(16.0,), (8.0,), (4.0,)]
+    (run.stage(8).final / "ema.safetensors").write_bytes(b"damaged")
+    (only,) = collect(run).comparisons
+    assert [row.resolution for row in only.rows] == [4, 16]
 
 
 def test_collecting_and_rendering_load_no_torch() -> None:
