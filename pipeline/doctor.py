@@ -13,6 +13,8 @@ from typing import Any, Literal
 from rich.box import SIMPLE
 from rich.table import Table
 
+from progan.launch.devices import count_gpus
+
 State = Literal["ok", "absent", "failed"]
 OK: State = "ok"
 ABSENT: State = "absent"
@@ -23,9 +25,14 @@ LITTLE_DISK_BYTES = 10 * GIB
 LITTLE_SHARED_MEMORY_BYTES = GIB // 2
 
 PACKAGES = ("torch", "torchvision", "deepspeed", "webdataset", "pillow", "mlflow")
+EXTRAS = {
+    "distributed": ("dask", "progan prepare --executor"),
+    "imageio-ffmpeg": ("video", "films as .mp4"),
+    "onnxruntime": ("onnx", "progan export --format onnx"),
+    "torch-fidelity": ("metrics", "FID, KID, precision and recall, Inception score"),
+}
 PROGRAMS = {
     "torchrun": "starts the ranks on one machine; comes with torch",
-    "pdsh": "ssh backend: apt-get install pdsh",
     "ssh": "ssh backend: apt-get install openssh-client",
     "sbatch": "Slurm backend: to be found on a cluster's login node",
     "kubectl": "Kubernetes backend: kubernetes.io/docs/tasks/tools",
@@ -63,6 +70,11 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, OK, version(name))
         except PackageNotFoundError:
             yield Finding(name, FAILED, "not installed", f"pip install {name}")
+    for name, (extra, use) in EXTRAS.items():
+        try:
+            yield Finding(name, OK, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, ABSENT, "not installed", f"{use}: pip install 'progan[{extra}]'")
 
 
 def _devices() -> Iterator[Finding]:
@@ -105,8 +117,8 @@ def _programs() -> Iterator[Finding]:
 def _space(folder: Path) -> Iterator[Finding]:
     places = [(folder, "checkpoints", LITTLE_DISK_BYTES)]
     shared = Path("/dev/shm")
-    if shared.is_dir():
-        places.append((shared, "NCCL", LITTLE_SHARED_MEMORY_BYTES))
+    if shared.is_dir() and count_gpus() > 1:
+        places.append((shared, "NCCL", LITTLE_SHARED_MEMORY_BYTES))  # docker: --ipc=host
     for place, purpose, little in places:
         free = shutil.disk_usage(place).free
         enough = free >= little

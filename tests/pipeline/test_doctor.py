@@ -21,10 +21,13 @@ def test_an_environment_that_can_train_is_ok(tmp_path: Path) -> None:
 
 def test_what_is_missing_comes_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package"))
+    monkeypatch.setattr(doctor, "EXTRAS", {"no-such-extra": ("films", "moving pictures")})
     monkeypatch.setattr(doctor, "PROGRAMS", {"no-such-launcher": "ask your cluster's people"})
     findings = {f["subject"]: f for f in examine(tmp_path)["findings"]}
     assert findings["no-such-package"]["state"] == FAILED
     assert findings["no-such-package"]["advice"] == "pip install no-such-package"
+    assert findings["no-such-extra"]["state"] == ABSENT
+    assert findings["no-such-extra"]["advice"] == "moving pictures: pip install 'progan[films]'"
     assert findings["no-such-launcher"]["state"] == ABSENT
     assert findings["no-such-launcher"]["advice"] == "ask your cluster's people"
 
