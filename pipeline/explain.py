@@ -23,6 +23,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             if close
             else (f"; known here: {', '.join(fields)}" if fields else "")
         )
+    elif first["type"] == "union_tag_invalid":
+        known, named = first["ctx"]["expected_tags"], first["ctx"]["tag"]
+        text = f"{key}: input should be one of {known}, not {named!r}"
     elif first["type"] == "missing":
         text = f"{key}: missing, it has no default; add {key}=VALUE"
     else:

@@ -8,7 +8,8 @@ from progan.datasets.files import sha256_file, write_json
 from progan.stages.final import read_final
 from progan.stages.folder import StageFolder
 from progan.stages.metrics.names import values_of
-from progan.stages.spec import MetricName, Spec, StageSpec
+from progan.stages.spec import MetricName, StageSpec
+from progan.stages.specbase import Spec
 
 
 class Result(Spec):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from progan.stages import ema, growth
 from progan.stages.engine import frozen
+from progan.stages.losses import loss as adversarial
 from progan.stages.precision import autocast
 from progan.stages.randomness import Purpose
 from progan.stages.reals import fade
@@ -68,7 +69,9 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     # Generator: be taken for real.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
     with frozen(stage.discriminator):
-        objectives = (deceive(stage, alpha, *part) for part in in_parts(stage, latents))
+        seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
+        parts = in_parts(stage, latents, *seen_too)
+        objectives = (deceive(stage, alpha, *part) for part in parts)
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
 
     # Average: what will be exported.
@@ -94,8 +97,9 @@ def tell_apart(
         )
 
 
-def deceive(stage: Stage, alpha: float, latents: Tensor) -> Objective:
+def deceive(stage: Stage, alpha: float, latents: Tensor, reals: Tensor | None = None) -> Objective:
     """The generator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
+    seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
-        return generator_objective(*networks, latents, alpha, stage.spec.objective)
+        return generator_objective(*networks, latents, alpha, stage.spec.objective, seen)

@@ -9,6 +9,7 @@ from torch._subclasses import FakeTensorMode
 from progan.stages import ema
 from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
+from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.precision import autocast
@@ -83,10 +84,13 @@ class _Step:
     def update_generator(self) -> None:
         """One update of the generator, and of the average after it."""
         self.discriminator.requires_grad_(False)
+        sees_reals = adversarial(self.spec.objective.loss).generator_sees_reals
+        size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
         for part, last in self._parts(torch.empty(self.share, self.spec.model.latent)):
+            reals = torch.empty(len(part), *size) if sees_reals else None
             with autocast(self.spec.engine, DEVICE):
                 objective = generator_objective(
-                    self.generator, self.discriminator, part, self.alpha, self.spec.objective
+                    self.generator, self.discriminator, part, self.alpha, self.spec.objective, reals
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from progan.datasets.files import write_whole
-from progan.stages.spec import Spec
+from progan.stages.specbase import Spec
 
 EXIT_ROLLED_BACK = 76
 

@@ -6,18 +6,14 @@ No torch here: the orchestrator builds these, the workers read them from spec.js
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from progan.datasets.spec import DataSpec
+from progan.stages.spec_losses import LossSpec, Wgan
+from progan.stages.specbase import Spec
 
 FIRST_RESOLUTION = 4
 LAST_RESOLUTION = 1024
-
-
-class Spec(BaseModel):
-    """Base of the specs: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelSpec(Spec):
@@ -46,7 +42,7 @@ class PenaltySpec(Spec):
 class ObjectiveSpec(Spec):
     """What discriminator and generator minimise."""
 
-    loss: Literal["wgan"] = "wgan"
+    loss: LossSpec = Wgan()
     penalties: tuple[PenaltySpec, ...] = (
         PenaltySpec(kind="gradient", weight=10.0),
         PenaltySpec(kind="drift", weight=0.001),

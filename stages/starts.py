@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from progan.stages.spec import Spec
+from progan.stages.specbase import Spec
 
 log = logging.getLogger(__name__)
 

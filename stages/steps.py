@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from progan.stages.losses import LOSSES
+from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
@@ -37,7 +37,7 @@ def discriminator_objective(
         fakes = generator(latents, alpha)
     real_logits = at_least_float32(discriminator(reals, alpha))
     fake_logits = at_least_float32(discriminator(fakes, alpha))
-    loss = LOSSES[spec.loss].discriminator(real_logits, fake_logits).mean()
+    loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     seen = Comparison(lambda x: discriminator(x, alpha), reals, fakes, real_logits, mix)
@@ -56,8 +56,17 @@ def generator_objective(
     latents: Tensor,
     alpha: float,
     spec: ObjectiveSpec,
+    reals: Tensor | None = None,
 ) -> Objective:
-    """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent)."""
+    """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent).
+
+    reals: as for the discriminator, for a loss whose generator sees them.
+    """
+    chosen = adversarial(spec.loss)
     fake_logits = at_least_float32(discriminator(generator(latents, alpha), alpha))
-    loss = LOSSES[spec.loss].generator(fake_logits).mean()
+    real_logits = fake_logits[:0]
+    if chosen.generator_sees_reals:
+        assert reals is not None
+        real_logits = at_least_float32(discriminator(reals, alpha))
+    loss = chosen.generator(real_logits, fake_logits).mean()
     return Objective(loss, {"generator_loss": loss.detach()})
