@@ -62,7 +62,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
             reals = next(stage.batches).images
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.latent)
         parts = in_parts(stage, reals, latents, stage.draws.mix(position))
-        objectives = (tell_apart(stage, alpha, *part) for part in parts)
+        number = position // spec.batch
+        objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
         position += spec.batch
 
@@ -87,13 +88,13 @@ def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def tell_apart(
-    stage: Stage, alpha: float, reals: Tensor, latents: Tensor, mix: Tensor
+    stage: Stage, alpha: float, update: int, reals: Tensor, latents: Tensor, mix: Tensor
 ) -> Objective:
     """The discriminator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective
+            *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective, update
         )
 
 

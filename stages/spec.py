@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from progan.datasets.spec import DataSpec
 from progan.stages.spec_losses import LossSpec, Wgan
+from progan.stages.spec_penalties import Drift, Gradient, PenaltySpec
 from progan.stages.specbase import Spec
 
 FIRST_RESOLUTION = 4
@@ -32,20 +33,13 @@ class ModelSpec(Spec):
     """Whose departures from the paper the networks follow: what imported weights need."""
 
 
-class PenaltySpec(Spec):
-    """One term added to the discriminator's loss."""
-
-    kind: Literal["gradient", "drift"]
-    weight: PositiveFloat
-
-
 class ObjectiveSpec(Spec):
     """What discriminator and generator minimise."""
 
     loss: LossSpec = Wgan()
     penalties: tuple[PenaltySpec, ...] = (
-        PenaltySpec(kind="gradient", weight=10.0),
-        PenaltySpec(kind="drift", weight=0.001),
+        Gradient(kind="gradient", weight=10.0),
+        Drift(kind="drift", weight=0.001),
     )
     critic_steps: PositiveInt = 1
     """Discriminator updates per generator update, each on its own reals and latents."""

@@ -9,7 +9,7 @@ from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
-from progan.stages.penalties import PENALTIES, Comparison
+from progan.stages.penalties import Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
 
 
@@ -28,10 +28,12 @@ def discriminator_objective(
     mix: Tensor,
     alpha: float,
     spec: ObjectiveSpec,
+    update: int = 0,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
-    reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1).
+    reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1); update: how many
+    the discriminator has had, for penalties that are not in every one.
     """
     with torch.no_grad():
         fakes = generator(latents, alpha)
@@ -41,10 +43,11 @@ def discriminator_objective(
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     seen = Comparison(lambda x: discriminator(x, alpha), reals, fakes, real_logits, mix)
-    for penalty in spec.penalties:
-        term = PENALTIES[penalty.kind](seen).mean()
-        loss = loss + penalty.weight * term
-        scalars[f"{penalty.kind}_penalty"] = term
+    for each in spec.penalties:
+        if update % each.interval == 0:
+            term = penalty(seen, each).mean()
+            loss = loss + each.weight * each.interval * term
+            scalars[f"{each.kind}_penalty"] = term
 
     scalars["discriminator_loss"] = loss
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})

@@ -11,8 +11,10 @@ from progan.stages.networks.generator import Generator
 from progan.stages.penalties import Comparison, drift_penalty, gradient_penalty
 from progan.stages.reals import fade
 from progan.stages.spec import ModelSpec, ObjectiveSpec
+from progan.stages.spec_penalties import Gradient, ZeroCentred
 from progan.stages.steps import discriminator_objective, generator_objective
 
+WGAN_GP = Gradient(kind="gradient", weight=10)
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8, stddev_group=2)
 
 
@@ -29,20 +31,20 @@ def test_gradient_penalty_of_a_linear_critic() -> None:
     weights = torch.randn(3, 4, 4)
     seen = comparison(weights, torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4), torch.rand(5))
     expected = ((weights.norm() - 1) ** 2).expand(5)
-    torch.testing.assert_close(gradient_penalty(seen), expected)
+    torch.testing.assert_close(gradient_penalty(seen, WGAN_GP), expected)
 
 
 def test_gradient_penalty_looks_between_real_and_fake() -> None:
     reals, fakes, mix = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2), torch.tensor([0.0, 0.5, 1])
     # D(x) = sum x^2 has the gradient 2x, and the points are mix * ones: norm 4 mix.
     seen = Comparison(lambda x: x.square().sum((1, 2, 3)), reals, fakes, torch.zeros(3), mix)
-    torch.testing.assert_close(gradient_penalty(seen), (4 * mix - 1) ** 2)
+    torch.testing.assert_close(gradient_penalty(seen, WGAN_GP), (4 * mix - 1) ** 2)
 
 
 def test_gradient_penalty_of_a_flat_critic_is_finite_to_the_second_derivative() -> None:
     weights = torch.zeros(3, 4, 4, requires_grad=True)
     seen = comparison(weights, torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4), torch.rand(2))
-    (gradient,) = torch.autograd.grad(gradient_penalty(seen).sum(), weights)
+    (gradient,) = torch.autograd.grad(gradient_penalty(seen, WGAN_GP).sum(), weights)
     assert gradient.isfinite().all()
 
 
@@ -63,6 +65,16 @@ def test_the_discriminators_loss_is_the_sum_of_its_parts() -> None:
     expected = part["fake_logits"] - part["real_logits"]
     expected = expected + 10 * part["gradient_penalty"] + 0.001 * part["drift_penalty"]
     torch.testing.assert_close(objective.loss.detach(), expected)
+
+
+def test_a_lazy_penalty_weighs_more_when_it_is_its_turn() -> None:
+    networks = Generator(MODEL, 4), Discriminator(MODEL, 4)
+    batch = torch.randn(4, 3, 4, 4), torch.randn(4, 8), torch.rand(4)
+    spec = ObjectiveSpec(penalties=(ZeroCentred(kind="r1", weight=2, interval=3),))
+    found = [discriminator_objective(*networks, *batch, 1.0, spec, n) for n in range(4)]
+    plain = found[1].loss
+    assert ["r1_penalty" in each.scalars for each in found] == [True, False, False, True]
+    torch.testing.assert_close(found[3].loss, plain + 3 * 2 * found[3].scalars["r1_penalty"])
 
 
 def test_the_discriminators_step_leaves_the_generator_alone() -> None:
