@@ -6,7 +6,7 @@ No torch here: the orchestrator builds these, the workers read them from spec.js
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from progan.datasets.spec import DataSpec
 from progan.stages.spec_losses import LossSpec, Wgan
@@ -15,6 +15,29 @@ from progan.stages.specbase import Spec
 
 FIRST_RESOLUTION = 4
 LAST_RESOLUTION = 1024
+
+
+def _resolution(value: int) -> int:
+    last = LAST_RESOLUTION
+    if value <= FIRST_RESOLUTION or last % value or value > last:
+        raise ValueError(f"must be a power of two from {2 * FIRST_RESOLUTION} to {last}")
+    return value
+
+
+AttentionAt = tuple[Annotated[int, AfterValidator(_resolution)], ...]
+"""Resolutions whose blocks have self-attention (SAGAN)"""
+
+
+class GeneratorSpec(Spec):
+    """What the generator has besides the paper's."""
+
+    attention: AttentionAt = ()
+
+
+class DiscriminatorSpec(Spec):
+    """What the discriminator has besides the paper's."""
+
+    attention: AttentionAt = ()
 
 
 class ModelSpec(Spec):
@@ -31,6 +54,8 @@ class ModelSpec(Spec):
     """Samples per group of the minibatch standard deviation."""
     variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
     """Whose departures from the paper the networks follow: what imported weights need."""
+    generator: GeneratorSpec = GeneratorSpec()
+    discriminator: DiscriminatorSpec = DiscriminatorSpec()
 
 
 class ObjectiveSpec(Spec):

@@ -47,6 +47,8 @@ class Generator(nn.Module):
         size = 8
         while size <= self.resolution:
             layers += [Up(weights, f"blocks.{size}.conv0"), Conv(weights, f"blocks.{size}.conv1")]
+            if f"blocks.{size}.attention.gate" in weights:
+                layers.append(Attention(weights, f"blocks.{size}.attention"))
             size *= 2
         self.layers = nn.ModuleList(layers)
         self.to_rgb = Conv(weights, f"to_rgb.{self.resolution}", gain=1.0)
@@ -59,7 +61,8 @@ class Generator(nn.Module):
         if self.normalises_dense:
             x = pixel_norm(x)
         for layer in self.layers:
-            x = pixel_norm(F.leaky_relu(layer(x), 0.2))
+            attends = isinstance(layer, Attention)
+            x = layer(x) if attends else pixel_norm(F.leaky_relu(layer(x), 0.2))
         image: Tensor = self.to_rgb(x)
         return image
 
@@ -92,6 +95,26 @@ class Up(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', 2H, 2W)."""
         return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
+
+
+class Attention(nn.Module):
+    """Self-attention between the places of a feature map (SAGAN)."""
+
+    def __init__(self, weights: dict[str, Tensor], name: str) -> None:
+        super().__init__()
+        self.query = Conv(weights, f"{name}.query", gain=1.0)
+        self.key = Conv(weights, f"{name}.key", gain=1.0)
+        self.value = Conv(weights, f"{name}.value", gain=1.0)
+        self.out = Conv(weights, f"{name}.out", gain=1.0)
+        self.gate = frozen(weights[f"{name}.gate"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        query, key, value = (part(x).flatten(2) for part in (self.query, self.key, self.value))
+        shares = (key.transpose(1, 2) @ query).softmax(dim=1)
+        attended = (value @ shares).reshape(-1, value.shape[1], *x.shape[2:])
+        added: Tensor = self.gate * self.out(attended)
+        return x + added
 
 
 def scaled(weight: Tensor, gain: float) -> Tensor:

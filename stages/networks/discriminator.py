@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.layers import (
     EqualizedConv2d,
     EqualizedLinear,
@@ -21,12 +22,21 @@ from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 class DownBlock(nn.Module):
     """Halves the resolution: a 3x3 convolution, then a down-scaling 3x3 one.
 
+    With `attends`, self-attention before them.
     The official code takes the 2x2 mean before the activation; `activates_first` is how
     pytorch_GAN_zoo and pro_gan_pytorch do it.
     """
 
-    def __init__(self, channels: int, out_channels: int, *, activates_first: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        *,
+        activates_first: bool = False,
+        attends: bool = False,
+    ) -> None:
         super().__init__()
+        self.attention = SelfAttention(channels) if attends else nn.Identity()
         self.activates_first = activates_first
         self.conv0 = EqualizedConv2d(channels, channels)
         resample: Literal["down"] | None = None if activates_first else "down"
@@ -34,7 +44,7 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, out_channels, H/2, W/2)."""
-        x = leaky_relu_(self.conv1(leaky_relu_(self.conv0(x))))
+        x = leaky_relu_(self.conv1(leaky_relu_(self.conv0(self.attention(x)))))
         return downscale(x) if self.activates_first else x
 
 
@@ -86,6 +96,7 @@ class Discriminator(nn.Module):
                     width(model, size),
                     width(model, size // 2),
                     activates_first=model.variant != "paper",
+                    attends=size in model.discriminator.attention,
                 )
                 for size in reversed(sizes)
             }

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.layers import (
     EqualizedConv2d,
     LatentTo4x4,
@@ -41,17 +42,22 @@ class FirstBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Doubles the resolution: up-scaling 3x3 convolution, then a 3x3 one, each normalised."""
+    """Doubles the resolution: up-scaling 3x3 convolution, then a 3x3 one, each normalised.
 
-    def __init__(self, in_channels: int, channels: int) -> None:
+    With `attends`, self-attention after them.
+    """
+
+    def __init__(self, in_channels: int, channels: int, *, attends: bool = False) -> None:
         super().__init__()
         self.conv0 = EqualizedConv2d(in_channels, channels, resample="up")
         self.conv1 = EqualizedConv2d(channels, channels)
+        self.attention = SelfAttention(channels) if attends else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, 2H, 2W)."""
         x = pixel_norm(leaky_relu_(self.conv0(x)))
-        return pixel_norm(leaky_relu_(self.conv1(x)))
+        y: Tensor = self.attention(pixel_norm(leaky_relu_(self.conv1(x))))
+        return y
 
 
 class Generator(nn.Module):
@@ -76,7 +82,11 @@ class Generator(nn.Module):
         self.latent = model.latent
         self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
-            self.blocks[str(size)] = UpBlock(width(model, size // 2), width(model, size))
+            self.blocks[str(size)] = UpBlock(
+                width(model, size // 2),
+                width(model, size),
+                attends=size in model.generator.attention,
+            )
         shown = [resolution // 2, resolution] if fading else [resolution]
         self.to_rgb = nn.ModuleDict(
             {

@@ -35,6 +35,7 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(width(model, size // 2), maps) + _conv(maps, maps)
+        total += _attention(maps) if size in model.generator.attention else 0
     shown = [resolution, resolution // 2] if fading else [resolution]
     return total + sum(_conv(width(model, size), model.channels, kernel=1) for size in shown)
 
@@ -46,8 +47,20 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
+        total += _attention(maps) if size in model.discriminator.attention else 0
     seen = [resolution, resolution // 2] if fading else [resolution]
     return total + sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
+
+
+def attention_widths(channels: int) -> tuple[int, int]:
+    """Channels of an attention's queries and keys, and of its values."""
+    return max(1, channels // 8), max(1, channels // 2)
+
+
+def _attention(channels: int) -> int:
+    narrow, half = attention_widths(channels)
+    projections = 2 * _conv(channels, narrow, 1) + _conv(channels, half, 1)
+    return projections + _conv(half, channels, 1) + 1
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3) -> int:

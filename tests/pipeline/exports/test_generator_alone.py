@@ -23,6 +23,8 @@ SHAPES: list[dict[str, Any]] = [
     {"stddev_group": 2},
     {"variant": "pytorch_gan_zoo"},
     {"variant": "pro_gan_pytorch"},
+    {"generator": {"attention": (8, 32)}},
+    {"discriminator": {"attention": (8,)}},
 ]
 
 
