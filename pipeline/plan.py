@@ -72,7 +72,8 @@ def unshareable(spec: StageSpec, ranks: int) -> str | None:
 
     Ranks take equal shares, in equal parts, of whole groups of the minibatch stddev.
     """
-    group, resolution = spec.model.stddev_group, spec.resolution
+    compares = spec.model.discriminator.minibatch != "none"
+    group, resolution = spec.model.stddev_group if compares else 1, spec.resolution
     if spec.batch % (ranks * group):
         return (
             f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "

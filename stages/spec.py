@@ -35,9 +35,12 @@ class GeneratorSpec(Spec):
 
 
 class DiscriminatorSpec(Spec):
-    """What the discriminator has besides the paper's."""
+    """What the discriminator has besides the paper's, or instead."""
 
     attention: AttentionAt = ()
+    minibatch: Literal["stddev", "discrimination", "none"] = "stddev"
+    """How it compares the samples of a group: by the standard deviation of their features (the
+    paper's), by learned distances between them (Salimans et al. 2016), or not at all."""
 
 
 class ModelSpec(Spec):
@@ -51,7 +54,7 @@ class ModelSpec(Spec):
     channels: Literal[3] = 3
     """Channels of a picture."""
     stddev_group: PositiveInt = 4
-    """Samples per group of the minibatch standard deviation."""
+    """Samples per group of the minibatch standard deviation, or discrimination."""
     variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
     """Whose departures from the paper the networks follow: what imported weights need."""
     generator: GeneratorSpec = GeneratorSpec()

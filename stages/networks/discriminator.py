@@ -14,8 +14,9 @@ from progan.stages.networks.layers import (
     leaky_relu_,
     minibatch_stddev,
 )
+from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.recompute import run
-from progan.stages.networks.widths import resolutions, width
+from progan.stages.networks.widths import KERNELS, resolutions, width
 from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 
 
@@ -49,19 +50,32 @@ class DownBlock(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """4x4 features -> logits: minibatch stddev, a 3x3 convolution, two dense layers."""
+    """4x4 features -> logits: minibatch stddev, a 3x3 convolution, two dense layers.
 
-    def __init__(self, channels: int, dense_channels: int, stddev_group: int) -> None:
+    Minibatch discrimination compares the features before the last layer instead.
+    """
+
+    def __init__(self, model: ModelSpec) -> None:
         super().__init__()
-        self.stddev_group = stddev_group
-        self.conv = EqualizedConv2d(channels + 1, channels)
+        channels = width(model, FIRST_RESOLUTION)
+        dense_channels = width(model, FIRST_RESOLUTION // 2)
+        minibatch, group = model.discriminator.minibatch, model.stddev_group
+        learns_distances = minibatch == "discrimination"
+        self.stddev_group = group if minibatch == "stddev" else None
+        self.conv = EqualizedConv2d(channels + (minibatch == "stddev"), channels)
         self.dense0 = EqualizedLinear(channels * 16, dense_channels)
-        self.dense1 = EqualizedLinear(dense_channels, 1, gain=1.0)
+        self.compare = (
+            MinibatchDiscrimination(dense_channels, group) if learns_distances else nn.Identity()
+        )
+        seen = dense_channels + (KERNELS if learns_distances else 0)
+        self.dense1 = EqualizedLinear(seen, 1, gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, 4, 4) -> (N,)."""
-        x = leaky_relu_(self.conv(minibatch_stddev(x, self.stddev_group)))
-        x = leaky_relu_(self.dense0(x.flatten(1)))
+        if self.stddev_group:
+            x = minibatch_stddev(x, self.stddev_group)
+        x = leaky_relu_(self.conv(x))
+        x = self.compare(leaky_relu_(self.dense0(x.flatten(1))))
         logits: Tensor = self.dense1(x)
         return logits.flatten()
 
@@ -101,11 +115,7 @@ class Discriminator(nn.Module):
                 for size in reversed(sizes)
             }
         )
-        self.blocks["4"] = LastBlock(
-            width(model, FIRST_RESOLUTION),
-            width(model, FIRST_RESOLUTION // 2),
-            model.stddev_group,
-        )
+        self.blocks["4"] = LastBlock(model)
 
     def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
         """Logits of a batch of images; high for real.

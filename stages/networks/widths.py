@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
 
+KERNELS, KERNEL_SIZE = 32, 5
+"""Of minibatch discrimination: numbers it appends, and features each is a distance of"""
+
 
 def resolutions(last: int, first: int = FIRST_RESOLUTION) -> Iterator[int]:
     """Every resolution from `first` to `last`, doubling: 4, 8, 16, ..."""
@@ -43,7 +46,10 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
 def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
     """Parameters of the discriminator that a stage trains; `fading` as for the generator."""
     first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
-    total = _conv(first + 1, first) + 16 * first * dense + dense + dense + 1
+    minibatch = model.discriminator.minibatch
+    total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense + dense + 1
+    if minibatch == "discrimination":
+        total += dense * KERNELS * KERNEL_SIZE + KERNELS
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))

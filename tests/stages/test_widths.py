@@ -54,11 +54,15 @@ def test_all_stages_together_have_the_official_totals() -> None:
 
 @pytest.mark.parametrize("resolution", [8, 64, 256])
 @pytest.mark.parametrize("fading", [False, True])
+@pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "none"])
 @pytest.mark.parametrize("attention", [(), (64, 8)])
 def test_the_plan_counts_what_is_built(
-    resolution: int, fading: bool, attention: tuple[int, ...]
+    resolution: int, fading: bool, minibatch: str, attention: tuple[int, ...]
 ) -> None:
-    fields = {part: {"attention": attention} for part in ("generator", "discriminator")}
+    fields = {
+        "generator": {"attention": attention},
+        "discriminator": {"attention": attention, "minibatch": minibatch},
+    }
     model = ModelSpec.model_validate({"latent": 24, "fmap_base": 256, "fmap_max": 40} | fields)
     built = [net(model, resolution, fading=fading) for net in (Generator, Discriminator)]
     counted = [
