@@ -53,6 +53,7 @@ def test_an_interrupted_build_goes_on(drawn: Path, dataset: Path, tmp_path: Path
     assert contents(target) == contents(dataset)
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_no_processes_and_goes_on(drawn: Path, tmp_path: Path) -> None:
     target, workers = tmp_path / "killed", tmp_path / "workers"
     call = f"prepare(Path({str(drawn)!r}), Path({str(target)!r}), 256, workers=2, report=tell)"

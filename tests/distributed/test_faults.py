@@ -26,6 +26,7 @@ def failure(folder: StageFolder) -> tuple[int, str]:
     return said["code"], said["message"]
 
 
+@pytest.mark.slow
 def test_a_divergence_is_rolled_back_past_the_bad_step(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from workers import BIN
 SCRIPT = Path(__file__).parents[1] / "helpers" / "gradient_norms.py"
 
 
+@pytest.mark.slow
 def test_the_norm_does_not_depend_on_who_holds_what(shapes: Path) -> None:
     argv = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node=2", str(SCRIPT), str(shapes)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}

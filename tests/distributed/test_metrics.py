@@ -29,6 +29,7 @@ def test_shares_are_whole_pairs_and_leave_nothing_out() -> None:
             assert max(map(len, shares)) - min(map(len, shares)) <= 2
 
 
+@pytest.mark.slow
 def test_two_ranks_measure_what_one_does() -> None:
     argv = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node=2", str(HELPER)]
     result = subprocess.run(argv, capture_output=True, text=True, timeout=300)

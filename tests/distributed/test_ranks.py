@@ -79,14 +79,8 @@ def test_a_killed_stage_ends_with_the_same_bytes(
     assert content(folder.final) == content(on_two.final)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "signal to a rank",
-        pytest.param("signal to the launcher", marks=pytest.mark.slow),
-        pytest.param("file", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["signal to a rank", "signal to the launcher", "file"])
 def test_a_stage_stops_on_request_and_loses_nothing(
     on_two: StageFolder, shapes: Path, tmp_path: Path, how: str
 ) -> None:
@@ -111,6 +105,7 @@ def test_a_stage_stops_on_request_and_loses_nothing(
     assert figures(run(slow, folder.path, ranks=2)) == figures(on_two)
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_is_named_and_nothing_is_published(shapes: Path, tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
     assert start(spec(shapes, lr=1e30), tmp_path, ranks=2).wait(120) != 0
@@ -136,6 +131,7 @@ def test_bf16_trains_through_a_growth(on_two: StageFolder, shapes: Path, tmp_pat
     assert folder.reals.exists() and folder.fakes(128).exists()
 
 
+@pytest.mark.slow
 def test_another_data_set_is_refused(shapes: Path, tmp_path: Path) -> None:
     assert start(spec(shapes, data_fingerprint="other"), tmp_path, ranks=1).wait(120) != 0
     message = json.loads(StageFolder(tmp_path).failure.read_text())["message"]

@@ -180,6 +180,7 @@ def test_mlflow_has_each_figure_once(run: RunFolder, workplace: Path) -> None:
     assert "samples/reals.png" in runs["run-0004"]["samples"]
 
 
+@pytest.mark.slow
 def test_a_reopened_stage_goes_on_and_later_ones_are_set_aside(
     run: RunFolder, workplace: Path
 ) -> None:

@@ -3,11 +3,14 @@
 import platform
 from pathlib import Path
 
+import pytest
+
 from progan.stages.machine import processor
 from progan.stages.starts import read_starts
 from workers import run, spec
 
 
+@pytest.mark.slow
 def test_workers_write_down_what_they_run_on(shapes: Path, tmp_path: Path) -> None:
     folder = run(spec(shapes), tmp_path / "0008", ranks=2)
     (start,) = read_starts(folder.starts)
