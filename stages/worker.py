@@ -57,6 +57,7 @@ def main() -> None:
     except Exception as error:
         traceback.print_exc()
         report(folder, f"{type(error).__name__}: {error}", 1, transient=True)
+    leave(0)
 
 
 def leave_out_mlflow() -> None:
@@ -78,7 +79,16 @@ def report(folder: StageFolder, message: str, code: int, *, transient: bool = Fa
             json.dump(failure, file)
     except OSError:
         pass
-    # The other ranks may be waiting for this one; an orderly shutdown would wait for them.
+    leave(code)
+
+
+def leave(code: int) -> None:
+    """End this process without an orderly shutdown.
+
+    That would wait for ranks that wait for this one, and gloo's threads, should they meet an
+    interpreter that is going, abort the process though all is done.
+    """
+    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 

@@ -16,6 +16,7 @@ from progan.stages.distributed import start_distributed
 from progan.stages.engine import Engine
 from progan.stages.spec import EngineSpec
 from progan.stages.steps import Objective
+from progan.stages.worker import leave
 from progan.stages.world import detect
 from workers import spec
 
@@ -38,3 +39,4 @@ for module in (nn.Linear(1, 1, bias=False), nn.Linear(3, 5)):
                 line = json.dumps([zero, precision, found["it_grad_norm"], norm])
                 print(f"norms {line}", flush=True)
 dist.destroy_process_group()
+leave(0)

@@ -18,6 +18,7 @@ from progan.stages.metrics.ms_ssim import SimilarPairs
 from progan.stages.metrics.networked import NUMBERS, Networked
 from progan.stages.metrics.ranks import Ranks, share
 from progan.stages.metrics.swd import SlicedWasserstein
+from progan.stages.worker import leave
 from progan.stages.world import World
 
 COUNT = 22
@@ -99,6 +100,7 @@ def main() -> None:
     if world.is_first:
         print(json.dumps({"heard": heard, "values": values}))
     dist.destroy_process_group()
+    leave(0)
 
 
 if __name__ == "__main__":
