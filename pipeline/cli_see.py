@@ -6,6 +6,13 @@ from typing import Any
 
 import click
 
+CLASS = click.option(
+    "--class",
+    "wanted",
+    metavar="CLASS",
+    help="Name or label of the class to draw.  [default: all, in turn]",
+)
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -33,6 +40,7 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--num", type=click.IntRange(1), help="Pictures from one seed.  [default: 64]")
 @click.option("--seed", type=click.IntRange(0), help="That seed.  [default: 0]")
 @click.option("--seeds", metavar="0-63,100", help="Instead: one picture for each of these seeds.")
+@CLASS
 @click.option(
     "--truncation",
     type=click.FloatRange(0, min_open=True),
@@ -45,6 +53,7 @@ def generate(
     num: int | None,
     seed: int | None,
     seeds: str | None,
+    wanted: str | None,
     truncation: float | None,
 ) -> None:
     """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder).
@@ -52,6 +61,7 @@ def generate(
     \b
     progan generate MODEL grid.png --num 64 --seed 3
     progan generate MODEL pictures/ --seeds 0-999 --truncation 1.5
+    progan generate MODEL cats.png --class cat
 
     A seed of --seeds always names the same picture, whatever the others are.
     """
@@ -63,7 +73,13 @@ def generate(
     from progan.pipeline.generate import generate as draw_pictures
 
     count = draw_pictures(
-        model, out, num=num or 64, seed=seed or 0, seeds=chosen, truncation=truncation
+        model,
+        out,
+        num=num or 64,
+        seed=seed or 0,
+        seeds=chosen,
+        truncation=truncation,
+        wanted=wanted,
     )
     click.echo(f"{out}: {count} pictures", err=True)
 
@@ -84,6 +100,7 @@ def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--num", type=click.IntRange(2), help="Latents of each loop.  [default: 6]")
 @click.option("--seed", type=click.IntRange(0), help="The first one's seed.  [default: 0]")
 @click.option("--seeds", metavar="0-5,100", help="Instead: the seeds of all latents.")
+@CLASS
 @click.option(
     "--grid",
     type=click.IntRange(1, 16),
@@ -99,6 +116,7 @@ def interpolate(
     num: int | None,
     seed: int | None,
     seeds: str | None,
+    wanted: str | None,
     grid: int,
 ) -> None:
     """Write a film, OUT.gif or OUT.mp4, that goes from latent to latent and ends where it began.
@@ -118,7 +136,7 @@ def interpolate(
     named = [*range(first, first + (num or 6) * grid**2)] if seeds is None else parse_seeds(seeds)
     from progan.pipeline.interpolate import interpolate as write_film
 
-    frames = write_film(model, out, named, seconds, fps, grid)
+    frames = write_film(model, out, named, seconds, fps, grid, wanted)
     click.echo(f"{out}: {frames} frames, {out.stat().st_size / 1e6:.1f} MB", err=True)
 
 

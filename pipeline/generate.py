@@ -1,7 +1,7 @@
 """Pictures from an exported generator."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from progan.datasets.files import write_whole
 from progan.pipeline.bars import track
+from progan.pipeline.classes import class_number
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.latents import seed_latents, truncate
+from progan.stages.conditions import conditioned, taking_turns
 from progan.stages.networks.generator import Generator
 from progan.stages.pictures import grid, png, single
 from progan.stages.published import Published, read_published
@@ -38,12 +40,17 @@ def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Gen
 
 
 def draw(generator: Generator, num: int, seed: int) -> Tensor:
-    """Pictures (num, C, R, R) in float32 on the CPU. The same seed begins with the same ones."""
-    return draw_latents(generator, grid_latents(seed, num, generator.latent))
+    """Pictures (num, C, R, R) in float32 on the CPU. The same seed begins with the same ones.
+
+    Their classes, if there are any, take turns.
+    """
+    latents = grid_latents(seed, num, generator.latent)
+    turns = taking_turns(num, generator.classes)
+    return draw_latents(generator, conditioned(latents, turns, generator.classes))
 
 
 def draw_latents(generator: Generator, latents: Tensor) -> Tensor:
-    """Pictures (N, C, R, R) in float32 on the CPU, of latents (N, latent)."""
+    """Pictures (N, C, R, R) in float32 on the CPU, of latents (N, inputs)."""
     return torch.cat(list(_drawn(generator, latents)))
 
 
@@ -63,19 +70,25 @@ def generate(
     seed: int = 0,
     seeds: list[int] | None = None,
     truncation: float | None = None,
+    wanted: str | None = None,
 ) -> int:
     """Write a grid if `out` is named like a PNG, else single PNGs into the folder `out`.
 
     With `seeds`, each names one picture, whatever the others are; without, `num` pictures come from
-    one seed. Returns their number. ConfigError if `out` is named like another kind of picture.
+    one seed. All are of the class `wanted`; without, the classes take turns, by seed if there are
+    `seeds`. Returns their number. ConfigError if `out` is named like another kind of picture, or if
+    there is no such class.
     """
     to_grid = _is_grid(out)
-    generator = load_generator(model)
+    published = read_published(model)
+    generator = load_networks(published, "ema")
     size = generator.latent
+    labels = labels_of(seeds or range(num), published, wanted)
     latents = seed_latents(seeds, size) if seeds else grid_latents(seed, num, size)
     names = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
     if truncation is not None:
         latents = truncate(latents, truncation)
+    latents = conditioned(latents, labels, generator.classes)
     images = (image for part in _drawn(generator, latents) for image in part)
     bar = track(images, out.name, len(latents))
     if to_grid:
@@ -85,6 +98,12 @@ def generate(
         for name, image in zip(names, bar, strict=True):
             write_whole(out / f"{name}.png", png(single(image)))
     return len(latents)
+
+
+def labels_of(numbers: Sequence[int], published: Published, wanted: str | None) -> Tensor:
+    """The class of each picture, (N,): the one that is wanted, or all in turn by their numbers."""
+    labels = torch.tensor(numbers) % max(1, published.model.classes)
+    return labels if wanted is None else labels.fill_(class_number(wanted, published.classes))
 
 
 def _is_grid(out: Path) -> bool:

@@ -9,22 +9,31 @@ from torch import Tensor
 
 from progan.pipeline.bars import track
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.generate import DRAWN_AT_ONCE, draw_latents, load_generator
+from progan.pipeline.generate import DRAWN_AT_ONCE, draw_latents, labels_of, load_networks
 from progan.pipeline.latents import loop, seed_latents
 from progan.pipeline.movie import check_movie, write_movie
+from progan.stages.conditions import conditioned
 from progan.stages.networks.generator import Generator
 from progan.stages.pictures import grid, single
+from progan.stages.published import read_published
 
 SMALLEST_WIDTH = 256
 
 
 def interpolate(
-    model: Path, out: Path, seeds: list[int], seconds: float, fps: int, columns: int
+    model: Path,
+    out: Path,
+    seeds: list[int],
+    seconds: float,
+    fps: int,
+    columns: int,
+    wanted: str | None = None,
 ) -> int:
     """Write the film; returns its number of frames.
 
     Each of the columns x columns pictures has a loop of its own, through as many latents as seeds
-    fall to its share, in the order given.
+    fall to its share, in the order given. All are of the class `wanted`; without, a seed has the
+    class that it has in `generate`.
     """
     check_movie(out, fps)
     paths, frames = columns**2, max(1, round(seconds * fps))
@@ -33,16 +42,19 @@ def interpolate(
             f"{len(seeds)} seeds cannot be shared out over {paths} "
             f"{'picture' if paths == 1 else 'pictures'}: each needs equally many, two or more"
         )
-    generator = load_generator(model)
-    latents = seed_latents(seeds, generator.latent).reshape(paths, -1, generator.latent)
-    ways = torch.stack([loop(through, frames) for through in latents], dim=1)
+    published = read_published(model)
+    generator = load_networks(published, "ema")
+    latents = seed_latents(seeds, generator.latent)
+    inputs = conditioned(latents, labels_of(seeds, published, wanted), generator.classes)
+    inputs = inputs.reshape(paths, -1, generator.inputs)
+    ways = torch.stack([loop(through, generator.latent, frames) for through in inputs], dim=1)
     pictures = _pictures(generator, ways, columns)
     write_movie(out, track(pictures, out.name, frames), fps)
     return frames
 
 
 def _pictures(generator: Generator, ways: Tensor, columns: int) -> Iterator[Image.Image]:
-    """Frames of the film. ways: (frames, columns^2, latent)"""
+    """Frames of the film. ways: (frames, columns^2, inputs)"""
     for part in torch.split(ways, max(1, DRAWN_AT_ONCE // columns**2)):
         images = draw_latents(generator, part.flatten(0, 1))
         for frame in images.view(*part.shape[:2], *images.shape[1:]):

@@ -54,14 +54,17 @@ def slerp(begin: Tensor, end: Tensor, share: Tensor) -> Tensor:
     return torch.where(sine < NEARLY_PARALLEL, torch.lerp(a, b, t), on_sphere).to(begin.dtype)
 
 
-def loop(latents: Tensor, frames: int) -> Tensor:
-    """A walk through all latents and back to the first, which the last frame stops short of.
+def loop(inputs: Tensor, size: int, frames: int) -> Tensor:
+    """A walk through all of a generator's inputs and back to the first, short of which it ends.
 
-    latents: (K, size), laid on the sphere of radius sqrt(size), where the generator takes them.
-    Returns (frames, size).
+    inputs: (K, size + classes): latents of `size`, laid on the sphere of radius sqrt(size), where
+    the generator takes them, and their classes, one-hot, mixed linearly on the way.
+    Returns (frames, size + classes).
     """
-    points = latents * (math.sqrt(latents.shape[1]) / latents.norm(dim=1, keepdim=True))
+    latents, conditions = inputs[:, :size], inputs[:, size:]
+    points = latents * (math.sqrt(size) / latents.norm(dim=1, keepdim=True))
     way = torch.arange(frames, dtype=torch.float64) * len(points) / frames
     begin = way.long()
-    end = (begin + 1) % len(points)
-    return slerp(points[begin], points[end], way - begin)
+    end, share = (begin + 1) % len(points), way - begin
+    mixed = torch.lerp(conditions[begin], conditions[end], share[:, None].to(conditions.dtype))
+    return torch.cat([slerp(points[begin], points[end], share), mixed], dim=1)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from progan.pipeline.config import RunConfig
+from progan.pipeline.contradictions import contradiction
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
@@ -57,6 +58,8 @@ def stage_spec(
 
 def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
+    if problem := contradiction(config):
+        raise ConfigError(problem)
     for spec in stage_specs(config, RunFolder(Path()), ""):
         if problem := unshareable(spec, ranks):
             raise ConfigError(problem)

@@ -10,6 +10,7 @@ from progan.launch.backend import BACKENDS, Backend
 from progan.launch.slurm import Slurm
 from progan.pipeline.changes import accept_changes
 from progan.pipeline.config import RunConfig, default_values, validate
+from progan.pipeline.contradictions import without_labels
 from progan.pipeline.detached import queue_of, submit_stages
 from progan.pipeline.display import Display
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
@@ -95,9 +96,11 @@ def _backend(config: RunConfig) -> Backend:
 
 
 def _data(config: RunConfig) -> Manifest:
-    """The data set, or DataError if it is not there or not large enough."""
+    """The data set; DataError if it is not there or too small, ConfigError if it lacks labels."""
     manifest = load_manifest(config.data.path)
     manifest.require(config.growth.last, config.data.path)
+    if problem := without_labels(config, manifest):
+        raise ConfigError(problem)
     return manifest
 
 

@@ -20,6 +20,8 @@ class Final(BaseModel):
     model: ModelSpec
     seed: int
     data_fingerprint: str
+    classes: tuple[str, ...] = ()
+    """Names of the classes that the networks were told, by label."""
 
 
 def read_final(folder: Path) -> Final:

@@ -12,6 +12,7 @@ import torch
 
 from progan.datasets.files import write_whole
 from progan.stages import growth
+from progan.stages.conditions import conditioned, taking_turns
 from progan.stages.folder import StageFolder
 from progan.stages.pictures import grid, png
 from progan.stages.quality import Quality
@@ -123,10 +124,15 @@ class StageKeeper:
             log.warning("not written: %s; training goes on", error)
 
     def _draw(self, stage: Stage) -> None:
-        """A grid of the average's pictures, from the same latents at every stage."""
+        """A grid of the average's pictures, from the same latents at every stage.
+
+        With classes, they take turns.
+        """
         side = stage.spec.tick.grid
         alpha = growth.alpha(stage.images_seen, stage.spec.growth)
-        latents = grid_latents(stage.spec.seed, side * side, stage.spec.model.latent)
+        model = stage.spec.model
+        latents = grid_latents(stage.spec.seed, side * side, model.latent)
+        latents = conditioned(latents, taking_turns(len(latents), model.classes), model.classes)
         # What training has room for, there is room to draw.
         at_once = min(DRAWN_AT_ONCE, stage.spec.part(stage.world.size))
         with torch.no_grad():

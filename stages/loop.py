@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from progan.stages import ema, growth
+from progan.stages.conditions import conditioned
 from progan.stages.engine import frozen
 from progan.stages.losses import loss as adversarial
 from progan.stages.precision import autocast
@@ -59,16 +60,18 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     scalars: dict[str, float] = {}
     for _ in range(spec.objective.critic_steps):
         with stage.waiting:
-            reals = next(stage.batches).images
+            reals, labels, _ = next(stage.batches)
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.latent)
+        latents = conditioned(latents, labels, spec.model.classes)
         parts = in_parts(stage, reals, latents, stage.draws.mix(position))
         number = position // spec.batch
         objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
         position += spec.batch
 
-    # Generator: be taken for real.
+    # Generator: be taken for real, of the classes that were just seen.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
+    latents = conditioned(latents, labels, spec.model.classes)
     with frozen(stage.discriminator):
         seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
         parts = in_parts(stage, latents, *seen_too)

@@ -67,7 +67,7 @@ class _Step:
         with self.live.making("reals"):
             reals = torch.empty(self.share, *size)
         for part, last in self._parts(reals):
-            latents = torch.empty(self.part, self.spec.model.latent)
+            latents = torch.empty(self.part, self.spec.model.inputs)
             with autocast(self.spec.engine, DEVICE):
                 objective = discriminator_objective(
                     self.generator,
@@ -86,7 +86,7 @@ class _Step:
         self.discriminator.requires_grad_(False)
         sees_reals = adversarial(self.spec.objective.loss).generator_sees_reals
         size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
-        for part, last in self._parts(torch.empty(self.share, self.spec.model.latent)):
+        for part, last in self._parts(torch.empty(self.share, self.spec.model.inputs)):
             reals = torch.empty(len(part), *size) if sees_reals else None
             with autocast(self.spec.engine, DEVICE):
                 objective = generator_objective(

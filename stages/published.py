@@ -18,6 +18,8 @@ from progan.stages.spec import ModelSpec
 
 Network = Literal["generator", "discriminator", "ema"]
 WEIGHTS = "generator.safetensors"
+LATENTS = "float32 (N, model.latent) from N(0, 1)"
+CONDITIONED = f"{LATENTS}, each followed by its class, one-hot: (N, model.latent + model.classes)"
 DOCUMENT = "generator.json"
 DOCUMENTS = (DOCUMENT, "config.json", f"artifacts/generator/{DOCUMENT}")
 """Where an export says what it is: by itself, for Hugging Face, within an MLflow model."""
@@ -35,7 +37,9 @@ class ExportedGenerator(BaseModel):
     images_seen: int
     weights: Literal["ema", "generator"] = "ema"
     """The moving average, or the generator as it was trained."""
-    latents: str = "float32 (N, model.latent) from N(0, 1)"
+    latents: str = LATENTS
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of their columns after the latent's."""
     pictures: str = "float32 (N, model.channels, resolution, resolution), [-1, 1] is black to white"
     file: str = WEIGHTS
     opset: int | None = None
@@ -51,6 +55,8 @@ class Published:
     resolution: int
     model: ModelSpec
     images_seen: int
+    classes: tuple[str, ...]
+    """Names of the classes that they were told, by label"""
     files: dict[Network, Path]
     """Of an export, the same file is the generator and its average."""
     checksums: dict[Network, str]
@@ -91,6 +97,7 @@ def _final(folder: Path) -> Published:
         resolution=published.resolution,
         model=published.model,
         images_seen=published.images_seen,
+        classes=published.classes,
         files=there,
         checksums={name: sha256_file(file) for name, file in there.items()},
     )
@@ -110,6 +117,7 @@ def _exported(path: Path) -> Published:
         resolution=document.resolution,
         model=document.model,
         images_seen=document.images_seen,
+        classes=document.classes,
         files={"generator": weights, "ema": weights},
         checksums={"generator": document.sha256, "ema": document.sha256},
     )

@@ -6,9 +6,17 @@ No torch here: the orchestrator builds these, the workers read them from spec.js
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 from progan.datasets.spec import DataSpec
+from progan.stages.spec_heads import HeadSpec, ScalarHead
 from progan.stages.spec_losses import LossSpec, Wgan
 from progan.stages.spec_penalties import Drift, Gradient, PenaltySpec
 from progan.stages.specbase import Spec
@@ -41,6 +49,8 @@ class DiscriminatorSpec(Spec):
     minibatch: Literal["stddev", "discrimination", "none"] = "stddev"
     """How it compares the samples of a group: by the standard deviation of their features (the
     paper's), by learned distances between them (Salimans et al. 2016), or not at all."""
+    head: HeadSpec = ScalarHead()
+    """What it says of a picture. With `model.classes`: acgan or projection."""
 
 
 class ModelSpec(Spec):
@@ -53,12 +63,20 @@ class ModelSpec(Spec):
     fmap_max: PositiveInt = 512
     channels: Literal[3] = 3
     """Channels of a picture."""
+    classes: NonNegativeInt = 0
+    """Of labelled pictures; the generator is told which to draw, beside its latent. 0: no labels
+    are used."""
     stddev_group: PositiveInt = 4
     """Samples per group of the minibatch standard deviation, or discrimination."""
     variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
     """Whose departures from the paper the networks follow: what imported weights need."""
     generator: GeneratorSpec = GeneratorSpec()
     discriminator: DiscriminatorSpec = DiscriminatorSpec()
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that the generator draws a picture from: its latent, then its class, one-hot."""
+        return self.latent + self.classes
 
 
 class ObjectiveSpec(Spec):

@@ -4,11 +4,11 @@
 `losses.py`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
-from progan.stages.specbase import Spec
+from progan.stages.specbase import Spec, named
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Divergence = Literal[
@@ -86,9 +86,5 @@ class Ebgan(Spec):
     margin: PositiveFloat = 10.0
 
 
-def _named(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 AnyLoss = Wgan | Minimax | NonSaturating | Lsgan | Hinge | Relativistic | FGan | Ebgan
-LossSpec = Annotated[AnyLoss, Field(discriminator="kind"), BeforeValidator(_named)]
+LossSpec = Annotated[AnyLoss, Field(discriminator="kind"), BeforeValidator(named)]

@@ -1,5 +1,7 @@
 """What all specs have in common; no torch."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,3 +9,8 @@ class Spec(BaseModel):
     """Base of the specs: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def named(value: Any) -> Any:
+    """A choice whose own keys are left as they are may be written as its name alone."""
+    return {"kind": value} if isinstance(value, str) else value

@@ -68,6 +68,7 @@ class Stage:
             model=self.spec.model,
             seed=self.spec.seed,
             data_fingerprint=self.spec.data_fingerprint,
+            classes=tuple(self.batches.manifest.classes or ()) if self.spec.model.classes else (),
         )
 
 

@@ -32,17 +32,24 @@ def discriminator_objective(
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
-    reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1); update: how many
-    the discriminator has had, for penalties that are not in every one.
+    reals: (N, C, H, W), already faded; latents: (N, latent), with classes followed by those of the
+    reals, (N, latent + classes); mix: (N,) in [0, 1); update: how many the discriminator has had,
+    for penalties that are not in every one.
     """
+    conditions = latents[:, generator.latent :]
     with torch.no_grad():
         fakes = generator(latents, alpha)
-    real_logits = at_least_float32(discriminator(reals, alpha))
-    fake_logits = at_least_float32(discriminator(fakes, alpha))
+    real, fake = (discriminator.judge(x, alpha, conditions) for x in (reals, fakes))
+    real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
     loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
-    seen = Comparison(lambda x: discriminator(x, alpha), reals, fakes, real_logits, mix)
+    for kind, verdict in {"real": real, "fake": fake}.items():
+        for name, cost in verdict.costs.items():
+            loss = loss + cost.mean()
+            scalars[f"{kind}_{name}"] = cost.mean()
+
+    seen = Comparison(lambda x: discriminator(x, alpha, conditions), reals, fakes, real_logits, mix)
     for each in spec.penalties:
         if update % each.interval == 0:
             term = penalty(seen, each).mean()
@@ -61,15 +68,21 @@ def generator_objective(
     spec: ObjectiveSpec,
     reals: Tensor | None = None,
 ) -> Objective:
-    """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent).
+    """Be taken for real: the adversarial loss of fresh fakes, averaged.
 
-    reals: as for the discriminator, for a loss whose generator sees them.
+    latents: (N, latent), or with classes (N, latent + classes); reals: as for the discriminator,
+    for a loss whose generator sees them.
     """
     chosen = adversarial(spec.loss)
-    fake_logits = at_least_float32(discriminator(generator(latents, alpha), alpha))
+    conditions = latents[:, generator.latent :]
+    fake = discriminator.judge(generator(latents, alpha), alpha, conditions)
+    fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
     if chosen.generator_sees_reals:
         assert reals is not None
-        real_logits = at_least_float32(discriminator(reals, alpha))
+        real_logits = at_least_float32(discriminator(reals, alpha, conditions))
     loss = chosen.generator(real_logits, fake_logits).mean()
-    return Objective(loss, {"generator_loss": loss.detach()})
+    scalars = {f"generator_{name}": cost.mean() for name, cost in fake.costs.items()}
+    loss = loss + sum(scalars.values())
+    scalars["generator_loss"] = loss
+    return Objective(loss, {name: value.detach() for name, value in scalars.items()})

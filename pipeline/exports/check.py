@@ -14,12 +14,12 @@ RELOAD = Path(__file__).parent / "reload.py"
 TOLERANCE = 1e-4
 
 
-def fixed_latents(latent: int) -> np.ndarray:
-    """Latents that exports are compared on: (5, latent), float32, the last of them zeros.
+def fixed_latents(inputs: int) -> np.ndarray:
+    """What exports are compared on: (5, inputs), float32, the last of them zeros.
 
     Five, where programs are made with two; zeros, where pixel norm lives by its epsilon.
     """
-    latents = np.random.default_rng(0).standard_normal((5, latent), dtype=np.float32)
+    latents = np.random.default_rng(0).standard_normal((5, inputs), dtype=np.float32)
     latents[-1] = 0
     return latents
 

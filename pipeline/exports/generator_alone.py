@@ -9,6 +9,9 @@ The weights are the .safetensors file beside this one.
     images = generator(torch.randn(16, generator.latent))
     # float32 (16, channels, resolution, resolution); -1 is black, 1 is white
 
+    Where generator.classes has names, latents are followed by the class asked for, one-hot:
+    images = generator(conditioned(latents, torch.full((16,), generator.classes.index("cat")), 10))
+
 Made by progan, whose code it shares and does not need.
 """
 
@@ -27,20 +30,25 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 class Generator(nn.Module):
-    """Latents (N, latent) of any scale -> images (N, channels, resolution, resolution).
+    """Latents (N, inputs) of any scale -> images (N, channels, resolution, resolution).
 
+    `inputs` are `latent` random numbers and, for each class, whether it is the one asked for.
     `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
     gain / sqrt(fan_in), is multiplied into them here, once. `variant` as in the file: whose
-    departures from the paper the network follows.
+    departures from the paper the network follows. `classes`: their names.
     """
 
-    def __init__(self, weights: dict[str, Tensor], variant: str = "paper") -> None:
+    def __init__(
+        self, weights: dict[str, Tensor], variant: str = "paper", classes: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
+        self.classes = classes
         self.normalises_dense = variant != "pro_gan_pytorch"
         self.resolution = max(int(name.split(".")[1]) for name in weights)
-        dense = weights["blocks.4.dense.weight"]  # (latent, maps, 4, 4)
-        self.latent = dense.shape[0]
-        self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.latent)))
+        dense = weights["blocks.4.dense.weight"]  # (inputs, maps, 4, 4)
+        self.inputs = dense.shape[0]
+        self.latent = self.inputs - len(classes)
+        self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.inputs)))
         bias = weights["blocks.4.dense.bias"]  # (maps,), or in one variant (maps, 4, 4)
         self.dense_bias = frozen(bias.reshape(dense.shape[1], *bias.shape[1:] or (1, 1)))
         layers: list[nn.Module] = [Conv(weights, "blocks.4.conv")]
@@ -117,6 +125,11 @@ class Attention(nn.Module):
         return x + added
 
 
+def conditioned(latents: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Latents (N, latent) and the numbers of their classes (N,) -> (N, latent + classes)."""
+    return torch.cat([latents, F.one_hot(labels, classes).to(latents.dtype)], dim=1)
+
+
 def scaled(weight: Tensor, gain: float) -> Tensor:
     """A kernel (out, in, k, k) times gain / sqrt(fan_in)."""
     return weight * (gain / math.sqrt(weight[0].numel()))
@@ -135,7 +148,8 @@ def pixel_norm(x: Tensor) -> Tensor:
 def load(path: str | Path) -> Generator:
     """The generator whose weights are in a .safetensors file."""
     tensors, about = read_safetensors(Path(path))
-    return Generator(tensors, about.get("variant", "paper")).eval()
+    classes = tuple(json.loads(about.get("classes", "[]")))
+    return Generator(tensors, about.get("variant", "paper"), classes).eval()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -196,6 +210,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="a PNG file")
     parser.add_argument("--num", type=int, default=16, help="pictures")
     parser.add_argument("--seed", type=int, default=0, help="of torch's random numbers")
+    parser.add_argument("--class", dest="wanted", help="its name  [default: they take turns]")
     parser.add_argument("--weights", type=Path, default=beside[0] if beside else None)
     arguments = parser.parse_args()
     if arguments.weights is None or arguments.num < 1:
@@ -203,6 +218,13 @@ def main() -> None:
     generator = load(arguments.weights)
     numbers = torch.Generator().manual_seed(arguments.seed)
     latents = torch.randn(arguments.num, generator.latent, generator=numbers)
+    if arguments.wanted is not None and arguments.wanted not in generator.classes:
+        parser.error(f"--class: there are {', '.join(generator.classes) or 'no classes'}")
+    if count := len(generator.classes):
+        turns = torch.arange(arguments.num) % count
+        if arguments.wanted is not None:
+            turns.fill_(generator.classes.index(arguments.wanted))
+        latents = conditioned(latents, turns, count)
     images = torch.cat([pictures(generator(part)) for part in torch.split(latents, 16)])
     arguments.out.write_bytes(png(grid(images)))
 

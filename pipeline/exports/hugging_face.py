@@ -19,6 +19,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
     import torch
 
     from progan.pipeline.exports.generator_alone import load
+    from progan.stages.conditions import conditioned, taking_turns
     from progan.stages.pictures import grid, png
     from progan.stages.randomness import grid_latents
 
@@ -28,6 +29,8 @@ def write_hugging_face(model: Path, out: Path) -> None:
     write_document(out / "config.json", document)
     generator = load(model / WEIGHTS)
     latents = grid_latents(0, GRID_SIDE**2, generator.latent)
+    classes = len(generator.classes)
+    latents = conditioned(latents, taking_turns(len(latents), classes), classes)
     images = torch.cat([generator(part) for part in torch.split(latents, GRID_SIDE)])
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())
@@ -38,10 +41,19 @@ def write_hugging_face(model: Path, out: Path) -> None:
         if document.weights == "ema"
         else "the generator's weights as trained",
         parameters=f"{parameters:,}",
+        told=f", and one of {classes} classes: {', '.join(generator.classes)}" if classes else "",
+        imported="conditioned, load, png, pictures" if classes else "load, png, pictures",
+        drawn_from=_drawn_from(generator.latent, classes),
         settings=_settings(model / TRAINING),
         **document.model.model_dump(),
     )
     (out / "README.md").write_text(card)
+
+
+def _drawn_from(latent: int, classes: int) -> str:
+    """A part of the card: Python that makes four inputs."""
+    noise = f"torch.randn(4, {latent})"
+    return f"conditioned({noise}, torch.arange(4) % {classes}, {classes})" if classes else noise
 
 
 def _settings(training: Path) -> str:

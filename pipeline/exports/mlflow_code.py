@@ -33,7 +33,7 @@ class Drawer(PythonModel):  # type: ignore[misc, unused-ignore]
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> Any:
-        """float32 latents (N, latent) -> N pictures.
+        """float32 latents (N, latent), or with classes (N, latent + classes) -> N pictures.
 
         params["output"]: "array", float32 (N, C, R, R) with -1 black and 1 white, or "png", a list
         of N PNG files (in JSON, as base64).

@@ -30,10 +30,10 @@ def write_mlflow_model(model: Path, out: Path) -> None:
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
     document = read_exported(model / DOCUMENT)
-    latent, channels, size = document.model.latent, document.model.channels, document.resolution
+    inputs, channels, size = document.model.inputs, document.model.channels, document.resolution
     number = np.dtype("float32")
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(number, (-1, latent))]),
+        inputs=Schema([TensorSpec(number, (-1, inputs))]),
         outputs=Schema([TensorSpec(number, (-1, channels, size, size))]),
         params=ParamSchema([ParamSpec("output", "string", default="array")]),
     )
@@ -45,7 +45,7 @@ def write_mlflow_model(model: Path, out: Path) -> None:
             python_model=CODE,
             artifacts={"generator": str(artifact)},
             signature=signature,
-            input_example=np.random.default_rng(0).standard_normal((1, latent), number),
+            input_example=np.random.default_rng(0).standard_normal((1, inputs), number),
             pip_requirements=[
                 f"mlflow=={mlflow.__version__}",
                 f"numpy=={np.__version__}",

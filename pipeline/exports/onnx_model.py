@@ -22,7 +22,7 @@ def write_onnx(model: Path, out: Path) -> None:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         program = torch.onnx.export(
             generator,
-            (torch.zeros(2, generator.latent),),
+            (torch.zeros(2, generator.inputs),),
             dynamo=True,
             # Its optimiser takes pixel norm's 1e-8 for 0, and a latent of zeros would give NaN.
             optimize=False,

@@ -1,12 +1,15 @@
 """A generator as weights, a JSON that describes them, and one file of code to use them with."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Literal
 
 from progan.datasets.files import sha256_file, write_whole
 from progan.stages.published import (
+    CONDITIONED,
     DOCUMENT,
+    LATENTS,
     WEIGHTS,
     ExportedGenerator,
     Published,
@@ -21,6 +24,8 @@ def write_plain(networks: Published, weights: Literal["ema", "generator"], out: 
     from progan.stages.tensors import read_tensors, write_tensors
 
     about = {"format": "pt", "variant": networks.model.variant}
+    if networks.classes:
+        about["classes"] = json.dumps(networks.classes)
     write_tensors(out / WEIGHTS, read_tensors(networks.files[weights]), about)
     shutil.copyfile(CODE, out / "generator.py")
     document = ExportedGenerator(
@@ -28,6 +33,8 @@ def write_plain(networks: Published, weights: Literal["ema", "generator"], out: 
         model=networks.model,
         images_seen=networks.images_seen,
         weights=weights,
+        latents=CONDITIONED if networks.classes else LATENTS,
+        classes=networks.classes,
         sha256=sha256_file(out / WEIGHTS),
     )
     write_document(out / DOCUMENT, document)

@@ -19,7 +19,7 @@ def write_pt2(model: Path, out: Path) -> None:
     number = torch.export.Dim("number", min=1)
     program = torch.export.export(
         generator,
-        (torch.zeros(2, generator.latent),),
+        (torch.zeros(2, generator.inputs),),
         dynamic_shapes={"latents": {0: number}},
     )
     torch.export.save(program, out / "generator.pt2")
@@ -35,7 +35,7 @@ def write_torchscript(model: Path, out: Path) -> None:
         # torch recommends .pt2 instead; programs that embed libtorch still want this.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
-        latents = torch.zeros(2, generator.latent)
+        latents = torch.zeros(2, generator.inputs)
         program = torch.jit.trace(generator, latents)  # type: ignore[no-untyped-call]
         program.save(out / "generator.pt")
     describe_beside(model, out, "generator.pt")

@@ -124,7 +124,7 @@ def _discriminator(source: Layers, size: int) -> dict[str, Tensor]:
         **source.layer(f"from_rgb.{size}", f"fromRGBLayers.{scales}"),
         **source.layer("blocks.4.conv", "groupScaleZero.0"),
         **source.layer("blocks.4.dense0", "groupScaleZero.1"),
-        **source.layer("blocks.4.dense1", "decisionLayer"),
+        **source.layer("head.dense", "decisionLayer"),
     }
     for scale in range(scales):
         for index in (0, 1):

@@ -137,8 +137,8 @@ def _discriminator(source: Variables, size: int) -> dict[str, Tensor]:
         "blocks.4.conv.bias": source["4x4/Conv/bias"],
         "blocks.4.dense0.weight": source.dense("4x4/Dense0").T,
         "blocks.4.dense0.bias": source["4x4/Dense0/bias"],
-        "blocks.4.dense1.weight": source.dense("4x4/Dense1", gain=1.0).T,
-        "blocks.4.dense1.bias": source["4x4/Dense1/bias"],
+        "head.dense.weight": source.dense("4x4/Dense1", gain=1.0).T,
+        "head.dense.bias": source["4x4/Dense1/bias"],
     }
     for r in resolutions(size, 8):
         for ours, theirs in (("conv0", "Conv0"), ("conv1", "Conv1_down")):

@@ -99,9 +99,9 @@ def _discriminator(source: Layers, size: int) -> dict[str, Tensor]:
     at = {r: int(source.settings["depth"]) - 2 - i for i, r in enumerate(resolutions(size))}
     weights = source.layer("blocks.4.conv", f"layers.{at[4]}.conv_1")
     weights |= source.layer("blocks.4.dense0", f"layers.{at[4]}.conv_2")
-    weights |= source.layer("blocks.4.dense1", f"layers.{at[4]}.conv_3")
-    for dense in ("dense0", "dense1"):
-        weights[f"blocks.4.{dense}.weight"] = weights[f"blocks.4.{dense}.weight"].flatten(1)
+    weights |= source.layer("head.dense", f"layers.{at[4]}.conv_3")
+    for dense in ("blocks.4.dense0", "head.dense"):
+        weights[f"{dense}.weight"] = weights[f"{dense}.weight"].flatten(1)
     for r in resolutions(size, 8):
         weights |= source.layer(f"blocks.{r}.conv0", f"layers.{at[r]}.conv_1")
         weights |= source.layer(f"blocks.{r}.conv1", f"layers.{at[r]}.conv_2")

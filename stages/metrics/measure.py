@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from progan.datasets.loader import Batches
+from progan.stages.conditions import conditioned
 from progan.stages.metrics.errors import MetricError
 from progan.stages.metrics.inception import Network, load_inception
 from progan.stages.metrics.laplacian import level_sides
@@ -172,10 +173,12 @@ def _show(
 def _show_some(
     subject: Subject, measures: Collection[Measure], latents: Tensor, some: Share, world: World
 ) -> None:
-    fakes = subject.generator(latents[some.begin : some.end].to(world.device), subject.alpha)
+    reals, labels, _ = subject.batches.at(np.arange(some.begin, some.end))
+    # The classes of the reals that they are compared with.
+    asked = conditioned(latents[some.begin : some.end], labels, subject.generator.classes)
+    fakes = subject.generator(asked.to(world.device), subject.alpha)
     while fakes.shape[-1] < subject.resolution:
         fakes = upscale(fakes)
-    reals = subject.batches.at(np.arange(some.begin, some.end)).images
     pictures = to_uint8(fakes), to_uint8(fade(reals.to(world.device), subject.alpha))
     for measure in measures:
         measure.add(*pictures, some.begin)

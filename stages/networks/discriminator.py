@@ -1,12 +1,13 @@
 """The discriminator of PGGAN, as far as one stage needs it."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
+from progan.stages.networks.heads import HEADS
 from progan.stages.networks.layers import (
     EqualizedConv2d,
     EqualizedLinear,
@@ -50,9 +51,9 @@ class DownBlock(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """4x4 features -> logits: minibatch stddev, a 3x3 convolution, two dense layers.
+    """4x4 maps -> features: minibatch stddev, a 3x3 convolution, a dense layer.
 
-    Minibatch discrimination compares the features before the last layer instead.
+    Minibatch discrimination compares what comes out instead.
     """
 
     def __init__(self, model: ModelSpec) -> None:
@@ -67,17 +68,26 @@ class LastBlock(nn.Module):
         self.compare = (
             MinibatchDiscrimination(dense_channels, group) if learns_distances else nn.Identity()
         )
-        seen = dense_channels + (KERNELS if learns_distances else 0)
-        self.dense1 = EqualizedLinear(seen, 1, gain=1.0)
+        self.features = dense_channels + (KERNELS if learns_distances else 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, 4, 4) -> (N,)."""
+        """(N, channels, 4, 4) -> (N, features)."""
         if self.stddev_group:
             x = minibatch_stddev(x, self.stddev_group)
         x = leaky_relu_(self.conv(x))
-        x = self.compare(leaky_relu_(self.dense0(x.flatten(1))))
-        logits: Tensor = self.dense1(x)
-        return logits.flatten()
+        features: Tensor = self.compare(leaky_relu_(self.dense0(x.flatten(1))))
+        return features
+
+
+class Verdict(NamedTuple):
+    """What a discriminator says of N pictures."""
+
+    logits: Tensor
+    """(N,), high for real"""
+    features: Tensor
+    """(N, features) that the last layer made them from"""
+    costs: dict[str, Tensor]
+    """What else both networks are to minimise, (N,) by name"""
 
 
 class Discriminator(nn.Module):
@@ -115,14 +125,24 @@ class Discriminator(nn.Module):
                 for size in reversed(sizes)
             }
         )
-        self.blocks["4"] = LastBlock(model)
+        last = LastBlock(model)
+        self.blocks["4"] = last
+        self.head = HEADS[model.discriminator.head.kind](last.features, model)
 
-    def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
-        """Logits of a batch of images; high for real.
+    def forward(
+        self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None
+    ) -> Tensor:
+        """Logits of a batch of images, (N,); high for real. See `judge`."""
+        return self.judge(images, alpha, conditions).logits
+
+    def judge(
+        self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None
+    ) -> Verdict:
+        """All that can be said of a batch of images.
 
         images: (N, channels, resolution, resolution) in [-1, 1].
         alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
-        Returns (N,).
+        conditions: (N, classes), what they should show; none for a head that does not ask.
         """
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
@@ -130,4 +150,5 @@ class Discriminator(nn.Module):
             if int(size) == self.resolution and alpha < 1.0:
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
                 x = torch.lerp(leaky_relu_(previous), x, alpha)
-        return x
+        told = x.new_zeros(len(x), 0) if conditions is None else conditions
+        return Verdict(self.head(x, told), x, self.head.costs(x, told))

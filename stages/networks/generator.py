@@ -30,11 +30,11 @@ class FirstBlock(nn.Module):
         channels = width(model, FIRST_RESOLUTION)
         per_output = model.variant == "pytorch_gan_zoo"
         self.normalises_dense = model.variant != "pro_gan_pytorch"
-        self.dense = LatentTo4x4(model.latent, channels, bias_per_output=per_output)
+        self.dense = LatentTo4x4(model.inputs, channels, bias_per_output=per_output)
         self.conv = EqualizedConv2d(channels, channels)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(N, latent) -> (N, channels, 4, 4)."""
+        """(N, inputs) -> (N, channels, 4, 4)."""
         x = leaky_relu_(self.dense(latents))
         if self.normalises_dense:
             x = pixel_norm(x)
@@ -79,7 +79,7 @@ class Generator(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
-        self.latent = model.latent
+        self.latent, self.classes, self.inputs = model.latent, model.classes, model.inputs
         self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
             self.blocks[str(size)] = UpBlock(
@@ -98,7 +98,8 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """Images of a batch of latents.
 
-        latents: (N, latent), any scale: they are normalised here.
+        latents: (N, latent), any scale: they are normalised here. With classes, each is followed
+        by its class, one-hot: (N, latent + classes), normalised together as in the official code.
         alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
         Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]).
         """

@@ -34,7 +34,7 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
     """
     first = width(model, FIRST_RESOLUTION)
     biases = 16 * first if model.variant == "pytorch_gan_zoo" else first
-    total = model.latent * 16 * first + biases + _conv(first, first)
+    total = model.inputs * 16 * first + biases + _conv(first, first)
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(width(model, size // 2), maps) + _conv(maps, maps)
@@ -47,9 +47,12 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     """Parameters of the discriminator that a stage trains; `fading` as for the generator."""
     first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
     minibatch = model.discriminator.minibatch
-    total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense + dense + 1
+    total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense
+    features = dense
     if minibatch == "discrimination":
         total += dense * KERNELS * KERNEL_SIZE + KERNELS
+        features += KERNELS
+    total += _head(model, features)
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
@@ -67,6 +70,11 @@ def _attention(channels: int) -> int:
     narrow, half = attention_widths(channels)
     projections = 2 * _conv(channels, narrow, 1) + _conv(channels, half, 1)
     return projections + _conv(half, channels, 1) + 1
+
+
+def _head(model: ModelSpec, features: int) -> int:
+    of_classes = {"acgan": features + 1, "projection": features}
+    return features + 1 + model.classes * of_classes.get(model.discriminator.head.kind, 0)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3) -> int:

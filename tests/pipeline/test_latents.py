@@ -64,7 +64,7 @@ def test_slerp_between_equal_latents_stays_there() -> None:
 
 def test_a_loop_stays_on_the_sphere_passes_all_latents_and_closes() -> None:
     latents = grid_latents(0, 3, 24)
-    way = loop(latents, 12)
+    way = loop(latents, 24, 12)
     assert torch.allclose(way.norm(dim=1), torch.tensor(math.sqrt(24.0)))
     passed = torch.nn.functional.normalize(way[[0, 4, 8]])
     assert torch.allclose(passed, torch.nn.functional.normalize(latents), atol=1e-6)

@@ -71,7 +71,7 @@ def test_gains_are_the_papers() -> None:
     assert scales["to_rgb.8"] == pytest.approx(1 / math.sqrt(8))
     assert scales["from_rgb.8"] == pytest.approx(root2 / math.sqrt(3))
     assert scales["blocks.8.conv0"] == pytest.approx(root2 / math.sqrt(9 * 8))
-    assert scales["blocks.4.dense1"] == pytest.approx(1 / math.sqrt(8))
+    assert scales["head.dense"] == pytest.approx(1 / math.sqrt(8))
 
 
 def test_weights_begin_normal_and_biases_zero() -> None:

@@ -1,0 +1,54 @@
+"""Choices that do not go together, refused by name before anything starts; no torch."""
+
+from collections.abc import Callable
+
+from progan.datasets.manifest import Manifest
+from progan.pipeline.config import RunConfig
+
+CONDITIONAL = ("acgan", "projection")
+"""Heads that look at a picture's class"""
+
+
+def untaught_classes(config: RunConfig) -> str | None:
+    """Classes need a head that looks at them."""
+    head = config.model.discriminator.head.kind
+    if config.model.classes and head not in CONDITIONAL:
+        return (
+            f"model.classes: a discriminator with head {head} never sees the classes, so that the "
+            f"generator would not learn them; set model.discriminator.head=projection or acgan"
+        )
+    return None
+
+
+def head_without_classes(config: RunConfig) -> str | None:
+    """And such a head needs classes."""
+    head = config.model.discriminator.head.kind
+    if head in CONDITIONAL and not config.model.classes:
+        return (
+            f"model.discriminator.head: {head} needs labelled pictures; set model.classes to the "
+            "number of the data set's classes (progan data info DATASET)"
+        )
+    return None
+
+
+RULES: tuple[Callable[[RunConfig], str | None], ...] = (untaught_classes, head_without_classes)
+
+
+def contradiction(config: RunConfig) -> str | None:
+    """The first pair of choices that do not go together, and what to do; None if all do."""
+    return next((problem for rule in RULES if (problem := rule(config))), None)
+
+
+def without_labels(config: RunConfig, manifest: Manifest) -> str | None:
+    """Why a data set lacks the labels that a configuration needs; None if it has them."""
+    wanted, have = config.model.classes, manifest.classes or []
+    if not wanted:
+        return None
+    if len(have) != wanted:
+        return f"model.classes: {wanted}, but the data set {config.data.path} has {len(have)}"
+    if unlabelled := manifest.num_samples - sum(manifest.class_counts or []):
+        return (
+            f"model.classes: {unlabelled:,} pictures of {config.data.path} have no label; prepare "
+            "it from labelled ones alone"
+        )
+    return None

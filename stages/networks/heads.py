@@ -1,0 +1,73 @@
+"""The discriminator's last layer by name: from features to logits, and what else it tells.
+
+Conditions are what the generator was, or would be, told of a picture besides its latent: its class,
+one-hot, (N, classes), or (N, 0).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progan.stages.networks.layers import EqualizedLinear, at_least_float32
+from progan.stages.spec import ModelSpec
+from progan.stages.spec_heads import AcganHead
+
+
+class Head(nn.Module):
+    """One logit a picture, whatever was asked for: the paper's."""
+
+    def __init__(self, features: int, model: ModelSpec) -> None:
+        super().__init__()
+        self.dense = EqualizedLinear(features, 1, gain=1.0)
+
+    def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
+        """(N, features), (N, conditions) -> logits (N,); high for real."""
+        logits: Tensor = self.dense(features)
+        return logits.flatten()
+
+    def costs(self, features: Tensor, conditions: Tensor) -> dict[str, Tensor]:
+        """What else both networks are to minimise, real pictures and fakes alike: (N,) by name."""
+        return {}
+
+
+class Projection(Head):
+    """phi . V y + psi(phi) with features phi and class y (Miyato and Koyama 2018, eq. 3)."""
+
+    def __init__(self, features: int, model: ModelSpec) -> None:
+        super().__init__(features, model)
+        self.embedding = nn.Parameter(torch.randn(model.classes, features))
+        self.scale = 1 / math.sqrt(features)
+
+    def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
+        """(N, features), (N, classes) -> logits (N,)."""
+        wanted = conditions.to(features.dtype) @ (self.embedding * self.scale).to(features.dtype)
+        return super().forward(features, conditions) + (wanted * features).sum(dim=1)
+
+
+class AuxiliaryClassifier(Head):
+    """Beside the logit, a classifier: -log P(class) (Odena et al. 2017, section 3, L_C).
+
+    Both networks minimise it, on reals and on fakes, as in the official code of PGGAN.
+    """
+
+    def __init__(self, features: int, model: ModelSpec) -> None:
+        super().__init__(features, model)
+        chosen = model.discriminator.head
+        assert isinstance(chosen, AcganHead)
+        self.weight = chosen.weight
+        self.classifier = EqualizedLinear(features, model.classes, gain=1.0)
+
+    def costs(self, features: Tensor, conditions: Tensor) -> dict[str, Tensor]:
+        """The weighted cross-entropy, (N,)."""
+        guesses = at_least_float32(self.classifier(features))
+        return {"class_loss": self.weight * F.cross_entropy(guesses, conditions, reduction="none")}
+
+
+HEADS: dict[str, Callable[[int, ModelSpec], Head]] = {
+    "scalar": Head,
+    "acgan": AuxiliaryClassifier,
+    "projection": Projection,
+}

@@ -1,0 +1,35 @@
+"""What the discriminator makes of its last features, as a configuration can ask for; no torch.
+
+`model.discriminator.head` is a name, or a map with `kind` and the head's own keys. The layers are
+in `networks/heads.py`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PositiveFloat
+
+from progan.stages.specbase import Spec, named
+
+
+class ScalarHead(Spec):
+    """One logit (the paper's)."""
+
+    kind: Literal["scalar"] = "scalar"
+
+
+class AcganHead(Spec):
+    """One logit, and a guess at the picture's class, which both networks want to be right."""
+
+    kind: Literal["acgan"]
+    weight: PositiveFloat = 1.0
+    """Of the classification loss, in both networks' objectives."""
+
+
+class ProjectionHead(Spec):
+    """One logit, to which the class asked for adds its own projection of the features."""
+
+    kind: Literal["projection"]
+
+
+AnyHead = ScalarHead | AcganHead | ProjectionHead
+HeadSpec = Annotated[AnyHead, Field(discriminator="kind"), BeforeValidator(named)]
