@@ -50,7 +50,7 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense
     features = dense
     if minibatch == "discrimination":
-        total += dense * KERNELS * KERNEL_SIZE + KERNELS
+        total += dense * KERNELS * KERNEL_SIZE
         features += KERNELS
     total += _head(model, features)
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):

@@ -26,7 +26,12 @@ def published(folder: Path, resolution: int = 8, **model: Any) -> Published:
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter)
     final = Final(
-        resolution=resolution, images_seen=1000, model=spec, seed=0, data_fingerprint="none"
+        resolution=resolution,
+        images_seen=1000,
+        model=spec,
+        seed=0,
+        data_fingerprint="none",
+        classes=tuple(f"class{number}" for number in range(spec.classes)),
     )
     publish(folder, final, networks)
     return read_published(folder)

@@ -56,12 +56,19 @@ def test_all_stages_together_have_the_official_totals() -> None:
 @pytest.mark.parametrize("fading", [False, True])
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "none"])
 @pytest.mark.parametrize("attention", [(), (64, 8)])
+@pytest.mark.parametrize(("head", "classes"), [("scalar", 0), ("acgan", 7), ("projection", 7)])
 def test_the_plan_counts_what_is_built(
-    resolution: int, fading: bool, minibatch: str, attention: tuple[int, ...]
+    resolution: int,
+    fading: bool,
+    minibatch: str,
+    attention: tuple[int, ...],
+    head: str,
+    classes: int,
 ) -> None:
     fields = {
         "generator": {"attention": attention},
-        "discriminator": {"attention": attention, "minibatch": minibatch},
+        "discriminator": {"attention": attention, "minibatch": minibatch, "head": head},
+        "classes": classes,
     }
     model = ModelSpec.model_validate({"latent": 24, "fmap_base": 256, "fmap_max": 40} | fields)
     built = [net(model, resolution, fading=fading) for net in (Generator, Discriminator)]

@@ -30,6 +30,18 @@ def test_a_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
+def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None:
+    head = {"head": "acgan"}
+    networks = published(tmp_path / "final", classes=3, discriminator=head)
+    export_networks(networks, tmp_path / "out", formats=[kind])
+    name = "config.json" if kind == "huggingface" else "generator.json"
+    document = json.loads((tmp_path / "out" / name).read_text())
+    assert document["classes"] == ["class0", "class1", "class2"]
+    assert document["latents"].endswith("one-hot: (N, model.latent + model.classes)")
+
+
+@pytest.mark.slow
 def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path) -> None:
     networks = published(tmp_path / "final")
     export_networks(networks, tmp_path / "out", formats=["huggingface"], weights="generator")

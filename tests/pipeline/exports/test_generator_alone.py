@@ -25,6 +25,7 @@ SHAPES: list[dict[str, Any]] = [
     {"variant": "pro_gan_pytorch"},
     {"generator": {"attention": (8, 32)}},
     {"discriminator": {"attention": (8,)}},
+    {"classes": 3},
 ]
 
 
@@ -36,9 +37,10 @@ def test_it_draws_the_same_to_the_bit(
     networks = published(tmp_path / "final", resolution, **shape)
     write_plain(networks, "ema", tmp_path)
     generator = generator_alone.load(tmp_path / "generator.safetensors")
-    latents = torch.randn(3, networks.model.latent)
+    latents = torch.randn(3, networks.model.inputs)
     assert torch.equal(generator(latents), load_networks(networks, "ema")(latents))
     assert (generator.resolution, generator.channels) == (resolution, 3)
+    assert (generator.latent, generator.classes) == (networks.model.latent, networks.classes)
 
 
 def test_every_way_a_model_can_differ_is_tried_here() -> None:

@@ -26,7 +26,7 @@ from workers import BIN
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    published(folder / "final", resolution=8)
+    published(folder / "final", resolution=8, classes=3)
     # In a process of its own: MLflow warns when it is imported.
     command = [str(BIN / "progan"), "export", "final", "mlflow", "--format", "mlflow"]
     subprocess.run(command, cwd=folder, check=True)
@@ -71,7 +71,7 @@ def ask(server: str, **document: Any) -> Any:
 
 @pytest.mark.slow
 def test_a_server_draws_arrays_and_png_files(server: str, model: Path) -> None:
-    latents = np.random.default_rng(1).standard_normal((3, 16), dtype=np.float32)
+    latents = np.random.default_rng(1).standard_normal((3, 16 + 3), dtype=np.float32)
     expected = load_generator(model)(torch.from_numpy(latents)).numpy()
     drawn = np.array(ask(server, inputs=latents.tolist()))
     np.testing.assert_allclose(drawn, expected, atol=1e-5)

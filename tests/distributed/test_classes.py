@@ -1,0 +1,87 @@
+"""Real ranks that train with labels: the classes come out, and a killed stage ends the same."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from progan.datasets.build import prepare
+from progan.pipeline.generate import draw_latents, load_generator
+from progan.stages.conditions import conditioned, taking_turns
+from progan.stages.folder import StageFolder
+from progan.stages.randomness import grid_latents
+from progan.stages.spec import EngineSpec, GrowthSpec, ModelSpec, StageSpec
+from workers import content, figures, run, spec, start
+
+HEADS = pytest.mark.parametrize("head", ["acgan", "projection"])
+
+
+@pytest.fixture(scope="module")
+def lights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 pictures of two classes: 0 is bright, 1 is dark."""
+    folder = tmp_path_factory.mktemp("lights")
+    random = torch.Generator().manual_seed(0)
+    for name, light in (("bright", 200), ("dark", 60)):
+        (folder / "pictures" / name).mkdir(parents=True)
+        for number in range(32):
+            noise = torch.randint(-40, 40, (8, 8, 3), generator=random) + light
+            picture = Image.fromarray(noise.to(torch.uint8).numpy())
+            picture.save(folder / "pictures" / name / f"{number}.png")
+    prepare(folder / "pictures", folder / "dataset", 8, workers=1)
+    return folder / "dataset"
+
+
+def stage(dataset: Path, head: str, **changes: Any) -> StageSpec:
+    fields = {"latent": 16, "fmap_base": 64, "fmap_max": 16, "classes": 2}
+    model = ModelSpec.model_validate(fields | {"discriminator": {"head": head}})
+    return spec(dataset, model=model, **changes)
+
+
+@pytest.mark.slow
+@HEADS
+def test_the_classes_come_out_as_they_were_asked_for(
+    lights: Path, tmp_path: Path, head: str
+) -> None:
+    growth = GrowthSpec(fade_images=0, steady_images=6400)
+    folder = run(stage(lights, head, growth=growth, lr=0.01, resolution=4), tmp_path, ranks=2)
+    generator = load_generator(folder.final)
+    latents = conditioned(grid_latents(0, 32, 16), taking_turns(32, 2), 2)
+    light = draw_latents(generator, latents).mean(dim=(1, 2, 3)).reshape(16, 2)
+    assert (light[:, 0] - light[:, 1]).min() > 0.3
+
+
+@pytest.mark.slow
+@HEADS
+def test_a_killed_stage_of_classes_ends_with_the_same_bytes(
+    shapes: Path, tmp_path: Path, head: str
+) -> None:
+    classes = len(list((shapes.parent / "pictures").iterdir()))
+    first = stage(shapes, head, resolution=4)
+    model = first.model.model_copy(update={"classes": classes})
+    grown = run(first.model_copy(update={"model": model}), tmp_path / "0004", ranks=2).final
+    told = stage(
+        shapes,
+        head,
+        grown_from=grown,
+        growth=GrowthSpec(fade_images=320, steady_images=160),
+        engine=EngineSpec(precision="bf16"),
+    ).model_copy(update={"model": model})
+    unbroken = run(told, tmp_path / "unbroken", ranks=2)
+    folder = StageFolder(tmp_path / "killed")
+    process = start(told, folder.path, ranks=2)
+    while len(figures(folder)) < 4:
+        assert process.poll() is None, folder.log.read_text()[-3000:]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1)  # until the kernel has ended the workers
+    run(told, folder.path, ranks=2)
+    assert figures(folder) == figures(unbroken)
+    assert content(folder.final) == content(unbroken.final)
+    assert {"real_class_loss", "generator_class_loss"} <= figures(folder)[0].keys() or (
+        head == "projection"
+    )

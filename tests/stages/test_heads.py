@@ -1,0 +1,102 @@
+"""Heads against their formulas in NumPy, and what the objectives make of their costs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan.stages.conditions import conditioned, taking_turns
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
+from progan.stages.networks.heads import AuxiliaryClassifier, Projection
+from progan.stages.networks.layers import EqualizedLinear
+from progan.stages.spec import ModelSpec, ObjectiveSpec
+from progan.stages.steps import discriminator_objective, generator_objective
+
+LABELS = torch.tensor([0, 2, 1, 2])
+ASKED = F.one_hot(LABELS, 3).double()
+
+
+def model(head: Any, classes: int = 3) -> ModelSpec:
+    fields = {"latent": 8, "fmap_base": 32, "fmap_max": 8, "stddev_group": 2, "classes": classes}
+    return ModelSpec.model_validate(fields | {"discriminator": {"head": head}})
+
+
+def numbers(tensor: Tensor) -> np.ndarray:
+    found: np.ndarray = tensor.detach().numpy()
+    return found
+
+
+def dense(layer: EqualizedLinear, x: np.ndarray) -> np.ndarray:
+    """x W^T / sqrt(fan_in) + b: a layer of gain 1."""
+    applied: np.ndarray = x @ numbers(layer.weight).T / np.sqrt(x.shape[1]) + numbers(layer.bias)
+    return applied
+
+
+def test_projection_is_its_formula() -> None:
+    torch.manual_seed(0)
+    head = Projection(5, model("projection")).double()
+    features = torch.randn(4, 5, dtype=torch.float64)
+    embedded = numbers(head.embedding)[numbers(LABELS)] / np.sqrt(5)
+    plain = dense(head.dense, numbers(features))[:, 0]
+    expected = (embedded * numbers(features)).sum(axis=1) + plain
+    np.testing.assert_allclose(numbers(head(features, ASKED)), expected, 1e-12)
+    assert head.costs(features, ASKED) == {}
+
+
+def test_the_classifiers_cost_is_the_weighted_cross_entropy() -> None:
+    torch.manual_seed(0)
+    head = AuxiliaryClassifier(5, model({"kind": "acgan", "weight": 0.3})).double()
+    torch.nn.init.normal_(head.classifier.bias)
+    features = torch.randn(4, 5, dtype=torch.float64)
+    guesses = np.exp(dense(head.classifier, numbers(features)))
+    chances = guesses[range(4), numbers(LABELS)] / guesses.sum(axis=1)
+    found = head.costs(features, ASKED)
+    assert list(found) == ["class_loss"]
+    np.testing.assert_allclose(numbers(found["class_loss"]), -0.3 * np.log(chances), 1e-12)
+
+
+@pytest.mark.parametrize("head", ["acgan", "projection"])
+def test_both_objectives_depend_on_the_class_asked_for(head: str) -> None:
+    torch.manual_seed(0)
+    networks = Generator(model(head), 8), Discriminator(model(head), 8)
+    reals, noise, mix = torch.randn(4, 3, 8, 8), torch.randn(4, 8), torch.rand(4)
+    losses = []
+    for labels in (LABELS, LABELS.roll(1)):
+        latents = conditioned(noise, labels, 3)
+        spec = ObjectiveSpec()
+        telling = discriminator_objective(*networks, reals, latents, mix, 1.0, spec)
+        deceiving = generator_objective(*networks, latents, 1.0, spec)
+        losses.append([each.loss.item() for each in (telling, deceiving)])
+    assert losses[0][0] != losses[1][0] and losses[0][1] != losses[1][1]
+
+
+def test_the_classifier_is_taught_by_reals_and_fakes_and_teaches_the_generator() -> None:
+    torch.manual_seed(0)
+    shape = model({"kind": "acgan", "weight": 2.0})
+    networks = Generator(shape, 8), Discriminator(shape, 8)
+    reals, mix = torch.randn(4, 3, 8, 8), torch.rand(4)
+    latents = conditioned(torch.randn(4, 8), LABELS, 3)
+    plain = ObjectiveSpec(penalties=())
+    told = discriminator_objective(*networks, reals, latents, mix, 1.0, plain)
+    costs = {k: float(v) for k, v in told.scalars.items()}
+    adversarial = costs["fake_logits"] - costs["real_logits"]
+    whole = adversarial + costs["real_class_loss"] + costs["fake_class_loss"]
+    assert told.loss.item() == pytest.approx(whole, rel=1e-5)
+    deceived = generator_objective(*networks, latents, 1.0, plain)
+    logits = networks[1](networks[0](latents), 1.0, latents[:, 8:])
+    whole = (-logits.mean() + deceived.scalars["generator_class_loss"]).item()
+    assert deceived.loss.item() == pytest.approx(whole, rel=1e-5)
+
+
+def test_labels_lie_beside_the_latents_and_take_turns() -> None:
+    latents = torch.randn(4, 5)
+    told = conditioned(latents, LABELS, 3)
+    assert told[:, :5].equal(latents) and told[:, 5:].argmax(dim=1).equal(LABELS)
+    assert told[:, 5:].sum(dim=1).tolist() == [1.0] * 4
+    assert conditioned(latents, torch.full((4,), -1), 0) is latents
+    assert taking_turns(5, 3).tolist() == [0, 1, 2, 0, 1]
+    assert taking_turns(3, 0).tolist() == [0, 0, 0]
