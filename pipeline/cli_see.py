@@ -42,6 +42,13 @@ def report(run: Path, out: Path | None) -> None:
 @click.option("--seeds", metavar="0-63,100", help="Instead: one picture for each of these seeds.")
 @CLASS
 @click.option(
+    "--code",
+    "codes",
+    multiple=True,
+    metavar="0=3",
+    help="Value of an InfoGAN code, by its number; may be given several times.",
+)
+@click.option(
     "--truncation",
     type=click.FloatRange(0, min_open=True),
     metavar="PSI",
@@ -54,6 +61,7 @@ def generate(
     seed: int | None,
     seeds: str | None,
     wanted: str | None,
+    codes: tuple[str, ...],
     truncation: float | None,
 ) -> None:
     """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder).
@@ -80,6 +88,7 @@ def generate(
         seeds=chosen,
         truncation=truncation,
         wanted=wanted,
+        codes=codes,
     )
     click.echo(f"{out}: {count} pictures", err=True)
 

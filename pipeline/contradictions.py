@@ -31,7 +31,27 @@ def head_without_classes(config: RunConfig) -> str | None:
     return None
 
 
-RULES: tuple[Callable[[RunConfig], str | None], ...] = (untaught_classes, head_without_classes)
+def codes_without_reader(config: RunConfig) -> str | None:
+    """Codes need a head that reads them, and that head needs codes."""
+    head, codes = config.model.discriminator.head.kind, config.model.generator.codes.count
+    if codes and head != "infogan":
+        return (
+            f"model.generator.codes: a discriminator with head {head} never reads the codes, so "
+            "that they would come to mean nothing; set model.discriminator.head=infogan"
+        )
+    if head == "infogan" and not codes:
+        return (
+            "model.discriminator.head: infogan has no codes to read; set for example "
+            "model.generator.codes.categorical=[10] model.generator.codes.continuous=2"
+        )
+    return None
+
+
+RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+    untaught_classes,
+    head_without_classes,
+    codes_without_reader,
+)
 
 
 def contradiction(config: RunConfig) -> str | None:

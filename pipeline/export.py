@@ -100,7 +100,7 @@ def _check(kind: str, networks: Published, weights: Weights, target: Path) -> No
     from progan.pipeline.generate import load_networks
 
     generator = load_networks(networks, weights)
-    latents = fixed_latents(generator.inputs)
+    latents = fixed_latents(generator.model.inputs)
     expected = generator(torch.from_numpy(latents)).numpy()
     check(kind, target, latents, expected)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from progan.datasets.files import write_whole
 from progan.pipeline.bars import track
 from progan.pipeline.classes import class_number
+from progan.pipeline.codes import code_noise
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.latents import seed_latents, truncate
 from progan.stages.conditions import conditioned, taking_turns
@@ -44,9 +45,10 @@ def draw(generator: Generator, num: int, seed: int) -> Tensor:
 
     Their classes, if there are any, take turns.
     """
-    latents = grid_latents(seed, num, generator.latent)
-    turns = taking_turns(num, generator.classes)
-    return draw_latents(generator, conditioned(latents, turns, generator.classes))
+    model = generator.model
+    latents = grid_latents(seed, num, model.noise)
+    turns = taking_turns(num, model.classes)
+    return draw_latents(generator, conditioned(latents, turns, model))
 
 
 def draw_latents(generator: Generator, latents: Tensor) -> Tensor:
@@ -71,24 +73,28 @@ def generate(
     seeds: list[int] | None = None,
     truncation: float | None = None,
     wanted: str | None = None,
+    codes: Sequence[str] = (),
 ) -> int:
     """Write a grid if `out` is named like a PNG, else single PNGs into the folder `out`.
 
     With `seeds`, each names one picture, whatever the others are; without, `num` pictures come from
     one seed. All are of the class `wanted`; without, the classes take turns, by seed if there are
-    `seeds`. Returns their number. ConfigError if `out` is named like another kind of picture, or if
-    there is no such class.
+    `seeds`. `codes` are those to set, NUMBER=VALUE; the others are drawn too. Returns the number of
+    pictures. ConfigError if `out` is named like another kind of picture, or if there is no such
+    class or code.
     """
     to_grid = _is_grid(out)
     published = read_published(model)
     generator = load_networks(published, "ema")
-    size = generator.latent
+    size = generator.model.noise
     labels = labels_of(seeds or range(num), published, wanted)
     latents = seed_latents(seeds, size) if seeds else grid_latents(seed, num, size)
     names = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
     if truncation is not None:
         latents = truncate(latents, truncation)
-    latents = conditioned(latents, labels, generator.classes)
+    for number, noise in code_noise(codes, generator.model.generator.codes).items():
+        latents[:, generator.model.latent + number] = noise
+    latents = conditioned(latents, labels, generator.model)
     images = (image for part in _drawn(generator, latents) for image in part)
     bar = track(images, out.name, len(latents))
     if to_grid:

@@ -131,8 +131,8 @@ class StageKeeper:
         side = stage.spec.tick.grid
         alpha = growth.alpha(stage.images_seen, stage.spec.growth)
         model = stage.spec.model
-        latents = grid_latents(stage.spec.seed, side * side, model.latent)
-        latents = conditioned(latents, taking_turns(len(latents), model.classes), model.classes)
+        latents = grid_latents(stage.spec.seed, side * side, model.noise)
+        latents = conditioned(latents, taking_turns(len(latents), model.classes), model)
         # What training has room for, there is room to draw.
         at_once = min(DRAWN_AT_ONCE, stage.spec.part(stage.world.size))
         with torch.no_grad():

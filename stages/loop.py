@@ -61,8 +61,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     for _ in range(spec.objective.critic_steps):
         with stage.waiting:
             reals, labels, _ = next(stage.batches)
-        latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.latent)
-        latents = conditioned(latents, labels, spec.model.classes)
+        latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
+        latents = conditioned(latents, labels, spec.model)
         parts = in_parts(stage, reals, latents, stage.draws.mix(position))
         number = position // spec.batch
         objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
@@ -70,8 +70,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         position += spec.batch
 
     # Generator: be taken for real, of the classes that were just seen.
-    latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
-    latents = conditioned(latents, labels, spec.model.classes)
+    latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
+    latents = conditioned(latents, labels, spec.model)
     with frozen(stage.discriminator):
         seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
         parts = in_parts(stage, latents, *seen_too)

@@ -18,11 +18,22 @@ from progan.stages.spec import ModelSpec
 
 Network = Literal["generator", "discriminator", "ema"]
 WEIGHTS = "generator.safetensors"
-LATENTS = "float32 (N, model.latent) from N(0, 1)"
-CONDITIONED = f"{LATENTS}, each followed by its class, one-hot: (N, model.latent + model.classes)"
 DOCUMENT = "generator.json"
 DOCUMENTS = (DOCUMENT, "config.json", f"artifacts/generator/{DOCUMENT}")
 """Where an export says what it is: by itself, for Hugging Face, within an MLflow model."""
+
+
+def describe_inputs(model: ModelSpec) -> str:
+    """What a generator draws from, in words."""
+    text = f"float32 (N, {model.inputs}): {model.latent} from N(0, 1)"
+    if model.classes:
+        text += f", then the class one-hot, {model.classes}"
+    codes = model.generator.codes
+    for size in codes.categorical:
+        text += f", then a code one-hot, {size}"
+    if codes.continuous:
+        text += f", then codes from -1 to 1, {codes.continuous}"
+    return text
 
 
 class ExportedGenerator(BaseModel):
@@ -37,7 +48,7 @@ class ExportedGenerator(BaseModel):
     images_seen: int
     weights: Literal["ema", "generator"] = "ema"
     """The moving average, or the generator as it was trained."""
-    latents: str = LATENTS
+    latents: str
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of their columns after the latent's."""
     pictures: str = "float32 (N, model.channels, resolution, resolution), [-1, 1] is black to white"

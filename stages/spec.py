@@ -36,10 +36,31 @@ AttentionAt = tuple[Annotated[int, AfterValidator(_resolution)], ...]
 """Resolutions whose blocks have self-attention (SAGAN)"""
 
 
+class CodesSpec(Spec):
+    """Latent variables that an infogan head learns to read off the pictures."""
+
+    categorical: tuple[Annotated[int, Field(ge=2)], ...] = ()
+    """The number of values of each."""
+    continuous: NonNegativeInt = 0
+    """How many from -1 to 1."""
+
+    @property
+    def count(self) -> int:
+        """How many codes there are."""
+        return len(self.categorical) + self.continuous
+
+    @property
+    def width(self) -> int:
+        """Numbers that tell them, the categorical ones one-hot."""
+        return sum(self.categorical) + self.continuous
+
+
 class GeneratorSpec(Spec):
     """What the generator has besides the paper's."""
 
     attention: AttentionAt = ()
+    codes: CodesSpec = CodesSpec()
+    """Told beside the latent; they need model.discriminator.head=infogan."""
 
 
 class DiscriminatorSpec(Spec):
@@ -50,7 +71,8 @@ class DiscriminatorSpec(Spec):
     """How it compares the samples of a group: by the standard deviation of their features (the
     paper's), by learned distances between them (Salimans et al. 2016), or not at all."""
     head: HeadSpec = ScalarHead()
-    """What it says of a picture. With `model.classes`: acgan or projection."""
+    """What it says of a picture. With `model.classes`: acgan or projection; with
+    `model.generator.codes`: infogan."""
 
 
 class ModelSpec(Spec):
@@ -74,9 +96,14 @@ class ModelSpec(Spec):
     discriminator: DiscriminatorSpec = DiscriminatorSpec()
 
     @property
+    def noise(self) -> int:
+        """Random numbers that are drawn for a picture: its latent, and one for each code."""
+        return self.latent + self.generator.codes.count
+
+    @property
     def inputs(self) -> int:
-        """Numbers that the generator draws a picture from: its latent, then its class, one-hot."""
-        return self.latent + self.classes
+        """Numbers that the generator draws it from: latent, class and codes (conditions.py)."""
+        return self.latent + self.classes + self.generator.codes.width
 
 
 class ObjectiveSpec(Spec):

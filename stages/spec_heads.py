@@ -31,5 +31,13 @@ class ProjectionHead(Spec):
     kind: Literal["projection"]
 
 
-AnyHead = ScalarHead | AcganHead | ProjectionHead
+class InfoganHead(Spec):
+    """One logit, and a guess at the codes a fake was drawn from, which both networks want right."""
+
+    kind: Literal["infogan"]
+    weight: PositiveFloat = 1.0
+    """Of the mutual information's bound, lambda in the paper."""
+
+
+AnyHead = ScalarHead | AcganHead | ProjectionHead | InfoganHead
 HeadSpec = Annotated[AnyHead, Field(discriminator="kind"), BeforeValidator(named)]

@@ -32,14 +32,15 @@ def discriminator_objective(
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
-    reals: (N, C, H, W), already faded; latents: (N, latent), with classes followed by those of the
-    reals, (N, latent + classes); mix: (N,) in [0, 1); update: how many the discriminator has had,
+    reals: (N, C, H, W), already faded; latents: (N, inputs), the classes among them those of the
+    reals; mix: (N,) in [0, 1); update: how many the discriminator has had,
     for penalties that are not in every one.
     """
-    conditions = latents[:, generator.latent :]
+    conditions = latents[:, generator.model.latent :]
     with torch.no_grad():
         fakes = generator(latents, alpha)
-    real, fake = (discriminator.judge(x, alpha, conditions) for x in (reals, fakes))
+    real = discriminator.judge(reals, alpha, conditions)
+    fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
     loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
@@ -70,12 +71,12 @@ def generator_objective(
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, averaged.
 
-    latents: (N, latent), or with classes (N, latent + classes); reals: as for the discriminator,
+    latents: (N, inputs); reals: as for the discriminator,
     for a loss whose generator sees them.
     """
     chosen = adversarial(spec.loss)
-    conditions = latents[:, generator.latent :]
-    fake = discriminator.judge(generator(latents, alpha), alpha, conditions)
+    conditions = latents[:, generator.model.latent :]
+    fake = discriminator.judge(generator(latents, alpha), alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
     if chosen.generator_sees_reals:

@@ -9,8 +9,9 @@ The weights are the .safetensors file beside this one.
     images = generator(torch.randn(16, generator.latent))
     # float32 (16, channels, resolution, resolution); -1 is black, 1 is white
 
-    Where generator.classes has names, latents are followed by the class asked for, one-hot:
-    images = generator(conditioned(latents, torch.full((16,), generator.classes.index("cat")), 10))
+    Where generator.classes has names, latents are followed by the class asked for, one-hot, and
+    where generator.codes says so, by codes, the categorical ones one-hot:
+    images = generator(torch.cat([latents, one_hot(labels, len(generator.classes))], dim=1))
 
 Made by progan, whose code it shares and does not need.
 """
@@ -32,22 +33,27 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 class Generator(nn.Module):
     """Latents (N, inputs) of any scale -> images (N, channels, resolution, resolution).
 
-    `inputs` are `latent` random numbers and, for each class, whether it is the one asked for.
-    `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
+    `inputs` are `latent` random numbers, then for each class whether it is the one asked for, then
+    the codes. `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
     gain / sqrt(fan_in), is multiplied into them here, once. `variant` as in the file: whose
-    departures from the paper the network follows. `classes`: their names.
+    departures from the paper the network follows. `classes`: their names. `codes`: how many values
+    each categorical one has, and how many continuous ones there are.
     """
 
     def __init__(
-        self, weights: dict[str, Tensor], variant: str = "paper", classes: tuple[str, ...] = ()
+        self,
+        weights: dict[str, Tensor],
+        variant: str = "paper",
+        classes: tuple[str, ...] = (),
+        codes: tuple[tuple[int, ...], int] = ((), 0),
     ) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.codes = classes, codes
         self.normalises_dense = variant != "pro_gan_pytorch"
         self.resolution = max(int(name.split(".")[1]) for name in weights)
         dense = weights["blocks.4.dense.weight"]  # (inputs, maps, 4, 4)
         self.inputs = dense.shape[0]
-        self.latent = self.inputs - len(classes)
+        self.latent = self.inputs - len(classes) - sum(codes[0]) - codes[1]
         self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.inputs)))
         bias = weights["blocks.4.dense.bias"]  # (maps,), or in one variant (maps, 4, 4)
         self.dense_bias = frozen(bias.reshape(dense.shape[1], *bias.shape[1:] or (1, 1)))
@@ -125,9 +131,26 @@ class Attention(nn.Module):
         return x + added
 
 
-def conditioned(latents: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Latents (N, latent) and the numbers of their classes (N,) -> (N, latent + classes)."""
-    return torch.cat([latents, F.one_hot(labels, classes).to(latents.dtype)], dim=1)
+def one_hot(values: Tensor, count: int) -> Tensor:
+    """Classes, or values of a code, from 0 to count - 1, (N,) -> float32 (N, count)."""
+    return F.one_hot(values, count).float()
+
+
+def random_inputs(
+    generator: Generator, num: int, numbers: torch.Generator, wanted: str | None = None
+) -> Tensor:
+    """What `num` pictures are drawn from, (num, inputs): of one class or all in turn, any codes."""
+    told = [torch.randn(num, generator.latent, generator=numbers)]
+    if count := len(generator.classes):
+        labels = torch.arange(num) % count
+        if wanted is not None:
+            labels.fill_(generator.classes.index(wanted))
+        told.append(one_hot(labels, count))
+    categorical, continuous = generator.codes
+    for size in categorical:
+        told.append(one_hot(torch.randint(size, (num,), generator=numbers), size))
+    told.append(2 * torch.rand(num, continuous, generator=numbers) - 1)
+    return torch.cat(told, dim=1)
 
 
 def scaled(weight: Tensor, gain: float) -> Tensor:
@@ -149,7 +172,9 @@ def load(path: str | Path) -> Generator:
     """The generator whose weights are in a .safetensors file."""
     tensors, about = read_safetensors(Path(path))
     classes = tuple(json.loads(about.get("classes", "[]")))
-    return Generator(tensors, about.get("variant", "paper"), classes).eval()
+    codes = json.loads(about.get("codes", '{"categorical": [], "continuous": 0}'))
+    told = tuple(codes["categorical"]), codes["continuous"]
+    return Generator(tensors, about.get("variant", "paper"), classes, told).eval()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -217,14 +242,9 @@ def main() -> None:
         parser.error("there is nothing to draw: no weights, or --num below 1")
     generator = load(arguments.weights)
     numbers = torch.Generator().manual_seed(arguments.seed)
-    latents = torch.randn(arguments.num, generator.latent, generator=numbers)
     if arguments.wanted is not None and arguments.wanted not in generator.classes:
         parser.error(f"--class: there are {', '.join(generator.classes) or 'no classes'}")
-    if count := len(generator.classes):
-        turns = torch.arange(arguments.num) % count
-        if arguments.wanted is not None:
-            turns.fill_(generator.classes.index(arguments.wanted))
-        latents = conditioned(latents, turns, count)
+    latents = random_inputs(generator, arguments.num, numbers, arguments.wanted)
     images = torch.cat([pictures(generator(part)) for part in torch.split(latents, 16)])
     arguments.out.write_bytes(png(grid(images)))
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from progan.pipeline.exports.plain import write_document
-from progan.stages.published import DOCUMENT, WEIGHTS, read_exported
+from progan.stages.published import DOCUMENT, WEIGHTS, describe_inputs, read_exported
 
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
@@ -28,9 +28,9 @@ def write_hugging_face(model: Path, out: Path) -> None:
     shutil.copyfile(model / "generator.py", out / "generator.py")
     write_document(out / "config.json", document)
     generator = load(model / WEIGHTS)
-    latents = grid_latents(0, GRID_SIDE**2, generator.latent)
-    classes = len(generator.classes)
-    latents = conditioned(latents, taking_turns(len(latents), classes), classes)
+    latents = grid_latents(0, GRID_SIDE**2, document.model.noise)
+    classes = document.model.classes
+    latents = conditioned(latents, taking_turns(len(latents), classes), document.model)
     images = torch.cat([generator(part) for part in torch.split(latents, GRID_SIDE)])
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())
@@ -41,19 +41,12 @@ def write_hugging_face(model: Path, out: Path) -> None:
         if document.weights == "ema"
         else "the generator's weights as trained",
         parameters=f"{parameters:,}",
-        told=f", and one of {classes} classes: {', '.join(generator.classes)}" if classes else "",
-        imported="conditioned, load, png, pictures" if classes else "load, png, pictures",
-        drawn_from=_drawn_from(generator.latent, classes),
+        told=f", of the classes {', '.join(generator.classes)}" if classes else "",
+        inputs=describe_inputs(document.model),
         settings=_settings(model / TRAINING),
         **document.model.model_dump(),
     )
     (out / "README.md").write_text(card)
-
-
-def _drawn_from(latent: int, classes: int) -> str:
-    """A part of the card: Python that makes four inputs."""
-    noise = f"torch.randn(4, {latent})"
-    return f"conditioned({noise}, torch.arange(4) % {classes}, {classes})" if classes else noise
 
 
 def _settings(training: Path) -> str:

@@ -7,12 +7,11 @@ from typing import Literal
 
 from progan.datasets.files import sha256_file, write_whole
 from progan.stages.published import (
-    CONDITIONED,
     DOCUMENT,
-    LATENTS,
     WEIGHTS,
     ExportedGenerator,
     Published,
+    describe_inputs,
     read_exported,
 )
 
@@ -26,6 +25,8 @@ def write_plain(networks: Published, weights: Literal["ema", "generator"], out: 
     about = {"format": "pt", "variant": networks.model.variant}
     if networks.classes:
         about["classes"] = json.dumps(networks.classes)
+    if networks.model.generator.codes.count:
+        about["codes"] = networks.model.generator.codes.model_dump_json()
     write_tensors(out / WEIGHTS, read_tensors(networks.files[weights]), about)
     shutil.copyfile(CODE, out / "generator.py")
     document = ExportedGenerator(
@@ -33,7 +34,7 @@ def write_plain(networks: Published, weights: Literal["ema", "generator"], out: 
         model=networks.model,
         images_seen=networks.images_seen,
         weights=weights,
-        latents=CONDITIONED if networks.classes else LATENTS,
+        latents=describe_inputs(networks.model),
         classes=networks.classes,
         sha256=sha256_file(out / WEIGHTS),
     )

@@ -158,7 +158,7 @@ def _show(
     shares = [share(count, rank, world.size) for rank in range(world.size)]
     own, most = shares[world.rank], max(map(len, shares))
     at_once = _at_once(subject)
-    latents = metric_latents(subject.seed, count, subject.generator.latent)
+    latents = metric_latents(subject.seed, count, subject.generator.model.noise)
     for offset in range(0, most, at_once):
         world.arrivals.arrive()
         begin = min(own.begin + offset, own.end)
@@ -175,7 +175,7 @@ def _show_some(
 ) -> None:
     reals, labels, _ = subject.batches.at(np.arange(some.begin, some.end))
     # The classes of the reals that they are compared with.
-    asked = conditioned(latents[some.begin : some.end], labels, subject.generator.classes)
+    asked = conditioned(latents[some.begin : some.end], labels, subject.generator.model)
     fakes = subject.generator(asked.to(world.device), subject.alpha)
     while fakes.shape[-1] < subject.resolution:
         fakes = upscale(fakes)

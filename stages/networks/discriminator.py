@@ -136,13 +136,19 @@ class Discriminator(nn.Module):
         return self.judge(images, alpha, conditions).logits
 
     def judge(
-        self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None
+        self,
+        images: Tensor,
+        alpha: float = 1.0,
+        conditions: Tensor | None = None,
+        *,
+        fakes: bool = False,
     ) -> Verdict:
         """All that can be said of a batch of images.
 
         images: (N, channels, resolution, resolution) in [-1, 1].
         alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
-        conditions: (N, classes), what they should show; none for a head that does not ask.
+        conditions: (N, model.inputs - latent), what they should show: classes, codes; none for a
+        head that does not ask. Codes are true of `fakes` alone, which were drawn from them.
         """
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
@@ -151,4 +157,4 @@ class Discriminator(nn.Module):
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
                 x = torch.lerp(leaky_relu_(previous), x, alpha)
         told = x.new_zeros(len(x), 0) if conditions is None else conditions
-        return Verdict(self.head(x, told), x, self.head.costs(x, told))
+        return Verdict(self.head(x, told), x, self.head.costs(x, told, fakes=fakes))

@@ -79,7 +79,7 @@ class Generator(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
-        self.latent, self.classes, self.inputs = model.latent, model.classes, model.inputs
+        self.model = model
         self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
             self.blocks[str(size)] = UpBlock(
@@ -98,8 +98,8 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """Images of a batch of latents.
 
-        latents: (N, latent), any scale: they are normalised here. With classes, each is followed
-        by its class, one-hot: (N, latent + classes), normalised together as in the official code.
+        latents: (N, model.inputs), any scale: they are normalised here, together with the classes
+        and codes that may follow them (conditions.py), as in the official code.
         alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
         Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]).
         """

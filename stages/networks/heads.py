@@ -1,7 +1,7 @@
 """The discriminator's last layer by name: from features to logits, and what else it tells.
 
-Conditions are what the generator was, or would be, told of a picture besides its latent: its class,
-one-hot, (N, classes), or (N, 0).
+Conditions are what the generator was, or would be, told of a picture besides its latent (see
+conditions.py): its class, one-hot, or its codes; (N, 0) where it is told nothing.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from progan.stages.networks.layers import EqualizedLinear, at_least_float32
 from progan.stages.spec import ModelSpec
-from progan.stages.spec_heads import AcganHead
+from progan.stages.spec_heads import AcganHead, InfoganHead
 
 
 class Head(nn.Module):
@@ -28,8 +28,8 @@ class Head(nn.Module):
         logits: Tensor = self.dense(features)
         return logits.flatten()
 
-    def costs(self, features: Tensor, conditions: Tensor) -> dict[str, Tensor]:
-        """What else both networks are to minimise, real pictures and fakes alike: (N,) by name."""
+    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+        """What else both networks are to minimise, of reals or of fakes: (N,) by name."""
         return {}
 
 
@@ -60,14 +60,44 @@ class AuxiliaryClassifier(Head):
         self.weight = chosen.weight
         self.classifier = EqualizedLinear(features, model.classes, gain=1.0)
 
-    def costs(self, features: Tensor, conditions: Tensor) -> dict[str, Tensor]:
-        """The weighted cross-entropy, (N,)."""
+    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+        """The weighted cross-entropy, (N,), of reals and fakes."""
         guesses = at_least_float32(self.classifier(features))
         return {"class_loss": self.weight * F.cross_entropy(guesses, conditions, reduction="none")}
+
+
+class CodeReader(Head):
+    """Beside the logit, Q(c | x): a guess at the codes that a fake was drawn from.
+
+    Both networks minimise -lambda log Q(c | G(z, c)), which is the bound of the mutual information
+    between codes and pictures without its constants (Chen et al. 2016, eqs. 5 and 6). Q shares all
+    layers but the last with the discriminator. Continuous codes are Gaussian with variance 1, as in
+    the authors' code, so that a code read well is worth no more than its squared error.
+    """
+
+    def __init__(self, features: int, model: ModelSpec) -> None:
+        super().__init__(features, model)
+        chosen, self.codes = model.discriminator.head, model.generator.codes
+        assert isinstance(chosen, InfoganHead)
+        self.weight = chosen.weight
+        self.reader = EqualizedLinear(features, self.codes.width, gain=1.0)
+
+    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+        """The weighted -log Q(c | x) of fakes, (N,), without its constants."""
+        if not fakes:
+            return {}
+        sizes = [*self.codes.categorical, self.codes.continuous]
+        guesses = torch.split(at_least_float32(self.reader(features)), sizes, dim=1)
+        told = torch.split(conditions.to(guesses[0].dtype), sizes, dim=1)
+        cost = (guesses[-1] - told[-1]).square().sum(dim=1) / 2
+        for guess, code in zip(guesses[:-1], told[:-1], strict=True):
+            cost = cost + F.cross_entropy(guess, code, reduction="none")
+        return {"code_loss": self.weight * cost}
 
 
 HEADS: dict[str, Callable[[int, ModelSpec], Head]] = {
     "scalar": Head,
     "acgan": AuxiliaryClassifier,
     "projection": Projection,
+    "infogan": CodeReader,
 }

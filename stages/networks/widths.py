@@ -73,8 +73,12 @@ def _attention(channels: int) -> int:
 
 
 def _head(model: ModelSpec, features: int) -> int:
-    of_classes = {"acgan": features + 1, "projection": features}
-    return features + 1 + model.classes * of_classes.get(model.discriminator.head.kind, 0)
+    besides = {
+        "acgan": model.classes * (features + 1),
+        "projection": model.classes * features,
+        "infogan": model.generator.codes.width * (features + 1),
+    }
+    return features + 1 + besides.get(model.discriminator.head.kind, 0)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3) -> int:

@@ -14,6 +14,8 @@ from progan.pipeline.contradictions import contradiction, without_labels
     [
         (["model.classes=10"], "model.classes: a discriminator with head scalar never sees"),
         (["model.discriminator.head=acgan"], "model.discriminator.head: acgan needs labelled"),
+        (["model.generator.codes.continuous=2"], "codes: a discriminator with head scalar never"),
+        (["model.discriminator.head=infogan"], "infogan has no codes to read"),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
     ],
 )

@@ -33,7 +33,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model").mkdir()
     save_file(Generator(model, 8).state_dict(), folder / "model" / WEIGHTS)
     document = ExportedGenerator(
-        resolution=8, model=model, images_seen=1, sha256=sha256_file(folder / "model" / WEIGHTS)
+        resolution=8,
+        model=model,
+        images_seen=1,
+        latents="",
+        sha256=sha256_file(folder / "model" / WEIGHTS),
     )
     (folder / "model" / DOCUMENT).write_text(document.model_dump_json())
     words = ("growth.last=8", "growth.fade_kimg=0.2", "growth.steady_kimg=0.1", "ticks.kimg=0.05",

@@ -56,7 +56,9 @@ def test_all_stages_together_have_the_official_totals() -> None:
 @pytest.mark.parametrize("fading", [False, True])
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "none"])
 @pytest.mark.parametrize("attention", [(), (64, 8)])
-@pytest.mark.parametrize(("head", "classes"), [("scalar", 0), ("acgan", 7), ("projection", 7)])
+@pytest.mark.parametrize(
+    ("head", "classes"), [("scalar", 0), ("acgan", 7), ("projection", 7), ("infogan", 0)]
+)
 def test_the_plan_counts_what_is_built(
     resolution: int,
     fading: bool,
@@ -65,8 +67,9 @@ def test_the_plan_counts_what_is_built(
     head: str,
     classes: int,
 ) -> None:
+    codes = {"categorical": (3, 4), "continuous": 2} if head == "infogan" else {}
     fields = {
-        "generator": {"attention": attention},
+        "generator": {"attention": attention, "codes": codes},
         "discriminator": {"attention": attention, "minibatch": minibatch, "head": head},
         "classes": classes,
     }

@@ -38,7 +38,7 @@ def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None
     name = "config.json" if kind == "huggingface" else "generator.json"
     document = json.loads((tmp_path / "out" / name).read_text())
     assert document["classes"] == ["class0", "class1", "class2"]
-    assert document["latents"].endswith("one-hot: (N, model.latent + model.classes)")
+    assert document["latents"].endswith("16 from N(0, 1), then the class one-hot, 3")
 
 
 @pytest.mark.slow
