@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from progan.pipeline.config import RunConfig
+from progan.pipeline.contradictions import contradiction
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
@@ -58,7 +59,7 @@ def stage_spec(
 def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
     for spec in stage_specs(config, RunFolder(Path()), ""):
-        if problem := unshareable(spec, ranks):
+        if problem := contradiction(spec) or unshareable(spec, ranks):
             raise ConfigError(problem)
         if width(spec.model, spec.resolution) < 1:
             raise ConfigError(

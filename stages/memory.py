@@ -1,12 +1,13 @@
 """The device memory that training a stage takes, before anything is trained."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
-from progan.stages import ema
+from progan.stages import constraints, ema
 from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
 from progan.stages.losses import loss as adversarial
@@ -15,6 +16,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.precision import autocast
 from progan.stages.reals import fade
 from progan.stages.spec import StageSpec
+from progan.stages.spec_penalties import noise_shape
 from progan.stages.steps import discriminator_objective, generator_objective
 
 DEVICE = "cpu"
@@ -55,8 +57,9 @@ class _Step:
         with live.making("weights"):
             self.generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
             self.discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
+            constraints.install(self.generator, self.discriminator, spec.objective.penalties)
         with live.making("average"):
-            self.average = Generator(*shape, fading=fading)
+            self.average = copy.deepcopy(self.generator)
         held = spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
@@ -66,6 +69,7 @@ class _Step:
         size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
         with self.live.making("reals"):
             reals = torch.empty(self.share, *size)
+            noise = torch.empty(self.share, *noise_shape(self.spec.objective.penalties, size))
         for part, last in self._parts(reals):
             latents = torch.empty(self.part, self.spec.model.latent)
             with autocast(self.spec.engine, DEVICE):
@@ -77,6 +81,7 @@ class _Step:
                     torch.empty(self.part),
                     self.alpha,
                     self.spec.objective,
+                    noise=noise[: len(part)],
                 )
             self.discriminator_holdings.backward(objective.loss, last=last)
         self.discriminator_holdings.step()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from progan.datasets.loader import Batches
-from progan.stages import handoff
+from progan.stages import constraints, handoff
 from progan.stages.checkpoint import Checkpoint
 from progan.stages.engine import Engine
 from progan.stages.final import Final
@@ -129,6 +129,7 @@ def _networks(
     shape = spec.model, spec.resolution
     generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
     discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
+    constraints.install(generator, discriminator, spec.objective.penalties)
     average = copy.deepcopy(generator)
     networks: dict[Network, Generator | Discriminator] = {
         "generator": generator,

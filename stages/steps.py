@@ -5,12 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from progan.stages.generator_penalties import Deception, generator_penalty
 from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
-from progan.stages.penalties import Comparison, penalty
+from progan.stages.penalties import NONE, Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
+from progan.stages.spec_penalties import terms
 
 
 class Objective(NamedTuple):
@@ -29,11 +31,13 @@ def discriminator_objective(
     alpha: float,
     spec: ObjectiveSpec,
     update: int = 0,
+    noise: Tensor = NONE,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1); update: how many
-    the discriminator has had, for penalties that are not in every one.
+    the discriminator has had, for penalties that are not in every one; noise: like the reals, for
+    penalties that need it.
     """
     with torch.no_grad():
         fakes = generator(latents, alpha)
@@ -42,12 +46,15 @@ def discriminator_objective(
     loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
-    seen = Comparison(lambda x: discriminator(x, alpha), reals, fakes, real_logits, mix)
-    for each in spec.penalties:
-        if update % each.interval == 0:
-            term = penalty(seen, each).mean()
-            loss = loss + each.weight * each.interval * term
-            scalars[f"{each.kind}_penalty"] = term
+    def discriminate(images: Tensor) -> Tensor:
+        logits: Tensor = discriminator(images, alpha)
+        return logits
+
+    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, discriminator)
+    for each in terms(spec.penalties, "discriminator", update):
+        term = penalty(seen, each).mean()
+        loss = loss + each.weight * each.interval * term
+        scalars[f"{each.kind}_penalty"] = term
 
     scalars["discriminator_loss"] = loss
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})
@@ -60,16 +67,28 @@ def generator_objective(
     alpha: float,
     spec: ObjectiveSpec,
     reals: Tensor | None = None,
+    update: int = 0,
 ) -> Objective:
-    """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent).
+    """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
-    reals: as for the discriminator, for a loss whose generator sees them.
+    latents: (N, latent); reals: as for the discriminator, for what sees them; update: how many the
+    generator has had.
     """
     chosen = adversarial(spec.loss)
-    fake_logits = at_least_float32(discriminator(generator(latents, alpha), alpha))
+    fakes = generator(latents, alpha)
+    fake_logits = at_least_float32(discriminator(fakes, alpha))
     real_logits = fake_logits[:0]
     if chosen.generator_sees_reals:
         assert reals is not None
         real_logits = at_least_float32(discriminator(reals, alpha))
     loss = chosen.generator(real_logits, fake_logits).mean()
-    return Objective(loss, {"generator_loss": loss.detach()})
+    scalars: dict[str, Tensor] = {}
+
+    seen = Deception(generator)
+    for each in terms(spec.penalties, "generator", update):
+        term = generator_penalty(seen, each).mean()
+        loss = loss + each.weight * each.interval * term
+        scalars[f"generator_{each.kind}_penalty"] = term
+
+    scalars["generator_loss"] = loss
+    return Objective(loss, {name: value.detach() for name, value in scalars.items()})

@@ -1,0 +1,22 @@
+"""Choices that do not go together, found before anything starts; no torch."""
+
+from progan.stages.spec import StageSpec
+
+
+def contradiction(spec: StageSpec) -> str | None:
+    """Why a stage cannot be what its configuration asks for; None if it can."""
+    for check in (_two_constraints,):
+        if problem := check(spec):
+            return problem
+    return None
+
+
+def _two_constraints(spec: StageSpec) -> str | None:
+    kinds = {each.kind for each in spec.objective.penalties}
+    if {"spectral_norm", "weight_clip"} <= kinds:
+        return (
+            "objective.penalties: weight_clip and spectral_norm both bound the discriminator's "
+            "weights, and divided by their largest singular value clipped ones are what they were; "
+            "take one of them"
+        )
+    return None

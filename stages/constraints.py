@@ -1,0 +1,47 @@
+"""What holds a network within bounds: spectral normalisation, clipped weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from progan.stages.engine import Engine
+from progan.stages.networks import spectral
+from progan.stages.spec_penalties import NetworkName, Penalties, SpectralNorm, WeightClip
+
+
+def install(generator: nn.Module, discriminator: nn.Module, penalties: Penalties) -> None:
+    """Make networks that were just drawn what the constraints want."""
+    networks: dict[NetworkName, nn.Module]
+    networks = {"generator": generator, "discriminator": discriminator}
+    for each in penalties:
+        if isinstance(each, SpectralNorm):
+            for name in each.networks:
+                spectral.normalise(networks[name])
+
+
+def before_update(network: nn.Module) -> None:
+    """What goes before each update of a network."""
+    spectral.iterate(network)
+
+
+def weight_clip(engine: Engine, spec: WeightClip) -> None:
+    """w = clip(w, -bound, bound) for all parameters (Arjovsky et al. 2017, algorithm 1).
+
+    Meant are the weights as they are used. Equalised ones are kept as w / scale, with a bound of
+    its own for each layer.
+    """
+    bounds = {name: spec.bound for name, _ in engine.module.named_parameters()}
+    for name, layer in spectral.layers(engine.module):
+        bounds[f"{name}.weight"] = spec.bound / layer.scale
+    engine.clip(bounds)
+
+
+AFTER_UPDATE: dict[str, Callable[[Engine, Any], None]] = {"weight_clip": weight_clip}
+
+
+def after_update(engine: Engine, penalties: Penalties) -> None:
+    """What follows each update of the discriminator."""
+    for each in penalties:
+        if each.kind in AFTER_UPDATE:
+            AFTER_UPDATE[each.kind](engine, each)
