@@ -10,14 +10,11 @@ from progan.stages.networks import spectral
 from progan.stages.spec_penalties import NetworkName, Penalties, SpectralNorm, WeightClip
 
 
-def install(generator: nn.Module, discriminator: nn.Module, penalties: Penalties) -> None:
-    """Make networks that were just drawn what the constraints want."""
-    networks: dict[NetworkName, nn.Module]
-    networks = {"generator": generator, "discriminator": discriminator}
+def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None:
+    """Make a network that was just drawn what the constraints want."""
     for each in penalties:
-        if isinstance(each, SpectralNorm):
-            for name in each.networks:
-                spectral.normalise(networks[name])
+        if isinstance(each, SpectralNorm) and name in each.networks:
+            spectral.normalise(network)
 
 
 def before_update(network: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """The device memory that training a stage takes, before anything is trained."""
 
-import copy
 from collections.abc import Iterator
 
 import torch
@@ -57,9 +56,11 @@ class _Step:
         with live.making("weights"):
             self.generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
             self.discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
-            constraints.install(self.generator, self.discriminator, spec.objective.penalties)
+            constraints.install("generator", self.generator, spec.objective.penalties)
+            constraints.install("discriminator", self.discriminator, spec.objective.penalties)
         with live.making("average"):
-            self.average = copy.deepcopy(self.generator)
+            self.average = Generator(*shape, fading=fading)
+            constraints.install("generator", self.average, spec.objective.penalties)
         held = spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)

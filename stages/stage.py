@@ -129,7 +129,8 @@ def _networks(
     shape = spec.model, spec.resolution
     generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
     discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
-    constraints.install(generator, discriminator, spec.objective.penalties)
+    constraints.install("generator", generator, spec.objective.penalties)
+    constraints.install("discriminator", discriminator, spec.objective.penalties)
     average = copy.deepcopy(generator)
     networks: dict[Network, Generator | Discriminator] = {
         "generator": generator,

@@ -56,7 +56,8 @@ def normalise(network: nn.Module) -> None:
     The vectors are drawn from torch's generator: the same on all ranks, whatever their number.
     """
     for _, layer in layers(network):
-        layer.u = nn.functional.normalize(torch.randn(len(layer.weight)), dim=0)
+        drawn = torch.randn(len(layer.weight), dtype=layer.weight.dtype)
+        layer.u = nn.functional.normalize(drawn, dim=0)
     for _ in range(FIRST_ITERATIONS):
         iterate(network)
 
