@@ -1,13 +1,20 @@
 """What holds a network within bounds: spectral normalisation, clipped weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from progan.stages import historical
 from progan.stages.engine import Engine
 from progan.stages.networks import spectral
-from progan.stages.spec_penalties import NetworkName, Penalties, SpectralNorm, WeightClip
+from progan.stages.spec_penalties import (
+    HistoricalAverage,
+    NetworkName,
+    Penalties,
+    SpectralNorm,
+    WeightClip,
+)
 
 
 def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None:
@@ -17,9 +24,14 @@ def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None
             spectral.normalise(network)
 
 
-def before_update(network: nn.Module) -> None:
+def before_update(
+    name: NetworkName, network: nn.Module, penalties: Penalties, pieces: Mapping[str, Tensor]
+) -> None:
     """What goes before each update of a network."""
     spectral.iterate(network)
+    for each in penalties:
+        if isinstance(each, HistoricalAverage) and name in each.networks:
+            historical.remember(name, network, pieces)
 
 
 def weight_clip(engine: Engine, spec: WeightClip) -> None:

@@ -8,13 +8,18 @@ from torch import Tensor
 
 from progan.stages import constraints, ema, growth
 from progan.stages.engine import frozen
-from progan.stages.losses import loss as adversarial
+from progan.stages.losses import after_step
 from progan.stages.precision import autocast
 from progan.stages.randomness import Purpose
 from progan.stages.reals import fade
 from progan.stages.spec_penalties import noise_shape
 from progan.stages.stage import Stage
-from progan.stages.steps import Objective, discriminator_objective, generator_objective
+from progan.stages.steps import (
+    Objective,
+    discriminator_objective,
+    generator_objective,
+    generator_sees_reals,
+)
 
 
 class Keeper(Protocol):
@@ -66,7 +71,9 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         parts = in_parts(stage, reals, latents, stage.draws.mix(position), noise)
         number = position // spec.batch
         objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
-        constraints.before_update(stage.discriminator)
+        constraints.before_update(
+            "discriminator", stage.discriminator, spec.objective.penalties, stage.pieces
+        )
         scalars |= stage.discriminator_engine.update(objectives, where)
         constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
@@ -74,12 +81,16 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     # Generator: be taken for real.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
     with frozen(stage.discriminator):
-        seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
+        seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
         parts = in_parts(stage, latents, *seen_too)
         number = stage.position // spec.images_per_step
         objectives = (deceive(stage, alpha, number, *part) for part in parts)
-        constraints.before_update(stage.generator)
+        constraints.before_update(
+            "generator", stage.generator, spec.objective.penalties, stage.pieces
+        )
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
+
+    scalars |= after_step(spec.objective.loss, stage.pieces, scalars)
 
     # Average: what will be exported.
     ema.update(stage.average, stage.generator, spec.ema.per_step(spec.images_per_step))
@@ -106,7 +117,15 @@ def tell_apart(
     networks = stage.generator, stage.discriminator
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective, update, noise
+            *networks,
+            fade(reals, alpha),
+            latents,
+            mix,
+            alpha,
+            stage.spec.objective,
+            update,
+            noise,
+            stage.pieces,
         )
 
 
@@ -117,4 +136,6 @@ def deceive(
     networks = stage.generator, stage.discriminator
     seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
-        return generator_objective(*networks, latents, alpha, stage.spec.objective, seen, update)
+        return generator_objective(
+            *networks, latents, alpha, stage.spec.objective, seen, update, stage.pieces
+        )

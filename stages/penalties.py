@@ -1,11 +1,13 @@
 """Terms of the discriminator's loss by name, unweighted: one per sample, or one number."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from progan.stages.historical import distance
+from progan.stages.losses import NOTHING
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.spec_penalties import Dragan, Gradient, Term
 from progan.stages.weight_penalties import orthogonality
@@ -27,6 +29,8 @@ class Comparison(NamedTuple):
     """Like the reals, N(0, 1), where a penalty needs it"""
     network: nn.Module = nn.Identity()
     """The discriminator itself, for what is a matter of its weights"""
+    pieces: Mapping[str, Tensor] = NOTHING
+    """What penalties remember (pieces.py)"""
 
 
 def gradients(seen: Comparison, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,6 +109,7 @@ PENALTIES: dict[str, Callable[[Comparison, Any], Tensor]] = {
     "js_regularizer": lambda seen, spec: js_regularizer(seen),
     "dragan": dragan,
     "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
+    "historical_average": lambda seen, spec: distance("discriminator", seen.network, seen.pieces),
 }
 
 

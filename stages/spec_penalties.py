@@ -24,6 +24,8 @@ class Penalty(Spec):
     regularisation of StyleGAN2, arXiv 1912.04958, section 3.1)."""
     needs_noise: ClassVar[bool] = False
     """Whether it looks at reals with noise on them"""
+    needs_reals: ClassVar[bool] = False
+    """Whether it makes the generator's loss look at reals"""
 
 
 class CriticPenalty(Penalty):
@@ -83,6 +85,22 @@ class Orthogonal(WeightsPenalty):
     """Whether only their angles count (BigGAN), or that they have unit length too."""
 
 
+class HistoricalAverage(WeightsPenalty):
+    """Weights near the mean of all that they were in this stage."""
+
+    kind: Literal["historical_average"]
+
+
+class FeatureMatching(Penalty):
+    """Fakes with the same features on average as reals, in the discriminator's eyes."""
+
+    kind: Literal["feature_matching"]
+    group: PositiveInt = 4
+    """Consecutive samples over which averages are taken."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+    needs_reals: ClassVar[bool] = True
+
+
 class Constraint(Spec):
     """What holds at every step."""
 
@@ -109,7 +127,16 @@ class WeightClip(Constraint):
     """Of the weights as they are used: scaled, where the learning rate is equalised."""
 
 
-Term = Gradient | Drift | ZeroCentred | JensenShannon | Dragan | Orthogonal
+Term = (
+    Gradient
+    | Drift
+    | ZeroCentred
+    | JensenShannon
+    | Dragan
+    | Orthogonal
+    | HistoricalAverage
+    | FeatureMatching
+)
 AnyPenalty = Term | SpectralNorm | WeightClip
 Penalties = tuple[AnyPenalty, ...]
 PenaltySpec = Annotated[AnyPenalty, Field(discriminator="kind")]

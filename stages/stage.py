@@ -15,6 +15,7 @@ from progan.stages.engine import Engine
 from progan.stages.final import Final
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.pieces import Pieces, first, restore
 from progan.stages.published import Network
 from progan.stages.randomness import Draws, weight_seed
 from progan.stages.rollback import Rollback, past
@@ -41,6 +42,8 @@ class Stage:
     images_seen: int
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
+    pieces: Pieces
+    """What the objective remembers"""
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
@@ -58,6 +61,8 @@ class Stage:
             "ema": parameters(self.average),
             "optimizer": moments,
         }
+        if self.pieces:
+            tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in self.pieces.items()}
         return Checkpoint(self.images_seen, self.position, tensors, tally)
 
     def final(self) -> Final:
@@ -91,6 +96,9 @@ def build(
                 {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
             )
 
+    pieces = first(spec.objective, {"generator": generator, "discriminator": discriminator})
+    if checkpoint and pieces:
+        restore(pieces, checkpoint.tensors["pieces"])
     batches = Batches(
         spec.data,
         spec.resolution,
@@ -113,6 +121,7 @@ def build(
         draws=draws,
         images_seen=checkpoint.images_seen if checkpoint else 0,
         position=position,
+        pieces=pieces,
     )
 
 

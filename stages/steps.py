@@ -1,18 +1,20 @@
 """The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from progan.stages.generator_penalties import Deception, generator_penalty
+from progan.stages.losses import NOTHING
 from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.penalties import NONE, Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
-from progan.stages.spec_penalties import terms
+from progan.stages.spec_penalties import Penalty, terms
 
 
 class Objective(NamedTuple):
@@ -32,25 +34,26 @@ def discriminator_objective(
     spec: ObjectiveSpec,
     update: int = 0,
     noise: Tensor = NONE,
+    pieces: Mapping[str, Tensor] = NOTHING,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1); update: how many
     the discriminator has had, for penalties that are not in every one; noise: like the reals, for
-    penalties that need it.
+    penalties that need it; pieces: what the objective remembers.
     """
     with torch.no_grad():
         fakes = generator(latents, alpha)
     real_logits = at_least_float32(discriminator(reals, alpha))
     fake_logits = at_least_float32(discriminator(fakes, alpha))
-    loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
+    loss = adversarial(spec.loss, pieces).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     def discriminate(images: Tensor) -> Tensor:
         logits: Tensor = discriminator(images, alpha)
         return logits
 
-    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, discriminator)
+    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, discriminator, pieces)
     for each in terms(spec.penalties, "discriminator", update):
         term = penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
@@ -58,6 +61,12 @@ def discriminator_objective(
 
     scalars["discriminator_loss"] = loss
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+
+
+def generator_sees_reals(spec: ObjectiveSpec) -> bool:
+    """Whether the generator's objective is to be given reals."""
+    penalties = any(isinstance(each, Penalty) and each.needs_reals for each in spec.penalties)
+    return adversarial(spec.loss).generator_sees_reals or penalties
 
 
 def generator_objective(
@@ -68,13 +77,14 @@ def generator_objective(
     spec: ObjectiveSpec,
     reals: Tensor | None = None,
     update: int = 0,
+    pieces: Mapping[str, Tensor] = NOTHING,
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
     latents: (N, latent); reals: as for the discriminator, for what sees them; update: how many the
-    generator has had.
+    generator has had; pieces: what the objective remembers.
     """
-    chosen = adversarial(spec.loss)
+    chosen = adversarial(spec.loss, pieces)
     fakes = generator(latents, alpha)
     fake_logits = at_least_float32(discriminator(fakes, alpha))
     real_logits = fake_logits[:0]
@@ -82,9 +92,12 @@ def generator_objective(
         assert reals is not None
         real_logits = at_least_float32(discriminator(reals, alpha))
     loss = chosen.generator(real_logits, fake_logits).mean()
-    scalars: dict[str, Tensor] = {}
+    scalars = {"generator_logits": fake_logits.mean()}
 
-    seen = Deception(generator)
+    def features(images: Tensor) -> Tensor:
+        return at_least_float32(discriminator.features(images, alpha))
+
+    seen = Deception(features, fakes, reals, generator, pieces)
     for each in terms(spec.penalties, "generator", update):
         term = generator_penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term

@@ -72,12 +72,16 @@ class LastBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, 4, 4) -> (N,)."""
+        logits: Tensor = self.dense1(self.features(x))
+        return logits.flatten()
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, channels, 4, 4) -> (N, F), what the last dense layer sees."""
         if self.stddev_group:
             x = minibatch_stddev(x, self.stddev_group)
         x = leaky_relu_(self.conv(x))
-        x = self.compare(leaky_relu_(self.dense0(x.flatten(1))))
-        logits: Tensor = self.dense1(x)
-        return logits.flatten()
+        features: Tensor = self.compare(leaky_relu_(self.dense0(x.flatten(1))))
+        return features
 
 
 class Discriminator(nn.Module):
@@ -124,8 +128,24 @@ class Discriminator(nn.Module):
         alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
         Returns (N,).
         """
+        x = self._to_4x4(images, alpha)
+        return run(self.last, x, recompute=self.recompute_from <= FIRST_RESOLUTION)
+
+    def features(self, images: Tensor, alpha: float = 1.0) -> Tensor:
+        """What the last dense layer sees of a batch of images, given as to `forward`: (N, F)."""
+        x = self._to_4x4(images, alpha)
+        return run(self.last.features, x, recompute=self.recompute_from <= FIRST_RESOLUTION)
+
+    @property
+    def last(self) -> LastBlock:
+        """The block that ends in logits."""
+        block = self.blocks["4"]
+        assert isinstance(block, LastBlock)
+        return block
+
+    def _to_4x4(self, images: Tensor, alpha: float) -> Tensor:
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
-        for size, block in self.blocks.items():
+        for size, block in list(self.blocks.items())[:-1]:
             x = run(block, x, recompute=int(size) >= self.recompute_from)
             if int(size) == self.resolution and alpha < 1.0:
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
