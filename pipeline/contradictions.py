@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 from progan.datasets.manifest import Manifest
 from progan.pipeline.config import RunConfig
+from progan.stages.spec import StageSpec
 
 CONDITIONAL = ("acgan", "projection")
 """Heads that look at a picture's class"""
 
 
-def untaught_classes(config: RunConfig) -> str | None:
+def untaught_classes(spec: StageSpec) -> str | None:
     """Classes need a head that looks at them."""
-    head = config.model.discriminator.head.kind
-    if config.model.classes and head not in CONDITIONAL:
+    head = spec.model.discriminator.head.kind
+    if spec.model.classes and head not in CONDITIONAL:
         return (
             f"model.classes: a discriminator with head {head} never sees the classes, so that the "
             f"generator would not learn them; set model.discriminator.head=projection or acgan"
@@ -20,10 +21,10 @@ def untaught_classes(config: RunConfig) -> str | None:
     return None
 
 
-def head_without_classes(config: RunConfig) -> str | None:
+def head_without_classes(spec: StageSpec) -> str | None:
     """And such a head needs classes."""
-    head = config.model.discriminator.head.kind
-    if head in CONDITIONAL and not config.model.classes:
+    head = spec.model.discriminator.head.kind
+    if head in CONDITIONAL and not spec.model.classes:
         return (
             f"model.discriminator.head: {head} needs labelled pictures; set model.classes to the "
             "number of the data set's classes (progan data info DATASET)"
@@ -31,9 +32,9 @@ def head_without_classes(config: RunConfig) -> str | None:
     return None
 
 
-def codes_without_reader(config: RunConfig) -> str | None:
+def codes_without_reader(spec: StageSpec) -> str | None:
     """Codes need a head that reads them, and that head needs codes."""
-    head, codes = config.model.discriminator.head.kind, config.model.generator.codes.count
+    head, codes = spec.model.discriminator.head.kind, spec.model.generator.codes.count
     if codes and head != "infogan":
         return (
             f"model.generator.codes: a discriminator with head {head} never reads the codes, so "
@@ -47,16 +48,29 @@ def codes_without_reader(config: RunConfig) -> str | None:
     return None
 
 
-RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+def two_constraints(spec: StageSpec) -> str | None:
+    """One bound on the weights undoes another."""
+    kinds = {each.kind for each in spec.objective.penalties}
+    if {"spectral_norm", "weight_clip"} <= kinds:
+        return (
+            "objective.penalties: weight_clip and spectral_norm both bound the discriminator's "
+            "weights, and divided by their largest singular value clipped ones are what they were; "
+            "take one of them"
+        )
+    return None
+
+
+RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     untaught_classes,
     head_without_classes,
     codes_without_reader,
+    two_constraints,
 )
 
 
-def contradiction(config: RunConfig) -> str | None:
-    """The first pair of choices that do not go together, and what to do; None if all do."""
-    return next((problem for rule in RULES if (problem := rule(config))), None)
+def contradiction(spec: StageSpec) -> str | None:
+    """Why a stage cannot be what its configuration asks for, and what to do; None if it can."""
+    return next((problem for rule in RULES if (problem := rule(spec))), None)
 
 
 def without_labels(config: RunConfig, manifest: Manifest) -> str | None:

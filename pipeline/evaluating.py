@@ -20,6 +20,7 @@ from progan.stages.metrics.errors import MetricError
 from progan.stages.metrics.measure import Subject, beats, measure
 from progan.stages.metrics.names import fits, values_of
 from progan.stages.networks.generator import Generator
+from progan.stages.networks.spectral import fitted
 from progan.stages.spec import MetricName, MetricsSpec
 from progan.stages.tensors import read_tensors
 from progan.stages.world import World
@@ -130,7 +131,8 @@ def _reals(config: RunConfig, final: Final, at: int) -> Batches:
 def _generator(folder: StageFolder, final: Final) -> Generator:
     """The finished average, on the device where it is to be measured."""
     generator = Generator(final.model, final.resolution)
-    generator.load_state_dict(read_tensors(folder.final / "ema.safetensors"))
+    average = read_tensors(folder.final / "ema.safetensors")
+    generator.load_state_dict(fitted(average, generator))
     return generator.requires_grad_(False).to(_alone().device)
 
 

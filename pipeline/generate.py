@@ -17,6 +17,7 @@ from progan.pipeline.errors import ConfigError
 from progan.pipeline.latents import seed_latents, truncate
 from progan.stages.conditions import conditioned, taking_turns
 from progan.stages.networks.generator import Generator
+from progan.stages.networks.spectral import fitted
 from progan.stages.pictures import grid, png, single
 from progan.stages.published import Published, read_published
 from progan.stages.randomness import grid_latents
@@ -36,7 +37,7 @@ def load_generator(folder: Path) -> Generator:
 def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Generator:
     """The average or the generator itself of published networks."""
     generator = Generator(networks.model, networks.resolution)
-    generator.load_state_dict(read_tensors(networks.files[name]))
+    generator.load_state_dict(fitted(read_tensors(networks.files[name]), generator))
     return generator.eval().requires_grad_(False)
 
 

@@ -1,5 +1,6 @@
 """A configuration -> the stages to be trained; pure, no torch."""
 
+import math
 from pathlib import Path
 
 from progan.pipeline.config import RunConfig
@@ -8,6 +9,8 @@ from progan.pipeline.errors import ConfigError
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
 from progan.stages.spec import AdamSpec, GrowthSpec, InitSpec, StageSpec, TickSpec
+from progan.stages.spec_losses import Relativistic
+from progan.stages.spec_penalties import FeatureMatching
 
 WIDEST_GRID = 4096
 """Pixels along a grid of samples; high resolutions show fewer pictures"""
@@ -58,10 +61,8 @@ def stage_spec(
 
 def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
-    if problem := contradiction(config):
-        raise ConfigError(problem)
     for spec in stage_specs(config, RunFolder(Path()), ""):
-        if problem := unshareable(spec, ranks):
+        if problem := contradiction(spec) or unshareable(spec, ranks):
             raise ConfigError(problem)
         if width(spec.model, spec.resolution) < 1:
             raise ConfigError(
@@ -73,20 +74,34 @@ def check(config: RunConfig, ranks: int) -> None:
 def unshareable(spec: StageSpec, ranks: int) -> str | None:
     """Why a stage's batch cannot be shared out over so many ranks; None if it can.
 
-    Ranks take equal shares, in equal parts, of whole groups of the minibatch stddev.
+    Ranks take equal shares, in equal parts, of whole groups of consecutive samples.
     """
-    compares = spec.model.discriminator.minibatch != "none"
-    group, resolution = spec.model.stddev_group if compares else 1, spec.resolution
+    grouped, resolution = groups(spec), spec.resolution
+    group, keys = math.lcm(*grouped.values()), ", ".join(grouped) or "one"
     if spec.batch % (ranks * group):
         return (
             f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "
-            f"whole groups of {group} (model.stddev_group); use a multiple of {ranks * group}"
+            f"whole groups of {group} ({keys}); use a multiple of {ranks * group}"
         )
     share, part = spec.batch // ranks, spec.part(ranks)
     if share % part or part % group:
         fit = [n for n in range(group, share + 1, group) if share % n == 0]
         return (
             f"micro_batch.{resolution}: {part} does not divide a rank's {share} images into whole "
-            f"groups of {group} (model.stddev_group); these do: {', '.join(map(str, fit))}"
+            f"groups of {group} ({keys}); these do: {', '.join(map(str, fit))}"
         )
     return None
+
+
+def groups(spec: StageSpec) -> dict[str, int]:
+    """How many consecutive samples are looked at together, by the key that says so."""
+    loss = spec.objective.loss
+    found = {}
+    if spec.model.discriminator.minibatch != "none":
+        found["model.stddev_group"] = spec.model.stddev_group
+    if isinstance(loss, Relativistic) and loss.kind == "ragan":
+        found["objective.loss.group"] = loss.group
+    for index, each in enumerate(spec.objective.penalties):
+        if isinstance(each, FeatureMatching):
+            found[f"objective.penalties.{index}.group"] = each.group
+    return found

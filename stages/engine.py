@@ -107,6 +107,15 @@ class Engine:
                 scalars[name] = scalars[name] + share if name in scalars else share
         return scalars
 
+    @torch.no_grad()
+    def clip(self, bounds: dict[str, float]) -> None:
+        """Cut each parameter's values off at its bound, in what ZeRO steps on too."""
+        for name, parameter in self.module.named_parameters():
+            parameter.clamp_(-bounds[name], bounds[name])
+            share = getattr(parameter, "_hp_mapping", None)
+            if share is not None:  # this rank steps on some of its values
+                share.get_hp_fragment().clamp_(-bounds[name], bounds[name])
+
     def reset_moments(self) -> None:
         """Forget Adam's moments and its step count."""
         for state in self._adam.state.values():

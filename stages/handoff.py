@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from progan.stages.errors import StageError
 from progan.stages.final import DOCUMENT, Final, read_final
+from progan.stages.networks.spectral import fitted
 from progan.stages.published import Network, read_published
 from progan.stages.sealed import sealing
 from progan.stages.spec import InitSpec
@@ -50,7 +51,7 @@ def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
         if name not in published.files:
             log.warning("%s has no %s: it begins anew", init.path, name)
             continue
-        given, own = read_tensors(published.files[name]), network.state_dict()
+        given, own = fitted(read_tensors(published.files[name]), network), network.state_dict()
         for key in sorted(given.keys() | own.keys()):
             if key not in given or key not in own or given[key].shape != own[key].shape:
                 raise StageError(f"the {name} in {init.path} does not fit this run's, first {key}")
@@ -62,7 +63,7 @@ def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> No
 
     Raises StageError unless exactly the new block and the new to/fromRGB layer are left as drawn.
     """
-    found = network.load_state_dict(previous, strict=False)
+    found = network.load_state_dict(fitted(previous, network), strict=False)
     new = tuple(f"{part}.{resolution}." for part in ("blocks", "to_rgb", "from_rgb"))
     expected = {name for name in network.state_dict() if name.startswith(new)}
     if found.unexpected_keys or set(found.missing_keys) != expected:

@@ -6,15 +6,21 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from progan.stages import ema, growth
+from progan.stages import constraints, ema, growth
 from progan.stages.conditions import conditioned
 from progan.stages.engine import frozen
-from progan.stages.losses import loss as adversarial
+from progan.stages.losses import after_step
 from progan.stages.precision import autocast
 from progan.stages.randomness import Purpose
 from progan.stages.reals import fade
+from progan.stages.spec_penalties import noise_shape
 from progan.stages.stage import Stage
-from progan.stages.steps import Objective, discriminator_objective, generator_objective
+from progan.stages.steps import (
+    Objective,
+    discriminator_objective,
+    generator_objective,
+    generator_sees_reals,
+)
 
 
 class Keeper(Protocol):
@@ -63,20 +69,31 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
             reals, labels, _ = next(stage.batches)
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
         latents = conditioned(latents, labels, spec.model)
-        parts = in_parts(stage, reals, latents, stage.draws.mix(position))
+        noise = stage.draws.noise(position, noise_shape(spec.objective.penalties, reals.shape[1:]))
+        parts = in_parts(stage, reals, latents, stage.draws.mix(position), noise)
         number = position // spec.batch
         objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
+        constraints.before_update(
+            "discriminator", stage.discriminator, spec.objective.penalties, stage.pieces
+        )
         scalars |= stage.discriminator_engine.update(objectives, where)
+        constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
 
     # Generator: be taken for real, of the classes that were just seen.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
     latents = conditioned(latents, labels, spec.model)
     with frozen(stage.discriminator):
-        seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
+        seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
         parts = in_parts(stage, latents, *seen_too)
-        objectives = (deceive(stage, alpha, *part) for part in parts)
+        number = stage.position // spec.images_per_step
+        objectives = (deceive(stage, alpha, number, *part) for part in parts)
+        constraints.before_update(
+            "generator", stage.generator, spec.objective.penalties, stage.pieces
+        )
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
+
+    scalars |= after_step(spec.objective.loss, stage.pieces, scalars)
 
     # Average: what will be exported.
     ema.update(stage.average, stage.generator, spec.ema.per_step(spec.images_per_step))
@@ -91,19 +108,37 @@ def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def tell_apart(
-    stage: Stage, alpha: float, update: int, reals: Tensor, latents: Tensor, mix: Tensor
+    stage: Stage,
+    alpha: float,
+    update: int,
+    reals: Tensor,
+    latents: Tensor,
+    mix: Tensor,
+    noise: Tensor,
 ) -> Objective:
     """The discriminator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective, update
+            *networks,
+            fade(reals, alpha),
+            latents,
+            mix,
+            alpha,
+            stage.spec.objective,
+            update,
+            noise,
+            stage.pieces,
         )
 
 
-def deceive(stage: Stage, alpha: float, latents: Tensor, reals: Tensor | None = None) -> Objective:
+def deceive(
+    stage: Stage, alpha: float, update: int, latents: Tensor, reals: Tensor | None = None
+) -> Objective:
     """The generator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
     seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
-        return generator_objective(*networks, latents, alpha, stage.spec.objective, seen)
+        return generator_objective(
+            *networks, latents, alpha, stage.spec.objective, seen, update, stage.pieces
+        )

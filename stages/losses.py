@@ -4,13 +4,14 @@ Logits are high for what is taken to be real. An energy, as of EBGAN and BEGAN, 
 negative. All tensors are (N,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from progan.stages import began
 from progan.stages.fdivergences import DIVERGENCES
 from progan.stages.spec_losses import (
     AnyLoss,
@@ -22,6 +23,7 @@ from progan.stages.spec_losses import (
     Relativistic,
 )
 
+NOTHING: Mapping[str, Tensor] = {}
 Side = Callable[[Tensor, Tensor], Tensor]
 """(real_logits, fake_logits) -> loss per sample"""
 
@@ -127,19 +129,42 @@ def ebgan(spec: Ebgan) -> Loss:
     return Loss(lambda real, fake: F.relu(spec.margin + fake) - real, lambda _, fake: -fake)
 
 
-LOSSES: dict[str, Callable[[Any], Loss]] = {
-    "wgan": lambda spec: wgan(),
-    "minimax": minimax,
-    "nonsaturating": nonsaturating,
-    "lsgan": lsgan,
-    "hinge": lambda spec: hinge(),
-    "rgan": relativistic,
-    "ragan": relativistic,
-    "fgan": fgan,
-    "ebgan": ebgan,
+def began_loss(pieces: Mapping[str, Tensor]) -> Loss:
+    """E(x) - k E(G(z)) and E(G(z)) with E = -logit (Berthelot et al. 2017, section 3.4).
+
+    k is what `balance` has made of it (began.py).
+    """
+    return Loss(lambda real, fake: pieces[began.K] * fake - real, lambda _, fake: -fake)
+
+
+LOSSES: dict[str, Callable[[Any, Mapping[str, Tensor]], Loss]] = {
+    "wgan": lambda spec, pieces: wgan(),
+    "minimax": lambda spec, pieces: minimax(spec),
+    "nonsaturating": lambda spec, pieces: nonsaturating(spec),
+    "lsgan": lambda spec, pieces: lsgan(spec),
+    "hinge": lambda spec, pieces: hinge(),
+    "rgan": lambda spec, pieces: relativistic(spec),
+    "ragan": lambda spec, pieces: relativistic(spec),
+    "fgan": lambda spec, pieces: fgan(spec),
+    "ebgan": lambda spec, pieces: ebgan(spec),
+    "began": lambda spec, pieces: began_loss(pieces),
 }
 
 
-def loss(spec: AnyLoss) -> Loss:
-    """The loss that a configuration asks for."""
-    return LOSSES[spec.kind](spec)
+def loss(spec: AnyLoss, pieces: Mapping[str, Tensor] = NOTHING) -> Loss:
+    """The loss that a configuration asks for, and that may remember something (pieces.py)."""
+    return LOSSES[spec.kind](spec, pieces)
+
+
+AFTER_STEP: dict[
+    str, Callable[[Any, Mapping[str, Tensor], Mapping[str, float]], dict[str, float]]
+] = {"began": began.balance}
+
+
+def after_step(
+    spec: AnyLoss, pieces: Mapping[str, Tensor], scalars: Mapping[str, float]
+) -> dict[str, float]:
+    """Let a loss that remembers look at a step's scalars; what it has to say, by name."""
+    if spec.kind not in AFTER_STEP:
+        return {}
+    return AFTER_STEP[spec.kind](spec, pieces, scalars)

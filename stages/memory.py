@@ -3,19 +3,24 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from progan.stages import ema
+from progan.stages import constraints, ema
 from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
-from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.pieces import first
 from progan.stages.precision import autocast
 from progan.stages.reals import fade
 from progan.stages.spec import StageSpec
-from progan.stages.steps import discriminator_objective, generator_objective
+from progan.stages.spec_penalties import NetworkName, noise_shape
+from progan.stages.steps import (
+    discriminator_objective,
+    generator_objective,
+    generator_sees_reals,
+)
 
 DEVICE = "cpu"
 """Of the fake tensors: the backward pass of fake CUDA tensors would need a GPU"""
@@ -55,8 +60,15 @@ class _Step:
         with live.making("weights"):
             self.generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
             self.discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
+            constraints.install("generator", self.generator, spec.objective.penalties)
+            constraints.install("discriminator", self.discriminator, spec.objective.penalties)
         with live.making("average"):
             self.average = Generator(*shape, fading=fading)
+            constraints.install("generator", self.average, spec.objective.penalties)
+        networks: dict[NetworkName, nn.Module]
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        with live.making("memory of the objective"):
+            self.pieces = first(spec.objective, networks)
         held = spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
@@ -66,6 +78,7 @@ class _Step:
         size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
         with self.live.making("reals"):
             reals = torch.empty(self.share, *size)
+            noise = torch.empty(self.share, *noise_shape(self.spec.objective.penalties, size))
         for part, last in self._parts(reals):
             latents = torch.empty(self.part, self.spec.model.inputs)
             with autocast(self.spec.engine, DEVICE):
@@ -77,6 +90,8 @@ class _Step:
                     torch.empty(self.part),
                     self.alpha,
                     self.spec.objective,
+                    noise=noise[: len(part)],
+                    pieces=self.pieces,
                 )
             self.discriminator_holdings.backward(objective.loss, last=last)
         self.discriminator_holdings.step()
@@ -84,13 +99,19 @@ class _Step:
     def update_generator(self) -> None:
         """One update of the generator, and of the average after it."""
         self.discriminator.requires_grad_(False)
-        sees_reals = adversarial(self.spec.objective.loss).generator_sees_reals
+        sees_reals = generator_sees_reals(self.spec.objective)
         size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
         for part, last in self._parts(torch.empty(self.share, self.spec.model.inputs)):
             reals = torch.empty(len(part), *size) if sees_reals else None
             with autocast(self.spec.engine, DEVICE):
                 objective = generator_objective(
-                    self.generator, self.discriminator, part, self.alpha, self.spec.objective, reals
+                    self.generator,
+                    self.discriminator,
+                    part,
+                    self.alpha,
+                    self.spec.objective,
+                    reals,
+                    pieces=self.pieces,
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()

@@ -1,13 +1,18 @@
-"""Penalties on the discriminator by name: one term per sample, unweighted."""
+"""Terms of the discriminator's loss by name, unweighted: one per sample, or one number."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from progan.stages.historical import distance
+from progan.stages.losses import NOTHING
 from progan.stages.networks.layers import at_least_float32
-from progan.stages.spec_penalties import AnyPenalty, Gradient
+from progan.stages.spec_penalties import Dragan, Gradient, Term
+from progan.stages.weight_penalties import orthogonality
+
+NONE = torch.empty(0)
 
 
 class Comparison(NamedTuple):
@@ -20,6 +25,12 @@ class Comparison(NamedTuple):
     real_logits: Tensor
     mix: Tensor
     """(N,) factors in [0, 1): how far each penalty point lies from real to fake"""
+    noise: Tensor = NONE
+    """Like the reals, N(0, 1), where a penalty needs it"""
+    network: nn.Module = nn.Identity()
+    """The discriminator itself, for what is a matter of its weights"""
+    pieces: Mapping[str, Tensor] = NOTHING
+    """What penalties remember (pieces.py)"""
 
 
 def gradients(seen: Comparison, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,6 +56,19 @@ def gradient_penalty(seen: Comparison, spec: Gradient) -> Tensor:
     if spec.one_sided:
         excess = excess.clamp(min=0)
     return excess.square() / spec.target**2
+
+
+def dragan(seen: Comparison, spec: Dragan) -> Tensor:
+    """(|grad D(x + delta)| - target)^2 around reals, delta ~ N(0, c I), (N,).
+
+    Source: Kodali et al. 2017 (arXiv 1705.07215), section 2.4. As in the authors' code c goes with
+    the spread of the reals. There it is a batch's, which would depend on how the batch was cut over
+    ranks; here sqrt(c) is `noise` times the standard deviation of the one picture's values.
+    """
+    spread = seen.reals.flatten(1).std(dim=1, correction=0).reshape(-1, 1, 1, 1)
+    points = seen.reals + spec.noise * spread * seen.noise
+    norms: Tensor = torch.linalg.vector_norm(gradients(seen, points)[1], dim=1)
+    return (norms - spec.target).square()
 
 
 def drift_penalty(seen: Comparison) -> Tensor:
@@ -83,9 +107,12 @@ PENALTIES: dict[str, Callable[[Comparison, Any], Tensor]] = {
     "r1": lambda seen, spec: zero_centred(seen, seen.reals),
     "r2": lambda seen, spec: zero_centred(seen, seen.fakes),
     "js_regularizer": lambda seen, spec: js_regularizer(seen),
+    "dragan": dragan,
+    "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
+    "historical_average": lambda seen, spec: distance("discriminator", seen.network, seen.pieces),
 }
 
 
-def penalty(seen: Comparison, spec: AnyPenalty) -> Tensor:
-    """The term that a configuration asks for, (N,), unweighted."""
+def penalty(seen: Comparison, spec: Term) -> Tensor:
+    """The term that a configuration asks for, (N,) or (), unweighted."""
     return PENALTIES[spec.kind](seen, spec)

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     METRIC_LATENTS = 5
     METRIC_PATCHES = 6
     METRIC_DIRECTIONS = 7
+    PENALTY_NOISE = 30
 
 
 class Draws(NamedTuple):
@@ -48,18 +49,33 @@ class Draws(NamedTuple):
         generator = keyed(self.seed, self.resolution, Purpose.PENALTY_MIX, images_seen)
         return torch.from_numpy(self._slice(generator.random(self.batch, dtype=np.float32)))
 
+    def noise(self, images_seen: int, shape: tuple[int, ...]) -> Tensor:
+        """This rank's N(0, 1) noise on pictures: (batch / world_size, *shape), float32.
+
+        Every picture has a generator of its own, so that a rank draws no more than its share.
+        """
+        share = self.batch // self.world_size
+        whole = np.empty((share, *shape), dtype=np.float32)
+        for index, picture in enumerate(whole, start=self.rank * share):
+            key = self.seed, self.resolution, Purpose.PENALTY_NOISE, images_seen
+            keyed(*key, sample=index).standard_normal(dtype=np.float32, out=picture)
+        return torch.from_numpy(whole)
+
     def _slice(self, whole: np.ndarray) -> np.ndarray:
         share = self.batch // self.world_size
         return whole[self.rank * share : (self.rank + 1) * share]
 
 
-def keyed(seed: int, resolution: int, purpose: Purpose, count: int = 0) -> np.random.Generator:
+def keyed(
+    seed: int, resolution: int, purpose: Purpose, count: int = 0, sample: int = 0
+) -> np.random.Generator:
     """The generator for one purpose at one count; independent of every other key's.
 
-    The counter's low word is left to the draw itself: 2^64 blocks of four numbers.
+    `sample` is for draws that are made one sample at a time. The counter's low word is left to the
+    draw itself: 2^64 blocks of four numbers.
     """
     key = np.array([seed % 2**64, resolution << 32 | purpose], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, count]))
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, sample, count]))
 
 
 def grid_latents(seed: int, count: int, size: int) -> Tensor:

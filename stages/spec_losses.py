@@ -86,5 +86,15 @@ class Ebgan(Spec):
     margin: PositiveFloat = 10.0
 
 
-AnyLoss = Wgan | Minimax | NonSaturating | Lsgan | Hinge | Relativistic | FGan | Ebgan
+class Began(Spec):
+    """Energies, balanced so that fakes' keep to a share of reals'; as for ebgan."""
+
+    kind: Literal["began"]
+    gamma: PositiveFloat = 0.5
+    """The energy of fakes over that of reals which is held: low for likeness, high for variety."""
+    lambda_k: PositiveFloat = 0.001
+    """How fast the balance is adjusted, a step."""
+
+
+AnyLoss = Wgan | Minimax | NonSaturating | Lsgan | Hinge | Relativistic | FGan | Ebgan | Began
 LossSpec = Annotated[AnyLoss, Field(discriminator="kind"), BeforeValidator(named)]

@@ -1,26 +1,40 @@
-"""The penalties on the discriminator that a configuration can ask for; no torch.
+"""The penalties and constraints that a configuration can ask for; no torch.
 
-`objective.penalties` is a list of maps, each with `kind`, `weight` and the penalty's own keys. The
-formulas are in `penalties.py`.
+`objective.penalties` is a list of maps, each with `kind` and the kind's own keys. A penalty is a
+term of a loss and has a `weight` and an `interval`; a constraint is no term, and has neither. The
+formulas are in `penalties.py` and `constraints.py`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from progan.stages.specbase import Spec
 
+NetworkName = Literal["generator", "discriminator"]
+NetworkNames = Annotated[tuple[NetworkName, ...], Field(min_length=1)]
+
 
 class Penalty(Spec):
-    """What all of them have."""
+    """What all terms have."""
 
     weight: PositiveFloat
     interval: PositiveInt = 1
-    """Discriminator updates from one to the next; it weighs so many times more then (the lazy
+    """Updates of its network from one to the next; it weighs so many times more then (the lazy
     regularisation of StyleGAN2, arXiv 1912.04958, section 3.1)."""
+    needs_noise: ClassVar[bool] = False
+    """Whether it looks at reals with noise on them"""
+    needs_reals: ClassVar[bool] = False
+    """Whether it makes the generator's loss look at reals"""
 
 
-class Gradient(Penalty):
+class CriticPenalty(Penalty):
+    """A term of the discriminator's loss alone."""
+
+    networks: ClassVar[tuple[NetworkName, ...]] = ("discriminator",)
+
+
+class Gradient(CriticPenalty):
     """WGAN-GP: gradients of norm `target` between real and fake pictures."""
 
     kind: Literal["gradient"]
@@ -29,23 +43,115 @@ class Gradient(Penalty):
     """Whether only norms above the target cost anything."""
 
 
-class Drift(Penalty):
+class Drift(CriticPenalty):
     """Keeps the logits of real pictures near 0."""
 
     kind: Literal["drift"]
 
 
-class ZeroCentred(Penalty):
+class ZeroCentred(CriticPenalty):
     """Small gradients at real pictures (r1) or at fakes (r2)."""
 
     kind: Literal["r1", "r2"]
 
 
-class JensenShannon(Penalty):
+class JensenShannon(CriticPenalty):
     """Small gradients where the discriminator is wrong, as added noise would have it."""
 
     kind: Literal["js_regularizer"]
 
 
-AnyPenalty = Gradient | Drift | ZeroCentred | JensenShannon
+class Dragan(CriticPenalty):
+    """Gradients of norm `target` around real pictures."""
+
+    kind: Literal["dragan"]
+    target: PositiveFloat = 1.0
+    noise: PositiveFloat = 0.5
+    """Standard deviation of the noise on a picture, in those of its own values."""
+    needs_noise: ClassVar[bool] = True
+
+
+class WeightsPenalty(Penalty):
+    """A term of a network's weights, in the loss of either or both."""
+
+    networks: NetworkNames = ("discriminator",)
+
+
+class Orthogonal(WeightsPenalty):
+    """Filters of a layer at right angles to each other."""
+
+    kind: Literal["orthogonal"]
+    off_diagonal: bool = True
+    """Whether only their angles count (BigGAN), or that they have unit length too."""
+
+
+class HistoricalAverage(WeightsPenalty):
+    """Weights near the mean of all that they were in this stage."""
+
+    kind: Literal["historical_average"]
+
+
+class FeatureMatching(Penalty):
+    """Fakes with the same features on average as reals, in the discriminator's eyes."""
+
+    kind: Literal["feature_matching"]
+    group: PositiveInt = 4
+    """Consecutive samples over which averages are taken."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+    needs_reals: ClassVar[bool] = True
+
+
+class Constraint(Spec):
+    """What holds at every step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_term(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (odd := {"weight", "interval"} & values.keys()):
+            raise ValueError(f"is a constraint, which holds always: it has no {min(odd)}")
+        return values
+
+
+class SpectralNorm(Constraint):
+    """Weights are divided by their largest singular value."""
+
+    kind: Literal["spectral_norm"]
+    networks: NetworkNames = ("discriminator",)
+
+
+class WeightClip(Constraint):
+    """The discriminator's weights are cut off at `bound` after each of its updates."""
+
+    kind: Literal["weight_clip"]
+    bound: PositiveFloat = 0.01
+    """Of the weights as they are used: scaled, where the learning rate is equalised."""
+
+
+Term = (
+    Gradient
+    | Drift
+    | ZeroCentred
+    | JensenShannon
+    | Dragan
+    | Orthogonal
+    | HistoricalAverage
+    | FeatureMatching
+)
+AnyPenalty = Term | SpectralNorm | WeightClip
+Penalties = tuple[AnyPenalty, ...]
 PenaltySpec = Annotated[AnyPenalty, Field(discriminator="kind")]
+
+
+def terms(penalties: Penalties, network: NetworkName, update: int) -> list[Term]:
+    """Those of a network's loss at one of its updates."""
+    return [
+        each
+        for each in penalties
+        if isinstance(each, Penalty) and network in each.networks and update % each.interval == 0
+    ]
+
+
+def noise_shape(penalties: Penalties, picture: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the noise that a picture needs: its own, or none."""
+    needed = any(isinstance(each, Penalty) and each.needs_noise for each in penalties)
+    return picture if needed else (0,)

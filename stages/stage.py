@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import torch
 
 from progan.datasets.loader import Batches
-from progan.stages import handoff
+from progan.stages import constraints, handoff
 from progan.stages.checkpoint import Checkpoint
 from progan.stages.engine import Engine
 from progan.stages.final import Final
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.pieces import Pieces, first, restore
 from progan.stages.published import Network
 from progan.stages.randomness import Draws, weight_seed
 from progan.stages.rollback import Rollback, past
@@ -41,6 +42,8 @@ class Stage:
     images_seen: int
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
+    pieces: Pieces
+    """What the objective remembers"""
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
@@ -58,6 +61,8 @@ class Stage:
             "ema": parameters(self.average),
             "optimizer": moments,
         }
+        if self.pieces:
+            tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in self.pieces.items()}
         return Checkpoint(self.images_seen, self.position, tensors, tally)
 
     def final(self) -> Final:
@@ -92,6 +97,9 @@ def build(
                 {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
             )
 
+    pieces = first(spec.objective, {"generator": generator, "discriminator": discriminator})
+    if checkpoint and pieces:
+        restore(pieces, checkpoint.tensors["pieces"])
     batches = Batches(
         spec.data,
         spec.resolution,
@@ -114,6 +122,7 @@ def build(
         draws=draws,
         images_seen=checkpoint.images_seen if checkpoint else 0,
         position=position,
+        pieces=pieces,
     )
 
 
@@ -130,6 +139,8 @@ def _networks(
     shape = spec.model, spec.resolution
     generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
     discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
+    constraints.install("generator", generator, spec.objective.penalties)
+    constraints.install("discriminator", discriminator, spec.objective.penalties)
     average = copy.deepcopy(generator)
     networks: dict[Network, Generator | Discriminator] = {
         "generator": generator,

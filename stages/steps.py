@@ -1,16 +1,20 @@
 """The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from progan.stages.generator_penalties import Deception, generator_penalty
+from progan.stages.losses import NOTHING
 from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
-from progan.stages.penalties import Comparison, penalty
+from progan.stages.penalties import NONE, Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
+from progan.stages.spec_penalties import Penalty, terms
 
 
 class Objective(NamedTuple):
@@ -29,12 +33,15 @@ def discriminator_objective(
     alpha: float,
     spec: ObjectiveSpec,
     update: int = 0,
+    noise: Tensor = NONE,
+    pieces: Mapping[str, Tensor] = NOTHING,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, inputs), the classes among them those of the
-    reals; mix: (N,) in [0, 1); update: how many the discriminator has had,
-    for penalties that are not in every one.
+    reals; mix: (N,) in [0, 1); update: how many the discriminator has had, for penalties that are
+    not in every one; noise: like the reals, for penalties that need it; pieces: what the objective
+    remembers.
     """
     conditions = latents[:, generator.model.latent :]
     with torch.no_grad():
@@ -42,7 +49,7 @@ def discriminator_objective(
     real = discriminator.judge(reals, alpha, conditions)
     fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
-    loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
+    loss = adversarial(spec.loss, pieces).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     for kind, verdict in {"real": real, "fake": fake}.items():
@@ -50,15 +57,24 @@ def discriminator_objective(
             loss = loss + cost.mean()
             scalars[f"{kind}_{name}"] = cost.mean()
 
-    seen = Comparison(lambda x: discriminator(x, alpha, conditions), reals, fakes, real_logits, mix)
-    for each in spec.penalties:
-        if update % each.interval == 0:
-            term = penalty(seen, each).mean()
-            loss = loss + each.weight * each.interval * term
-            scalars[f"{each.kind}_penalty"] = term
+    def discriminate(images: Tensor) -> Tensor:
+        logits: Tensor = discriminator(images, alpha, conditions)
+        return logits
+
+    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, discriminator, pieces)
+    for each in terms(spec.penalties, "discriminator", update):
+        term = penalty(seen, each).mean()
+        loss = loss + each.weight * each.interval * term
+        scalars[f"{each.kind}_penalty"] = term
 
     scalars["discriminator_loss"] = loss
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+
+
+def generator_sees_reals(spec: ObjectiveSpec) -> bool:
+    """Whether the generator's objective is to be given reals."""
+    penalties = any(isinstance(each, Penalty) and each.needs_reals for each in spec.penalties)
+    return adversarial(spec.loss).generator_sees_reals or penalties
 
 
 def generator_objective(
@@ -68,22 +84,37 @@ def generator_objective(
     alpha: float,
     spec: ObjectiveSpec,
     reals: Tensor | None = None,
+    update: int = 0,
+    pieces: Mapping[str, Tensor] = NOTHING,
 ) -> Objective:
-    """Be taken for real: the adversarial loss of fresh fakes, averaged.
+    """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
-    latents: (N, inputs); reals: as for the discriminator,
-    for a loss whose generator sees them.
+    latents: (N, inputs); reals: as for the discriminator, for what sees them; update: how many the
+    generator has had; pieces: what the objective remembers.
     """
-    chosen = adversarial(spec.loss)
+    chosen = adversarial(spec.loss, pieces)
     conditions = latents[:, generator.model.latent :]
-    fake = discriminator.judge(generator(latents, alpha), alpha, conditions, fakes=True)
+    fakes = generator(latents, alpha)
+    fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
     if chosen.generator_sees_reals:
         assert reals is not None
         real_logits = at_least_float32(discriminator(reals, alpha, conditions))
     loss = chosen.generator(real_logits, fake_logits).mean()
-    scalars = {f"generator_{name}": cost.mean() for name, cost in fake.costs.items()}
-    loss = loss + sum(scalars.values())
+    scalars = {"generator_logits": fake_logits.mean()}
+    for name, cost in fake.costs.items():
+        loss = loss + cost.mean()
+        scalars[f"generator_{name}"] = cost.mean()
+
+    def features(images: Tensor) -> Tensor:
+        return at_least_float32(discriminator.judge(images, alpha, conditions).features)
+
+    seen = Deception(features, fakes, reals, generator, pieces)
+    for each in terms(spec.penalties, "generator", update):
+        term = generator_penalty(seen, each).mean()
+        loss = loss + each.weight * each.interval * term
+        scalars[f"generator_{each.kind}_penalty"] = term
+
     scalars["generator_loss"] = loss
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})

@@ -20,14 +20,15 @@ CODE = Path(__file__).parent / "generator_alone.py"
 
 def write_plain(networks: Published, weights: Literal["ema", "generator"], out: Path) -> None:
     """Write generator.safetensors, generator.json and generator.py into the folder `out`."""
-    from progan.stages.tensors import read_tensors, write_tensors
+    from progan.pipeline.generate import load_networks
+    from progan.stages.tensors import parameters, write_tensors
 
     about = {"format": "pt", "variant": networks.model.variant}
     if networks.classes:
         about["classes"] = json.dumps(networks.classes)
     if networks.model.generator.codes.count:
         about["codes"] = networks.model.generator.codes.model_dump_json()
-    write_tensors(out / WEIGHTS, read_tensors(networks.files[weights]), about)
+    write_tensors(out / WEIGHTS, parameters(load_networks(networks, weights)), about)
     shutil.copyfile(CODE, out / "generator.py")
     document = ExportedGenerator(
         resolution=networks.resolution,

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.stages.networks.layers import EqualizedLinear, at_least_float32
+from progan.stages.networks.spectral import used_weight
 from progan.stages.spec import ModelSpec
 from progan.stages.spec_heads import AcganHead, InfoganHead
 
@@ -33,17 +34,33 @@ class Head(nn.Module):
         return {}
 
 
+class Embedding(nn.Module):
+    """A vector for every class, equalised so that its product with features is of their size."""
+
+    u: Tensor | None
+
+    def __init__(self, classes: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, features))
+        self.scale = 1 / math.sqrt(features)
+        self.register_buffer("u", None)
+
+    def forward(self, conditions: Tensor) -> Tensor:
+        """One-hot classes (N, classes) -> (N, features)."""
+        told: Tensor = conditions @ used_weight(self)
+        return told
+
+
 class Projection(Head):
     """phi . V y + psi(phi) with features phi and class y (Miyato and Koyama 2018, eq. 3)."""
 
     def __init__(self, features: int, model: ModelSpec) -> None:
         super().__init__(features, model)
-        self.embedding = nn.Parameter(torch.randn(model.classes, features))
-        self.scale = 1 / math.sqrt(features)
+        self.embedding = Embedding(model.classes, features)
 
     def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
         """(N, features), (N, classes) -> logits (N,)."""
-        wanted = conditions.to(features.dtype) @ (self.embedding * self.scale).to(features.dtype)
+        wanted = self.embedding(conditions.to(features.dtype))
         return super().forward(features, conditions) + (wanted * features).sum(dim=1)
 
 

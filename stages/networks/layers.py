@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.stages.networks.spectral import used_weight
+
 SQRT2 = math.sqrt(2.0)
 
 
@@ -21,15 +23,18 @@ class EqualizedLinear(nn.Module):
     that Adam moves all layers at one relative speed. The bias starts at 0 and is never scaled.
     """
 
+    u: Tensor | None
+
     def __init__(self, in_features: int, out_features: int, *, gain: float = SQRT2) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
         self.scale = gain / math.sqrt(in_features)
+        self.register_buffer("u", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_features) -> (N, out_features)."""
-        return F.linear(x, self.weight * self.scale, self.bias)
+        return F.linear(x, used_weight(self), self.bias)
 
 
 class LatentTo4x4(nn.Module):
@@ -39,16 +44,19 @@ class LatentTo4x4(nn.Module):
     `bias_per_output` is pytorch_GAN_zoo's way.
     """
 
+    u: Tensor | None
+
     def __init__(self, latent: int, channels: int, *, bias_per_output: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(latent, channels, 4, 4))
         self.bias = nn.Parameter(torch.zeros((channels, 4, 4) if bias_per_output else channels))
         self.bias_size = (4, 4) if bias_per_output else (1, 1)
         self.scale = SQRT2 / 4 / math.sqrt(latent)
+        self.register_buffer("u", None)
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, latent) -> (N, channels, 4, 4)."""
-        maps = latents @ (self.weight * self.scale).flatten(1)
+        maps = latents @ used_weight(self).flatten(1)
         return maps.reshape(-1, *self.weight.shape[1:]) + self.bias.reshape(
             len(self.bias), *self.bias_size
         )
@@ -61,6 +69,8 @@ class EqualizedConv2d(nn.Module):
     followed by a 2x2 mean; both fused into one strided 4x4 kernel, which needs 16 multiplications
     where the two steps need 36 (official code: `upscale2d_conv2d`, `conv2d_downscale2d`).
     """
+
+    u: Tensor | None
 
     def __init__(
         self,
@@ -77,10 +87,11 @@ class EqualizedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.scale = gain / math.sqrt(in_channels * kernel_size**2)
         self.resample = resample
+        self.register_buffer("u", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H', W'), H' = 2H, H/2 or H."""
-        weight = self.weight * self.scale
+        weight = used_weight(self)
         if self.resample == "up":
             kernel = four_shifts(weight.flip(2, 3)).transpose(0, 1)
             return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.layers import at_least_float32
+from progan.stages.networks.spectral import used_weight
 from progan.stages.networks.widths import KERNEL_SIZE, KERNELS
 
 
@@ -21,17 +22,20 @@ class MinibatchDiscrimination(nn.Module):
     (arXiv 1606.03498), section 3.2. The weights are equalised like all others.
     """
 
+    u: Tensor | None
+
     def __init__(self, features: int, group: int) -> None:
         super().__init__()
         self.group = group
         self.weight = nn.Parameter(torch.randn(features, KERNELS * KERNEL_SIZE))
         self.scale = 1 / math.sqrt(features)
+        self.register_buffer("u", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, features) -> (N, features + KERNELS); N must be a multiple of the group."""
         if len(x) % self.group:
             raise ValueError(f"minibatch of {len(x)} is no multiple of the group, {self.group}")
-        kernels = at_least_float32(x @ (self.weight * self.scale))
+        kernels = at_least_float32(x @ used_weight(self))
         of_group = kernels.reshape(-1, self.group, KERNELS, KERNEL_SIZE)
         distances = (of_group[:, :, None] - of_group[:, None]).abs().sum(dim=4)
         closeness = (-distances).exp().sum(dim=2).reshape(-1, KERNELS)

@@ -1,10 +1,12 @@
 """Activation checkpointing: blocks that are computed again in the backward pass."""
 
-from torch import Tensor, nn
+from collections.abc import Callable
+
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def run(block: nn.Module, x: Tensor, *, recompute: bool) -> Tensor:
+def run(block: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:
     """block(x); with `recompute` only x is kept of it, and the backward pass runs it again.
 
     Nothing but memory and time depends on that, in a double backward and under autocast too. The

@@ -51,7 +51,7 @@ def test_overrides_reach_maps_lists_and_new_entries() -> None:
     )  # fmt: skip
     assert config.resolutions == [4, 8, 16]
     assert [config.batch.at(r) for r in (4, 8)] == [16, 32]
-    assert config.objective.penalties[0].weight == 5
+    assert config.objective.penalties[0].model_dump()["weight"] == 5
     assert (config.tracking.mlflow, config.optimizer.eps) == ("off", 1e-6)
 
 

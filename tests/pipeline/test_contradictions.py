@@ -6,7 +6,16 @@ import pytest
 
 from progan.datasets.manifest import load_manifest
 from progan.pipeline.config import load_config
-from progan.pipeline.contradictions import contradiction, without_labels
+from progan.pipeline.contradictions import without_labels
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan import check, stage_specs, unshareable
+from progan.pipeline.rundir import RunFolder
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check(load_config("demo", overrides), ranks=2)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -20,14 +29,12 @@ from progan.pipeline.contradictions import contradiction, without_labels
     ],
 )
 def test_what_contradicts_itself_is_refused(words: list[str], said: str) -> None:
-    problem = contradiction(load_config("demo", tuple(words)))
-    assert problem and said in problem
+    assert said in refusal(*words)
 
 
 def test_what_belongs_together_is_not() -> None:
-    together = ("model.classes=10", "model.discriminator.head=acgan")
-    assert contradiction(load_config("demo")) is None
-    assert contradiction(load_config("demo", together)) is None
+    check(load_config("demo"), ranks=2)
+    check(load_config("demo", ("model.classes=10", "model.discriminator.head=acgan")), ranks=2)
 
 
 def test_the_data_set_must_have_the_classes(shapes: Path) -> None:
@@ -42,3 +49,24 @@ def test_the_data_set_must_have_the_classes(shapes: Path) -> None:
     assert f"model.classes: {have + 1}, but the data set {shapes} has {have}" == problem(have + 1)
     unlabelled = problem(have, num_samples=manifest.num_samples + 5)
     assert unlabelled and unlabelled.startswith("model.classes: 5 pictures of")
+
+
+def test_clipped_weights_are_not_normalised_too() -> None:
+    both = "objective.penalties=[{kind: spectral_norm}, {kind: weight_clip}]"
+    assert "weight_clip and spectral_norm" in refusal(both)
+
+
+@pytest.mark.parametrize("key", ["weight", "interval"])
+def test_a_constraint_has_no_weight(key: str) -> None:
+    said = refusal(f"objective.penalties=[{{kind: weight_clip, {key}: 2}}]")
+    assert said.endswith(f"is a constraint, which holds always: it has no {key}")
+
+
+def test_groups_are_not_split() -> None:
+    matching = "objective.penalties=[{kind: feature_matching, weight: 1, group: 6}]"
+    config = load_config("demo", (matching, "batch=24"))
+    spec = stage_specs(config, RunFolder(Path("RUN")), "")[0]
+    assert unshareable(spec, 2) is None
+    said = unshareable(spec, 4)
+    assert said is not None
+    assert "groups of 12 (model.stddev_group, objective.penalties.0.group)" in said

@@ -40,7 +40,7 @@ def test_projection_is_its_formula() -> None:
     torch.manual_seed(0)
     head = Projection(5, model("projection")).double()
     features = torch.randn(4, 5, dtype=torch.float64)
-    embedded = numbers(head.embedding)[numbers(LABELS)] / np.sqrt(5)
+    embedded = numbers(head.embedding.weight)[numbers(LABELS)] / np.sqrt(5)
     plain = dense(head.dense, numbers(features))[:, 0]
     expected = (embedded * numbers(features)).sum(axis=1) + plain
     np.testing.assert_allclose(numbers(head(features, ASKED)), expected, 1e-12)

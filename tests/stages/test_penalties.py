@@ -14,6 +14,7 @@ Array = Any
 RANDOM = np.random.default_rng(2)
 REALS, FAKES = RANDOM.normal(size=(5, 12)), RANDOM.normal(size=(5, 12))
 MIX = RANDOM.uniform(size=5)
+NOISE = RANDOM.normal(size=(5, 12))
 WEIGHTS, READOUT = RANDOM.normal(size=(7, 12)) / 2, RANDOM.normal(size=7)
 
 
@@ -45,6 +46,10 @@ def noise_like(weights: Array) -> Array:
     return (at_reals + fake**2 * norms(FAKES, weights) ** 2) / 2
 
 
+def around_reals(weights: Array) -> Array:
+    return norms(REALS + 0.5 * REALS.std(axis=1, keepdims=True) * NOISE, weights)
+
+
 CASES: list[tuple[dict[str, Any], Any]] = [
     ({"kind": "gradient"}, lambda w: (between(w) - 1) ** 2),
     ({"kind": "gradient", "target": 3}, lambda w: (between(w) - 3) ** 2 / 9),
@@ -56,6 +61,8 @@ CASES: list[tuple[dict[str, Any], Any]] = [
     ({"kind": "r1"}, lambda w: norms(REALS, w) ** 2 / 2),
     ({"kind": "r2"}, lambda w: norms(FAKES, w) ** 2 / 2),
     ({"kind": "js_regularizer"}, noise_like),
+    ({"kind": "dragan"}, lambda w: (around_reals(w) - 1) ** 2),
+    ({"kind": "dragan", "target": 0.3}, lambda w: (around_reals(w) - 0.3) ** 2),
 ]
 
 
@@ -68,8 +75,9 @@ def test_a_penalty_is_its_formula_and_has_its_slope(config: dict[str, Any], form
     def critic(images: torch.Tensor) -> torch.Tensor:
         return torch.tanh(images.flatten(1) @ weights.T) @ readout
 
-    reals, fakes = (torch.tensor(x).reshape(5, 3, 2, 2) for x in (REALS, FAKES))
-    term = penalty(Comparison(critic, reals, fakes, critic(reals), torch.tensor(MIX)), spec)
+    reals, fakes, noise = (torch.tensor(x).reshape(5, 3, 2, 2) for x in (REALS, FAKES, NOISE))
+    seen = Comparison(critic, reals, fakes, critic(reals), torch.tensor(MIX), noise)
+    term = penalty(seen, spec)
     np.testing.assert_allclose(term.detach(), formula(WEIGHTS), 1e-12)
 
     (found,) = torch.autograd.grad(term.sum(), weights)

@@ -14,6 +14,8 @@ def test_ranks_slices_make_up_the_same_batch(ranks: int) -> None:
     latents = [draws.latents(Purpose.CRITIC_LATENTS, 320, 5) for draws in parts]
     assert torch.equal(torch.cat(latents), whole.latents(Purpose.CRITIC_LATENTS, 320, 5))
     assert torch.equal(torch.cat([draws.mix(320) for draws in parts]), whole.mix(320))
+    noise = [draws.noise(320, (3, 8, 8)) for draws in parts]
+    assert torch.equal(torch.cat(noise), whole.noise(320, (3, 8, 8)))
 
 
 def test_every_part_of_the_key_matters() -> None:
@@ -29,6 +31,14 @@ def test_steps_do_not_overlap_however_much_one_draws() -> None:
     one = keyed(0, 8, Purpose.CRITIC_LATENTS, 1).random(100_000)
     two = keyed(0, 8, Purpose.CRITIC_LATENTS, 2).random(100_000)
     assert not np.isin(one, two).any()
+
+
+def test_no_two_pictures_have_the_same_noise() -> None:
+    draws = Draws(1, 8, 16, 0, 1)
+    noise = torch.cat([draws.noise(320, (3, 8, 8)), draws.noise(336, (3, 8, 8))])
+    assert len(set(noise[:, 0, 0, 0].tolist())) == 32
+    assert noise.mean().abs() < 0.05 and (noise.std() - 1).abs() < 0.05
+    assert draws.noise(320, (0,)).shape == (16, 0)
 
 
 def test_a_larger_grid_begins_with_the_smaller_one() -> None:

@@ -1,0 +1,57 @@
+"""What holds a network within bounds: spectral normalisation, clipped weights."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from progan.stages import historical
+from progan.stages.engine import Engine
+from progan.stages.networks import spectral
+from progan.stages.spec_penalties import (
+    HistoricalAverage,
+    NetworkName,
+    Penalties,
+    SpectralNorm,
+    WeightClip,
+)
+
+
+def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None:
+    """Make a network that was just drawn what the constraints want."""
+    for each in penalties:
+        if isinstance(each, SpectralNorm) and name in each.networks:
+            spectral.normalise(network)
+
+
+def before_update(
+    name: NetworkName, network: nn.Module, penalties: Penalties, pieces: Mapping[str, Tensor]
+) -> None:
+    """What goes before each update of a network."""
+    for each in penalties:
+        if isinstance(each, SpectralNorm) and name in each.networks:
+            spectral.iterate(network)
+        if isinstance(each, HistoricalAverage) and name in each.networks:
+            historical.remember(name, network, pieces)
+
+
+def weight_clip(engine: Engine, spec: WeightClip) -> None:
+    """w = clip(w, -bound, bound) for all parameters (Arjovsky et al. 2017, algorithm 1).
+
+    Meant are the weights as they are used. Equalised ones are kept as w / scale, with a bound of
+    its own for each layer.
+    """
+    bounds = {name: spec.bound for name, _ in engine.module.named_parameters()}
+    for name, layer in spectral.layers(engine.module):
+        bounds[f"{name}.weight"] = spec.bound / layer.scale
+    engine.clip(bounds)
+
+
+AFTER_UPDATE: dict[str, Callable[[Engine, Any], None]] = {"weight_clip": weight_clip}
+
+
+def after_update(engine: Engine, penalties: Penalties) -> None:
+    """What follows each update of the discriminator."""
+    for each in penalties:
+        if each.kind in AFTER_UPDATE:
+            AFTER_UPDATE[each.kind](engine, each)

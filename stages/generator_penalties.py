@@ -1,0 +1,52 @@
+"""Terms of the generator's loss by name, unweighted: one per sample or group, or one number."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from progan.stages.historical import distance
+from progan.stages.spec_penalties import FeatureMatching, Term
+from progan.stages.weight_penalties import orthogonality
+
+
+class Deception(NamedTuple):
+    """What a generator step has at hand."""
+
+    features: Callable[[Tensor], Tensor]
+    """(N, C, H, W) images -> (N, F), what the discriminator's last dense layer sees"""
+    fakes: Tensor
+    reals: Tensor | None
+    """Like the fakes, where a loss or a penalty needs them"""
+    network: nn.Module
+    """The generator"""
+    pieces: Mapping[str, Tensor]
+    """What penalties remember (pieces.py)"""
+
+
+def feature_matching(seen: Deception, spec: FeatureMatching) -> Tensor:
+    """|E f(x) - E f(G(z))|^2 for every group, (N / group,).
+
+    The paper's averages are over the batch; ours over groups of consecutive samples, since a
+    batch's average would depend on how it was cut over ranks. Source: Salimans et al. 2016
+    (arXiv 1606.03498), section 3.1.
+    """
+    assert seen.reals is not None
+    with torch.no_grad():
+        wanted = seen.features(seen.reals)
+    difference = wanted - seen.features(seen.fakes)
+    means = difference.reshape(-1, spec.group, difference.shape[1]).mean(dim=1)
+    return means.square().sum(dim=1)
+
+
+GENERATOR_PENALTIES: dict[str, Callable[[Deception, Any], Tensor]] = {
+    "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
+    "historical_average": lambda seen, spec: distance("generator", seen.network, seen.pieces),
+    "feature_matching": feature_matching,
+}
+
+
+def generator_penalty(seen: Deception, spec: Term) -> Tensor:
+    """The term that a configuration asks for, unweighted."""
+    return GENERATOR_PENALTIES[spec.kind](seen, spec)

@@ -1,0 +1,57 @@
+"""Terms of the generator's loss against NumPy, in float64."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from progan.stages.generator_penalties import Deception, generator_penalty
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
+from progan.stages.spec import ModelSpec, ObjectiveSpec
+from progan.stages.spec_penalties import FeatureMatching
+from progan.stages.steps import generator_objective
+
+MATCHING = FeatureMatching(kind="feature_matching", weight=2, group=3)
+MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8, stddev_group=2)
+
+
+def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
+    torch.manual_seed(0)
+    reals, fakes = (torch.randn(6, 3, 2, 2, dtype=torch.float64) for _ in range(2))
+    weights = torch.randn(7, 12, dtype=torch.float64)
+    for tensor in (reals, fakes):
+        tensor.requires_grad_()
+    seen = Deception(
+        lambda x: torch.tanh(x.flatten(1) @ weights.T), fakes, reals, nn.Identity(), {}
+    )
+    term = generator_penalty(seen, MATCHING)
+
+    real, fake = (
+        np.tanh(x.detach().numpy().reshape(6, 12) @ weights.numpy().T) for x in (reals, fakes)
+    )
+    expected = [
+        ((real[first : first + 3].mean(0) - fake[first : first + 3].mean(0)) ** 2).sum()
+        for first in (0, 3)
+    ]
+    np.testing.assert_allclose(term.detach(), expected, 1e-12)
+    torch.autograd.backward(term.sum())
+    assert reals.grad is None and fakes.grad is not None
+
+
+def test_features_are_what_the_last_layer_sees() -> None:
+    discriminator = Discriminator(MODEL, 8, fading=True)
+    images = torch.randn(4, 3, 8, 8)
+    features = discriminator.judge(images, 0.3).features
+    assert features.shape == (4, 8)
+    logits = discriminator.head.dense(features).flatten()
+    torch.testing.assert_close(logits, discriminator(images, 0.3), rtol=0, atol=0)
+
+
+def test_the_generators_loss_is_the_sum_of_its_parts() -> None:
+    torch.manual_seed(0)
+    generator, discriminator = Generator(MODEL, 8), Discriminator(MODEL, 8)
+    latents, reals = torch.randn(6, 8), torch.randn(6, 3, 8, 8)
+    spec = ObjectiveSpec(penalties=(MATCHING,))
+    part = generator_objective(generator, discriminator, latents, 1.0, spec, reals).scalars
+    expected = 2 * part["generator_feature_matching_penalty"] - part["generator_logits"]
+    torch.testing.assert_close(part["generator_loss"], expected)
