@@ -6,7 +6,7 @@ from progan.pipeline.config import RunConfig
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
-from progan.stages.spec import AdamSpec, GrowthSpec, InitSpec, StageSpec, TickSpec
+from progan.stages.spec import GrowthSpec, InitSpec, StageSpec, TickSpec
 
 WIDEST_GRID = 4096
 """Pixels along a grid of samples; high resolutions show fewer pictures"""
@@ -36,13 +36,14 @@ def stage_spec(
         batch=config.batch.at(resolution),
         micro_batch=config.micro_batch.at(resolution),
         lr=config.optimizer.lr.at(resolution),
+        discriminator_lr=config.optimizer.discriminator_lr.at(resolution),
         growth=GrowthSpec(
             fade_images=round(fade_kimg * 1000),
             steady_images=round(config.growth.steady_kimg.at(resolution) * 1000),
         ),
         model=config.model.spec,
         objective=config.objective,
-        optimizer=AdamSpec(**config.optimizer.model_dump(exclude={"lr"})),
+        optimizer=config.optimizer.spec,
         ema=config.ema,
         engine=config.engine,
         checkpoint=config.checkpoint,

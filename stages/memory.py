@@ -25,7 +25,7 @@ def footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
     """Estimate the bytes that tensors take on each of so many ranks when they take the most.
 
     Returns them by what they are for at that moment: weights, average, moments, master_weights
-    (ZeRO's copy, which Adam steps), gradients with the buffers they are averaged in, reals, and
+    (ZeRO's copy, which is stepped), gradients with the buffers they are averaged in, reals, and
     activations with all else that a pass keeps.
 
     The objectives of a step, backward passes and all, are run on tensors without storage, so that
@@ -57,7 +57,7 @@ class _Step:
             self.discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
         with live.making("average"):
             self.average = Generator(*shape, fading=fading)
-        held = spec.engine.zero, ranks, live
+        held = spec.optimizer, spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
 

@@ -10,6 +10,7 @@ from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan import check, stage_specs
 from progan.pipeline.rundir import RunFolder
 from progan.pipeline.yamlfile import read_yaml, write_yaml
+from progan.stages.spec_optimizers import RmsPropSpec
 
 
 @pytest.mark.parametrize("name", presets())
@@ -55,6 +56,20 @@ def test_overrides_reach_maps_lists_and_new_entries() -> None:
     assert (config.tracking.mlflow, config.optimizer.eps) == ("off", 1e-6)
 
 
+def test_an_optimizer_by_name_has_its_own_keys() -> None:
+    config = load_config("demo", ("optimizer.kind=rmsprop", "optimizer.alpha=0.9"))
+    specs = stage_specs(config, RunFolder(Path()), "")
+    assert {spec.optimizer for spec in specs} == {RmsPropSpec(kind="rmsprop", alpha=0.9)}
+    assert specs[0].lr == 0.002  # the preset's
+
+
+def test_the_discriminator_may_have_its_own_learning_rate() -> None:
+    words = ("optimizer.discriminator_lr.8=0.004", "optimizer.discriminator_lr.16=0.006")
+    specs = stage_specs(load_config("demo", words), RunFolder(Path()), "")
+    assert [spec.rates["discriminator"] for spec in specs[:3]] == [0.002, 0.004, 0.006]
+    assert {spec.rates["generator"] for spec in specs} == {0.002}
+
+
 def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
     config = load_config("celebahq-1024-8gpu")
     write_yaml(tmp_path / "config.yaml", config)
@@ -76,6 +91,9 @@ def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
         ("seed", "seed: expected key=value"),
         ("seed.x=1", "seed.x: seed is a single value, it has no keys"),
         ("objective.penalties.7.weight=1", "7 is no index of a list of 2"),
+        ("optimizer.betta1=0", "optimizer.betta1: unknown key, did you mean optimizer.beta1"),
+        ("optimizer={kind: rmsprop, beta1: 0}", "optimizer.beta1: unknown key; known here: kind, "),
+        ("optimizer.kind=sgd", "optimizer: input should be one of 'adam', 'rmsprop', not 'sgd'"),
         ("batch=[", "'\\[' is not a YAML value"),
     ],
 )
