@@ -4,6 +4,7 @@ from pathlib import Path
 
 from progan.pipeline.config import RunConfig
 from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan_updates import unworkable
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
 from progan.stages.spec import GrowthSpec, InitSpec, StageSpec, TickSpec
@@ -61,6 +62,8 @@ def check(config: RunConfig, ranks: int) -> None:
     for spec in stage_specs(config, RunFolder(Path()), ""):
         if problem := unshareable(spec, ranks):
             raise ConfigError(problem)
+        if problem := unworkable(spec, ranks):
+            raise ConfigError(problem)
         if width(spec.model, spec.resolution) < 1:
             raise ConfigError(
                 f"model.fmap_base: {spec.model.fmap_base} leaves no feature map at "
@@ -73,8 +76,7 @@ def unshareable(spec: StageSpec, ranks: int) -> str | None:
 
     Ranks take equal shares, in equal parts, of whole groups of the minibatch stddev.
     """
-    compares = spec.model.discriminator.minibatch != "none"
-    group, resolution = spec.model.stddev_group if compares else 1, spec.resolution
+    group, resolution = spec.model.compared, spec.resolution
     if spec.batch % (ranks * group):
         return (
             f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "

@@ -24,7 +24,8 @@ class Checkpoint(NamedTuple):
     position: int
     """In the stage's stream of images: `images_seen` and what was passed over (rollback)"""
     tensors: dict[str, dict[str, Tensor]]
-    """By file: generator, discriminator, ema (parameters by name) and optimizer (moments)"""
+    """By file: generator, discriminator, ema (parameters by name), optimizer (moments), and replay
+    (past fakes) if there are any"""
     tally: dict[str, Any]
     """What the unfinished tick has summed up (Tally)"""
 

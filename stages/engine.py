@@ -19,6 +19,7 @@ from progan.stages.loss_scale import LossScale
 from progan.stages.spec import StageSpec
 from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.steps import Objective
+from progan.stages.unrolled import Moments
 from progan.stages.world import World
 
 Name = Literal["generator", "discriminator"]
@@ -100,7 +101,7 @@ class Engine:
             if scalars:
                 self._engine.step()  # ends the part before; moves nothing
             loss = objective.loss
-            self._engine.backward(loss * self._loss_scale.factor if self._loss_scale else loss)
+            self._engine.backward(loss * self.loss_factor)
             for name, value in objective.scalars.items():
                 share = value.double() / self._parts
                 scalars[name] = scalars[name] + share if name in scalars else share
@@ -121,15 +122,25 @@ class Engine:
         state = {"step": self._a_state()["step"].detach().cpu().reshape(1).clone()}
         for name, parameter in self.module.named_parameters():
             for moment in self._moment_names():
-                full = (
-                    safe_get_full_optimizer_state(parameter, moment)
-                    if self._sharded
-                    else self._optimizer.state[parameter][moment]
-                )
-                state[f"{name}.{moment}"] = full.detach().cpu().clone()
+                state[f"{name}.{moment}"] = self._full(parameter, moment).cpu().clone()
         if self._loss_scale:
             state["loss_scale"] = self._loss_scale.state()
         return state
+
+    def flat_moments(self) -> Moments:
+        """The same on the device, for steps that are only looked at. All ranks must call it."""
+        self.world.arrivals.arrive()
+        parameters = list(self.module.parameters())
+        flat = {
+            moment: torch.cat([self._full(each, moment).flatten() for each in parameters])
+            for moment in self._moment_names()
+        }
+        return Moments(int(self._a_state()["step"]), flat)
+
+    @property
+    def loss_factor(self) -> float:
+        """What losses are multiplied by, in fp16, before the backward pass."""
+        return self._loss_scale.factor if self._loss_scale else 1.0
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
         """Set what `moments` gave, here on this number of ranks."""
@@ -166,6 +177,14 @@ class Engine:
 
     def _a_state(self) -> dict[str, Tensor]:
         return next(iter(self._optimizer.state.values()))
+
+    def _full(self, parameter: nn.Parameter, moment: str) -> Tensor:
+        """What the optimiser remembers of a parameter, wherever it is kept."""
+        if not self._sharded:
+            own: Tensor = self._optimizer.state[parameter][moment]
+            return own.detach()
+        full: Tensor = safe_get_full_optimizer_state(parameter, moment)
+        return full.detach()
 
     def _moment_names(self) -> list[str]:
         """What the optimiser remembers of every weight."""

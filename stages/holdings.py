@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from progan.stages.livebytes import LiveBytes
 from progan.stages.spec_optimizers import AnyOptimizer
+from progan.stages.unrolled import MOMENTS
 
 GRADIENTS = "gradients"
-MOMENTS = {"adam": 2, "rmsprop": 1}
-"""Numbers that an optimiser remembers of every weight, and as many that a step of it makes"""
 
 
 class Holdings:
@@ -32,7 +31,7 @@ class Holdings:
         self._bucket: Tensor | None = None
         self._averaged: Tensor | None = None
         with live.making("moments"):
-            self._moments = [torch.empty(self._share) for _ in range(MOMENTS[optimizer.kind])]
+            self._moments = [torch.empty(self._share) for _ in MOMENTS[optimizer.kind]]
         with live.making("master_weights"):
             self._master_weights = torch.empty(self._share) if zero else None
         for parameter in self._parameters:
@@ -53,7 +52,7 @@ class Holdings:
         with self._live.making(GRADIENTS):
             flat = torch.empty(self._share) if self._zero else None
             self._averaged = None
-            roots = [torch.empty(self._share) for _ in self._moments]
+            roots = [torch.empty_like(moment) for moment in self._moments]
         del flat, roots
         for parameter in self._parameters:
             parameter.grad = None

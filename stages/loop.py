@@ -14,6 +14,7 @@ from progan.stages.randomness import Purpose
 from progan.stages.reals import fade
 from progan.stages.stage import Stage
 from progan.stages.steps import Objective, discriminator_objective, generator_objective
+from progan.stages.unrolled import Ahead, look_ahead
 
 
 class Keeper(Protocol):
@@ -57,22 +58,24 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
 
     # Discriminator: tell real from fake at the present blend.
     scalars: dict[str, float] = {}
-    for _ in range(spec.objective.critic_steps):
+    for turn in range(spec.objective.critic_steps):
         with stage.waiting:
             reals = next(stage.batches).images
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.latent)
-        parts = in_parts(stage, reals, latents, stage.draws.mix(position))
+        again = (stage.replay.draw(position, seen // spec.batch + turn),) if stage.replay else ()
+        parts = in_parts(stage, reals, latents, stage.draws.mix(position), *again)
         number = position // spec.batch
-        objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
+        objectives = (tell_apart(stage, alpha, number, None, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
         position += spec.batch
 
     # Generator: be taken for real.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
     with frozen(stage.discriminator):
+        judge = ahead(stage, alpha, position, reals) if spec.objective.unrolled else None
         seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
         parts = in_parts(stage, latents, *seen_too)
-        objectives = (deceive(stage, alpha, *part) for part in parts)
+        objectives = (deceive(stage, alpha, judge, *part) for part in parts)
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
 
     # Average: what will be exported.
@@ -88,19 +91,72 @@ def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def tell_apart(
-    stage: Stage, alpha: float, update: int, reals: Tensor, latents: Tensor, mix: Tensor
+    stage: Stage,
+    alpha: float,
+    update: int,
+    network: Ahead | None,
+    reals: Tensor,
+    latents: Tensor,
+    mix: Tensor,
+    again: Tensor | None = None,
 ) -> Objective:
-    """The discriminator's objective on one part of a batch, in the stage's precision."""
-    networks = stage.generator, stage.discriminator
+    """The discriminator's objective on one part of a batch, in the stage's precision.
+
+    network: the discriminator some steps ahead, if that is meant, whose loss the generator's update
+    goes through; again: which past fakes to show, if any are kept.
+    """
+    networks = stage.generator, network or stage.discriminator
+    batch = fade(reals, alpha), latents, mix
+
+    def mingle(fakes: Tensor) -> Tensor:
+        return stage.replay.mingle(fakes, again) if stage.replay and again is not None else fakes
+
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks, fade(reals, alpha), latents, mix, alpha, stage.spec.objective, update
-        )
+            *networks, *batch, alpha, stage.spec.objective, update,
+            mingle=mingle, through_fakes=network is not None,
+        )  # fmt: skip
 
 
-def deceive(stage: Stage, alpha: float, latents: Tensor, reals: Tensor | None = None) -> Objective:
-    """The generator's objective on one part of a batch, in the stage's precision."""
-    networks = stage.generator, stage.discriminator
+def ahead(stage: Stage, alpha: float, position: int, reals: Tensor) -> Ahead:
+    """The discriminator some steps on, each on these reals and on fakes and factors of its own.
+
+    Every rank takes the same steps, down the gradients that they share; nothing of the
+    discriminator or its engine is changed. A rank's share of the batch is taken as a whole.
+    """
+    spec, draws, steps = stage.spec, stage.draws, stage.spec.objective.unrolled
+
+    def step_down(turn: int) -> Callable[[Ahead], Tensor]:
+        key = position * steps + turn
+        latents = draws.latents(Purpose.UNROLLED_LATENTS, key, spec.model.latent)
+        (batch,) = in_parts(stage, reals, latents, draws.mix(key, Purpose.UNROLLED_MIX))
+        number = position // spec.batch + turn
+        return lambda network: tell_apart(stage, alpha, number, network, *batch).loss
+
+    engine = stage.discriminator_engine
+    return look_ahead(
+        stage.discriminator,
+        engine.flat_moments(),
+        spec.optimizer,
+        spec.rates["discriminator"],
+        map(step_down, range(steps)),
+        stage.world.average,
+        engine.loss_factor,
+    )
+
+
+def deceive(
+    stage: Stage,
+    alpha: float,
+    judge: Ahead | None,
+    latents: Tensor,
+    reals: Tensor | None = None,
+) -> Objective:
+    """The generator's objective on one part of a batch, in the stage's precision.
+
+    judge: who is to be deceived, if not the discriminator as it is.
+    """
+    networks = stage.generator, judge or stage.discriminator
     seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
         return generator_objective(*networks, latents, alpha, stage.spec.objective, seen)

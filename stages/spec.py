@@ -6,12 +6,20 @@ No torch here: the orchestrator builds these, the workers read them from spec.js
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 from progan.datasets.spec import DataSpec
 from progan.stages.spec_losses import LossSpec, Wgan
 from progan.stages.spec_optimizers import OptimizerSpec
 from progan.stages.spec_penalties import Drift, Gradient, PenaltySpec
+from progan.stages.spec_updates import ReplaySpec
 from progan.stages.specbase import Spec
 
 FIRST_RESOLUTION = 4
@@ -61,6 +69,11 @@ class ModelSpec(Spec):
     generator: GeneratorSpec = GeneratorSpec()
     discriminator: DiscriminatorSpec = DiscriminatorSpec()
 
+    @property
+    def compared(self) -> int:
+        """Consecutive samples that the discriminator compares with each other."""
+        return self.stddev_group if self.discriminator.minibatch != "none" else 1
+
 
 class ObjectiveSpec(Spec):
     """What discriminator and generator minimise."""
@@ -72,6 +85,10 @@ class ObjectiveSpec(Spec):
     )
     critic_steps: PositiveInt = 1
     """Discriminator updates per generator update, each on its own reals and latents."""
+    unrolled: NonNegativeInt = 0
+    """Steps of the discriminator that the generator's update looks ahead (Metz et al. 2017)."""
+    replay: ReplaySpec | None = None
+    """Past fakes among the discriminator's."""
 
 
 class EmaSpec(Spec):

@@ -17,6 +17,7 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.published import Network
 from progan.stages.randomness import Draws, weight_seed
+from progan.stages.replay import Replay, make_replay
 from progan.stages.rollback import Rollback, past
 from progan.stages.spec import StageSpec
 from progan.stages.tensors import parameters
@@ -41,6 +42,7 @@ class Stage:
     images_seen: int
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
+    replay: Replay | None
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
@@ -58,6 +60,8 @@ class Stage:
             "ema": parameters(self.average),
             "optimizer": moments,
         }
+        if self.replay:
+            tensors["replay"] = self.replay.state(self.world)
         return Checkpoint(self.images_seen, self.position, tensors, tally)
 
     def final(self) -> Final:
@@ -101,6 +105,9 @@ def build(
         position=position,
     )
     draws = Draws(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
+    replay = make_replay(spec, draws, world.device)
+    if replay and checkpoint:
+        replay.load(checkpoint.tensors["replay"])
     return Stage(
         spec=spec,
         world=world,
@@ -113,6 +120,7 @@ def build(
         draws=draws,
         images_seen=checkpoint.images_seen if checkpoint else 0,
         position=position,
+        replay=replay,
     )
 
 

@@ -1,5 +1,6 @@
 """The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.penalties import Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
+from progan.stages.unrolled import Ahead
 
 
 class Objective(NamedTuple):
@@ -22,21 +24,25 @@ class Objective(NamedTuple):
 
 def discriminator_objective(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Discriminator | Ahead,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
     alpha: float,
     spec: ObjectiveSpec,
     update: int = 0,
+    *,
+    mingle: Callable[[Tensor], Tensor] = lambda fakes: fakes,
+    through_fakes: bool = False,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1); update: how many
-    the discriminator has had, for penalties that are not in every one.
+    the discriminator has had, for penalties that are not in every one; mingle: what to show in
+    place of fresh fakes; through_fakes: whether gradients flow to the generator.
     """
-    with torch.no_grad():
-        fakes = generator(latents, alpha)
+    with torch.set_grad_enabled(through_fakes):
+        fakes = mingle(generator(latents, alpha))
     real_logits = at_least_float32(discriminator(reals, alpha))
     fake_logits = at_least_float32(discriminator(fakes, alpha))
     loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
@@ -55,7 +61,7 @@ def discriminator_objective(
 
 def generator_objective(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Discriminator | Ahead,
     latents: Tensor,
     alpha: float,
     spec: ObjectiveSpec,

@@ -94,6 +94,9 @@ def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
         ("optimizer.betta1=0", "optimizer.betta1: unknown key, did you mean optimizer.beta1"),
         ("optimizer={kind: rmsprop, beta1: 0}", "optimizer.beta1: unknown key; known here: kind, "),
         ("optimizer.kind=sgd", "optimizer: input should be one of 'adam', 'rmsprop', not 'sgd'"),
+        ("objective.unrolled=-1", "objective.unrolled: input should be greater than or equal to 0"),
+        ("objective.replay.share=0.5", "objective.replay.size: missing"),
+        ("objective.replay={size: 64, share: 1}", "objective.replay.share: input should be less t"),
         ("batch=[", "'\\[' is not a YAML value"),
     ],
 )
@@ -137,3 +140,29 @@ def test_widths_that_reach_zero_are_refused() -> None:
     config = load_config("celebahq-1024-1gpu", ("model.fmap_base=256",))
     with pytest.raises(ConfigError, match="no feature map at 1024; use at least 512"):
         check(config, ranks=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("objective.replay.size=63", "batch=32", "batch.16=64"),
+            "objective.replay.size: 63 is less than a batch of stage 16; use at least 64",
+        ),
+        (
+            ("objective.unrolled=5", "micro_batch.8=4", "batch=16"),
+            "objective.unrolled: the steps ahead need a rank's 8 images at once, and micro_batch.8 "
+            "takes 4",
+        ),
+        (
+            ("objective.unrolled=5", "engine.activation_checkpointing=16", "batch=16"),
+            "objective.unrolled: what engine.activation_checkpointing computes again would not "
+            r"have the weights of the steps ahead \(at 16\)",
+        ),
+    ],
+)
+def test_update_rules_that_cannot_be_followed_are_refused(
+    words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(load_config("demo", words), ranks=2)
