@@ -23,6 +23,7 @@ NOT_COMPUTED: dict[str, Any] = {
 fingerprint, wherever it lies."""
 CONFIG_KEYS = {
     "lr": "optimizer.lr",
+    "discriminator_lr": "optimizer.discriminator_lr",
     "growth.fade_images": "growth.fade_kimg",
     "growth.steady_images": "growth.steady_kimg",
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -27,7 +28,6 @@ from progan.pipeline.explain import SECRET, explain
 from progan.pipeline.secrets import has_credentials
 from progan.pipeline.yamlfile import apply_override, plain, read_yaml
 from progan.stages.spec import (
-    AdamSpec,
     CheckpointSpec,
     EmaSpec,
     EngineSpec,
@@ -35,6 +35,7 @@ from progan.stages.spec import (
     ModelSpec,
     ObjectiveSpec,
 )
+from progan.stages.spec_optimizers import AdamSpec, RmsPropSpec, adam_by_default
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -88,10 +89,37 @@ class ModelConfig(ModelSpec):
         return ModelSpec(**self.model_dump(exclude={"init", "init_sha256"}))
 
 
-class OptimizerConfig(AdamSpec):
-    """Adam, with a learning rate for each resolution."""
+class RatesConfig(Group):
+    """Learning rates for each resolution."""
 
     lr: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 0.001})
+    discriminator_lr: ByResolution[PositiveFloat | None] = ByResolution[PositiveFloat | None](
+        {"default": None}
+    )
+    """The discriminator's, if it is not to be `lr` (two time-scales)."""
+
+
+class AdamConfig(RatesConfig, AdamSpec):
+    """Adam, and how fast."""
+
+    @property
+    def spec(self) -> AdamSpec:
+        """The optimiser alone."""
+        return AdamSpec(**self.model_dump(exclude=set(RatesConfig.model_fields)))
+
+
+class RmsPropConfig(RatesConfig, RmsPropSpec):
+    """RMSProp, and how fast."""
+
+    @property
+    def spec(self) -> RmsPropSpec:
+        """The optimiser alone."""
+        return RmsPropSpec(**self.model_dump(exclude=set(RatesConfig.model_fields)))
+
+
+OptimizerConfig = Annotated[
+    AdamConfig | RmsPropConfig, Field(discriminator="kind"), BeforeValidator(adam_by_default)
+]
 
 
 class TicksConfig(Group):
@@ -150,7 +178,7 @@ class RunConfig(Group):
         {"default": None}
     )
     """Images that one rank takes at once; the rest is accumulation. By default all of its share."""
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: OptimizerConfig = AdamConfig()
     objective: ObjectiveSpec = ObjectiveSpec()
     ema: EmaSpec = EmaSpec()
     engine: EngineSpec = EngineSpec()

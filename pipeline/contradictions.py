@@ -60,11 +60,35 @@ def two_constraints(spec: StageSpec) -> str | None:
     return None
 
 
+def past_fakes_of_classes(spec: StageSpec) -> str | None:
+    """Past fakes are kept without what they were told."""
+    if spec.objective.replay and spec.model.inputs != spec.model.latent:
+        return (
+            "objective.replay: past fakes do not keep the classes or codes they were drawn from; "
+            "leave out replay, or model.classes and model.generator.codes"
+        )
+    return None
+
+
+def steps_ahead_of_the_loss(spec: StageSpec) -> str | None:
+    """Unrolled steps go down the loss and its gradient penalties, with the weights as they come."""
+    beside = {"weight_clip", "spectral_norm", "orthogonal", "historical_average"}
+    found = sorted(beside & {each.kind for each in spec.objective.penalties})
+    if spec.objective.unrolled and found:
+        return (
+            f"objective.unrolled: the steps ahead know nothing of {found[0]}, which looks at the "
+            "discriminator's weights; leave out one of them"
+        )
+    return None
+
+
 RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     untaught_classes,
     head_without_classes,
     codes_without_reader,
     two_constraints,
+    past_fakes_of_classes,
+    steps_ahead_of_the_loss,
 )
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,6 +37,20 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     return text + (f" (also wrong: {', '.join(sorted(more))})" if more else "")
 
 
+def _below(here: Any, part: int | str) -> tuple[Any, bool]:
+    """What one step of a location leads to, and whether the step is a union's tag, not a key."""
+    if get_origin(here) is Annotated:
+        here = get_args(here)[0]
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        field = here.model_fields.get(str(part))
+        return (field.annotation if field else None), False
+    for member in get_args(here):
+        kind = getattr(member, "model_fields", {}).get("kind")
+        if kind and part in get_args(kind.annotation):
+            return member, True
+    return (get_args(here)[0] if get_origin(here) is tuple else None), False
+
+
 def _key(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], list[str]]:
     """The part of an error's location that a person typed, and the keys known at its last step."""
     names: list[str] = []
@@ -45,9 +59,9 @@ def _key(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], l
     for part in loc:
         if isinstance(part, str) and not part.replace("_", "").isalnum():
             break  # pydantic's name for a member of a union
-        names.append(str(part))
+        here, tag = _below(here, part)
+        if not tag:
+            names.append(str(part))
         if isinstance(here, type) and issubclass(here, BaseModel):
             fields = list(here.model_fields)
-            field = here.model_fields.get(str(part))
-            here = field.annotation if field else None
     return names, fields

@@ -6,9 +6,10 @@ from pathlib import Path
 from progan.pipeline.config import RunConfig
 from progan.pipeline.contradictions import contradiction
 from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan_updates import unworkable
 from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
-from progan.stages.spec import AdamSpec, GrowthSpec, InitSpec, StageSpec, TickSpec
+from progan.stages.spec import GrowthSpec, InitSpec, StageSpec, TickSpec
 from progan.stages.spec_losses import Relativistic
 from progan.stages.spec_penalties import FeatureMatching
 
@@ -40,13 +41,14 @@ def stage_spec(
         batch=config.batch.at(resolution),
         micro_batch=config.micro_batch.at(resolution),
         lr=config.optimizer.lr.at(resolution),
+        discriminator_lr=config.optimizer.discriminator_lr.at(resolution),
         growth=GrowthSpec(
             fade_images=round(fade_kimg * 1000),
             steady_images=round(config.growth.steady_kimg.at(resolution) * 1000),
         ),
         model=config.model.spec,
         objective=config.objective,
-        optimizer=AdamSpec(**config.optimizer.model_dump(exclude={"lr"})),
+        optimizer=config.optimizer.spec,
         ema=config.ema,
         engine=config.engine,
         checkpoint=config.checkpoint,
@@ -63,6 +65,8 @@ def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
     for spec in stage_specs(config, RunFolder(Path()), ""):
         if problem := contradiction(spec) or unshareable(spec, ranks):
+            raise ConfigError(problem)
+        if problem := unworkable(spec, ranks):
             raise ConfigError(problem)
         if width(spec.model, spec.resolution) < 1:
             raise ConfigError(

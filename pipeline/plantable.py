@@ -50,6 +50,7 @@ def _row(spec: StageSpec, footprint: dict[str, int]) -> dict[str, Any]:
         "batch": spec.batch,
         "steps": -(-spec.growth.total_images // spec.images_per_step),
         "lr": spec.lr,
+        "discriminator_lr": spec.rates["discriminator"],
         "width": width(model, resolution),
         "generator_parameters": generator_parameters(model, resolution, fading=fading),
         "discriminator_parameters": discriminator_parameters(model, resolution, fading=fading),
@@ -79,10 +80,17 @@ def plan_table(document: dict[str, Any]) -> Table:
             f"{stage['steady_kimg']:g}",
             str(stage["batch"]),
             f"{stage['steps']:,}",
-            f"{stage['lr']:g}",
+            _rates(stage["lr"], stage["discriminator_lr"]),
             str(stage["width"]),
             f"{stage['generator_parameters'] / 1e6:.2f}",
             f"{stage['discriminator_parameters'] / 1e6:.2f}",
             f"{stage['memory_bytes'] / GIB:.2f}",
         )
     return table
+
+
+def _rates(generator: float, discriminator: float) -> str:
+    """One learning rate, or two."""
+    if generator == discriminator:
+        return f"{generator:g}"
+    return f"{generator:g} D {discriminator:g}"

@@ -46,8 +46,8 @@ def plain(value: Any) -> Any:
 def apply_override(values: dict[str, Any], override: str, defaults: dict[str, Any]) -> None:
     """Set one key in place: `growth.last=256`, `batch.64=32`, `objective.penalties.0.weight=5`.
 
-    The value is read as YAML. What leads to the key and is not in `values` is taken from
-    `defaults`. A single value where a map is meant becomes the map's `default`.
+    The value is read as YAML. Lists and maps by resolution that lead to the key and are not in
+    `values` are taken from `defaults`. A single value where a map is meant becomes its `default`.
     """
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
@@ -72,12 +72,21 @@ def _child(
     if isinstance(here, list):
         return _item(here, part, dotted), {}
     default = defaults.get(part, {}) if isinstance(defaults, dict) else {}
-    child = here.setdefault(part, copy.deepcopy(default))
+    child = here.setdefault(part, {} if _is_group(default) else copy.deepcopy(default))
+    if child is None and isinstance(following, str) and following != "default":
+        child = here[part] = {}  # a group that is not there by default
     if not isinstance(child, dict | list):
         if not isinstance(following, int) and following != "default":
             raise ConfigError(f"{dotted}: {part} is a single value, it has no keys")
         child = here[part] = {"default": child}
     return child, default
+
+
+def _is_group(default: Any) -> bool:
+    """Whether validation fills in what is not given: it knows which keys go with which `kind`."""
+    if not isinstance(default, dict) or "default" in default:
+        return False
+    return all(isinstance(key, str) for key in default)
 
 
 def _item(here: list[Any], part: str | int, dotted: str) -> Any:

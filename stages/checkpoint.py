@@ -24,8 +24,8 @@ class Checkpoint(NamedTuple):
     position: int
     """In the stage's stream of images: `images_seen` and what was passed over (rollback)"""
     tensors: dict[str, dict[str, Tensor]]
-    """By file: generator, discriminator, ema (parameters by name), optimizer (Adam's moments) and
-    pieces (what the objective remembers, if it does)"""
+    """By file: generator, discriminator, ema (parameters by name), optimizer (moments), and where
+    there are any, pieces (what the objective remembers) and replay (past fakes)"""
     tally: dict[str, Any]
     """What the unfinished tick has summed up (Tally)"""
 

@@ -1,4 +1,4 @@
-"""One network under DeepSpeed: backward, the check before the step, the step, Adam's moments.
+"""One network under DeepSpeed: backward, the check before the step, the step, the moments.
 
 The step calls the bare modules and hands each loss to the engine of the network it is for. Calling
 one network's engine inside the other's step would fire its gradient hooks, which DeepSpeed refuses.
@@ -7,7 +7,7 @@ one network's engine inside the other's step would fire its gradient hooks, whic
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import deepspeed
 import torch
@@ -17,30 +17,30 @@ from torch import Tensor, nn
 from progan.stages.errors import NotFiniteError
 from progan.stages.loss_scale import LossScale
 from progan.stages.spec import StageSpec
+from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.steps import Objective
+from progan.stages.unrolled import Moments
 from progan.stages.world import World
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
+Name = Literal["generator", "discriminator"]
 
 
 class Engine:
     """Updates one module on all ranks. Its weights are those the module has when this is made."""
 
-    def __init__(self, name: str, module: nn.Module, spec: StageSpec, world: World) -> None:
+    def __init__(self, name: Name, module: nn.Module, spec: StageSpec, world: World) -> None:
         self.name = name
         self.module = module
         self.world = world
         self._parts = spec.batch // world.size // spec.part(world.size)
-        adam = spec.optimizer
-        optimizer = torch.optim.Adam(
-            module.parameters(), lr=spec.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
-        )
+        optimizer = make_optimizer(module.parameters(), spec.rates[name], spec.optimizer)
         config = {
             # Nothing here reads the batch, but DeepSpeed will not start without one.
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": self._parts,
             "steps_per_print": 2**62,
             "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
+            "zero_allow_untested_optimizer": True,  # by DeepSpeed; RMSProp is, by our tests
             "zero_optimization": {
                 "stage": spec.engine.zero,
                 "overlap_comm": False,
@@ -49,10 +49,10 @@ class Engine:
                 "reduce_bucket_size": sum(parameter.numel() for parameter in module.parameters()),
             },
         }
-        self._engine, self._optimizer, _, _ = deepspeed.initialize(
+        self._engine, self._sharding, _, _ = deepspeed.initialize(
             model=module, optimizer=optimizer, config=config, dist_init_required=False
         )
-        self._adam = optimizer
+        self._optimizer = optimizer
         self._sharded = spec.engine.zero > 0
         self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
         self._materialise_moments()
@@ -85,7 +85,7 @@ class Engine:
         if overflow and not (self._loss_scale and self._loss_scale.can_shrink):
             raise NotFiniteError(self._blame(scalars, where))
         if overflow and not self._sharded:
-            # Sharded optimisers leave such a step out by themselves, Adam one without gradients.
+            # Sharded optimisers leave such a step out by themselves, others one without gradients.
             self.module.zero_grad(set_to_none=True)
         self._engine.step()
         if self._loss_scale:
@@ -101,7 +101,7 @@ class Engine:
             if scalars:
                 self._engine.step()  # ends the part before; moves nothing
             loss = objective.loss
-            self._engine.backward(loss * self._loss_scale.factor if self._loss_scale else loss)
+            self._engine.backward(loss * self.loss_factor)
             for name, value in objective.scalars.items():
                 share = value.double() / self._parts
                 scalars[name] = scalars[name] + share if name in scalars else share
@@ -117,70 +117,92 @@ class Engine:
                 share.get_hp_fragment().clamp_(-bounds[name], bounds[name])
 
     def reset_moments(self) -> None:
-        """Forget Adam's moments and its step count."""
-        for state in self._adam.state.values():
+        """Forget the optimiser's moments and its step count."""
+        for state in self._optimizer.state.values():
             for value in state.values():
                 value.zero_()
 
     def moments(self) -> dict[str, Tensor]:
-        """Adam's state in full on every rank's CPU, by `<parameter>.<moment>` and `step`.
+        """The optimiser's state in full on every rank's CPU, by `<parameter>.<moment>` and `step`.
 
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
         self.world.arrivals.arrive()
         state = {"step": self._a_state()["step"].detach().cpu().reshape(1).clone()}
         for name, parameter in self.module.named_parameters():
-            for moment in MOMENTS:
-                full = (
-                    safe_get_full_optimizer_state(parameter, moment)
-                    if self._sharded
-                    else self._adam.state[parameter][moment]
-                )
-                state[f"{name}.{moment}"] = full.detach().cpu().clone()
+            for moment in self._moment_names():
+                state[f"{name}.{moment}"] = self._full(parameter, moment).cpu().clone()
         if self._loss_scale:
             state["loss_scale"] = self._loss_scale.state()
         return state
 
+    def flat_moments(self) -> Moments:
+        """The same on the device, for steps that are only looked at. All ranks must call it."""
+        self.world.arrivals.arrive()
+        parameters = list(self.module.parameters())
+        flat = {
+            moment: torch.cat([self._full(each, moment).flatten() for each in parameters])
+            for moment in self._moment_names()
+        }
+        return Moments(int(self._a_state()["step"]), flat)
+
+    @property
+    def loss_factor(self) -> float:
+        """What losses are multiplied by, in fp16, before the backward pass."""
+        return self._loss_scale.factor if self._loss_scale else 1.0
+
     def load_moments(self, state: dict[str, Tensor]) -> None:
         """Set what `moments` gave, here on this number of ranks."""
-        for own in self._adam.state.values():
+        for own in self._optimizer.state.values():
             own["step"].copy_(state["step"].squeeze())
         for name, parameter in self.module.named_parameters():
-            for moment in MOMENTS:
+            for moment in self._moment_names():
                 full = state[f"{name}.{moment}"].to(parameter.device)
                 if self._sharded:
                     safe_set_full_optimizer_state(parameter, full, moment)
                 else:
-                    self._adam.state[parameter][moment].copy_(full)
+                    self._optimizer.state[parameter][moment].copy_(full)
         if self._loss_scale:
             self._loss_scale.load(state["loss_scale"])
 
     def _materialise_moments(self) -> None:
-        """Have Adam make its state, which it does at its first step: take one that moves nothing.
+        """Have the optimiser make its state, as it does at its first step: one that moves nothing.
 
         So they can be read and set before a first real step, which fp16 may leave out.
         """
-        rates = [group["lr"] for group in self._adam.param_groups]
-        for group in self._adam.param_groups:
+        rates = [group["lr"] for group in self._optimizer.param_groups]
+        for group in self._optimizer.param_groups:
             group["lr"] = 0.0
             for parameter in group["params"]:
                 parameter.grad = torch.zeros_like(parameter)
-        self._adam.step()
-        for group, rate in zip(self._adam.param_groups, rates, strict=True):
+        self._optimizer.step()
+        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
             for parameter in group["params"]:
                 parameter.grad = None
         self.reset_moments()
         if self._sharded:
-            self._optimizer._lazy_init_hp_params_optimizer_state()
+            self._sharding._lazy_init_hp_params_optimizer_state()
 
     def _a_state(self) -> dict[str, Tensor]:
-        return next(iter(self._adam.state.values()))
+        return next(iter(self._optimizer.state.values()))
+
+    def _full(self, parameter: nn.Parameter, moment: str) -> Tensor:
+        """What the optimiser remembers of a parameter, wherever it is kept."""
+        if not self._sharded:
+            own: Tensor = self._optimizer.state[parameter][moment]
+            return own.detach()
+        full: Tensor = safe_get_full_optimizer_state(parameter, moment)
+        return full.detach()
+
+    def _moment_names(self) -> list[str]:
+        """What the optimiser remembers of every weight."""
+        return [name for name in self._a_state() if name != "step"]
 
     def _held_gradients(self) -> list[Any]:
         """The gradients, averaged over the ranks, that this rank steps with."""
         if self._sharded:
-            groups = self._optimizer.averaged_gradients.values()
+            groups = self._sharding.averaged_gradients.values()
             return [gradient for group in groups for gradient in group]
         return [p.grad for p in self.module.parameters() if p.grad is not None]
 
@@ -196,6 +218,18 @@ class Engine:
             if name is not None:
                 return f"{where}: {name} is not finite on rank {rank}; no step was taken"
         return f"{where}: the {self.name}'s gradient is not finite; no step was taken"
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], lr: float, spec: AnyOptimizer
+) -> torch.optim.Optimizer:
+    """The optimiser that a configuration asks for."""
+    match spec:
+        case AdamSpec():
+            betas = spec.beta1, spec.beta2
+            return torch.optim.Adam(parameters, lr, betas=betas, eps=spec.eps)
+        case RmsPropSpec():
+            return torch.optim.RMSprop(parameters, lr, alpha=spec.alpha, eps=spec.eps)
 
 
 @contextmanager

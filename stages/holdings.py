@@ -2,21 +2,26 @@
 
 A stand-in for `Engine` in the memory estimate: DeepSpeed itself needs a process group and values.
 It follows deepspeed 0.19, `runtime/engine.py` for ZeRO 0 and `runtime/zero/stage_1_and_2.py` for 1
-and 2, with contiguous gradients in one bucket and no overlap of communication, and torch's Adam.
+and 2, with contiguous gradients in one bucket and no overlap of communication, and torch's
+optimisers.
 """
 
 import torch
 from torch import Tensor, nn
 
 from progan.stages.livebytes import LiveBytes
+from progan.stages.spec_optimizers import AnyOptimizer
+from progan.stages.unrolled import MOMENTS
 
 GRADIENTS = "gradients"
 
 
 class Holdings:
-    """One network's gradients, Adam's moments and ZeRO's copies on one of `ranks` ranks."""
+    """One network's gradients, moments and ZeRO's copies on one of `ranks` ranks."""
 
-    def __init__(self, network: nn.Module, zero: int, ranks: int, live: LiveBytes) -> None:
+    def __init__(
+        self, network: nn.Module, optimizer: AnyOptimizer, zero: int, ranks: int, live: LiveBytes
+    ) -> None:
         self._parameters = list(network.parameters())
         self._whole = sum(parameter.numel() for parameter in self._parameters)
         self._share = -(-self._whole // ranks) if zero else self._whole
@@ -26,7 +31,7 @@ class Holdings:
         self._bucket: Tensor | None = None
         self._averaged: Tensor | None = None
         with live.making("moments"):
-            self._moments = [torch.empty(self._share) for _ in range(2)]
+            self._moments = [torch.empty(self._share) for _ in MOMENTS[optimizer.kind]]
         with live.making("master_weights"):
             self._master_weights = torch.empty(self._share) if zero else None
         for parameter in self._parameters:
@@ -43,12 +48,12 @@ class Holdings:
                 torch.empty(self._whole)  # flattened for the all-reduce
 
     def step(self) -> None:
-        """Adam, on the weights that are this rank's."""
+        """The optimiser's, on the weights that are this rank's."""
         with self._live.making(GRADIENTS):
             flat = torch.empty(self._share) if self._zero else None
             self._averaged = None
-            root, denominator = torch.empty(self._share), torch.empty(self._share)
-        del flat, root, denominator
+            roots = [torch.empty_like(moment) for moment in self._moments]
+        del flat, roots
         for parameter in self._parameters:
             parameter.grad = None
 

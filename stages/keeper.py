@@ -17,6 +17,7 @@ from progan.stages.folder import StageFolder
 from progan.stages.pictures import grid, png
 from progan.stages.quality import Quality
 from progan.stages.randomness import grid_latents
+from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage
 from progan.stages.stopping import StopRequest
 from progan.stages.ticks import Tally, append_tick, rewind
@@ -101,7 +102,7 @@ class StageKeeper:
             return
         images = stage.images_seen - self._tick_images_seen
         self._tick_began, self._tick_images_seen = time.monotonic(), stage.images_seen
-        tick = where(stage) | {"lr": stage.spec.lr} | means | quality
+        tick = where(stage) | rates(stage.spec) | means | quality
         clock = {
             "time": time.time(),
             "seconds": seconds,
@@ -178,6 +179,13 @@ class Pulse:
             os.replace(temporary, self.path)
         except OSError:
             return
+
+
+def rates(spec: StageSpec) -> dict[str, float]:
+    """The learning rate; the discriminator's too if it is another."""
+    if spec.discriminator_lr in (None, spec.lr):
+        return {"lr": spec.lr}
+    return {"lr": spec.lr, "discriminator_lr": spec.rates["discriminator"]}
 
 
 def where(stage: Stage) -> dict[str, Any]:

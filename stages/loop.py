@@ -21,6 +21,7 @@ from progan.stages.steps import (
     generator_objective,
     generator_sees_reals,
 )
+from progan.stages.unrolled import Ahead, look_ahead
 
 
 class Keeper(Protocol):
@@ -64,15 +65,15 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
 
     # Discriminator: tell real from fake at the present blend.
     scalars: dict[str, float] = {}
-    for _ in range(spec.objective.critic_steps):
+    for turn in range(spec.objective.critic_steps):
         with stage.waiting:
             reals, labels, _ = next(stage.batches)
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
         latents = conditioned(latents, labels, spec.model)
-        noise = stage.draws.noise(position, noise_shape(spec.objective.penalties, reals.shape[1:]))
-        parts = in_parts(stage, reals, latents, stage.draws.mix(position), noise)
+        again = (stage.replay.draw(position, seen // spec.batch + turn),) if stage.replay else ()
+        parts = in_parts(stage, reals, latents, *besides(stage, position), *again)
         number = position // spec.batch
-        objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
+        objectives = (tell_apart(stage, alpha, number, None, *part) for part in parts)
         constraints.before_update(
             "discriminator", stage.discriminator, spec.objective.penalties, stage.pieces
         )
@@ -84,10 +85,11 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
     latents = conditioned(latents, labels, spec.model)
     with frozen(stage.discriminator):
+        judge = ahead(stage, alpha, position, reals, labels) if spec.objective.unrolled else None
         seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
         parts = in_parts(stage, latents, *seen_too)
         number = stage.position // spec.images_per_step
-        objectives = (deceive(stage, alpha, number, *part) for part in parts)
+        objectives = (deceive(stage, alpha, number, judge, *part) for part in parts)
         constraints.before_update(
             "generator", stage.generator, spec.objective.penalties, stage.pieces
         )
@@ -107,36 +109,86 @@ def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(torch.split(tensor, part) for tensor in on_device), strict=True)
 
 
+def besides(
+    stage: Stage, position: int, purpose: Purpose = Purpose.PENALTY_MIX
+) -> tuple[Tensor, Tensor]:
+    """What penalties draw for this rank's share: factors between real and fake, and noise."""
+    spec = stage.spec
+    size = spec.model.channels, spec.resolution, spec.resolution
+    shape = noise_shape(spec.objective.penalties, size)
+    return stage.draws.mix(position, purpose), stage.draws.noise(position, shape)
+
+
 def tell_apart(
     stage: Stage,
     alpha: float,
     update: int,
+    network: Ahead | None,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
     noise: Tensor,
+    again: Tensor | None = None,
 ) -> Objective:
-    """The discriminator's objective on one part of a batch, in the stage's precision."""
-    networks = stage.generator, stage.discriminator
+    """The discriminator's objective on one part of a batch, in the stage's precision.
+
+    network: the discriminator some steps ahead, if that is meant, whose loss the generator's update
+    goes through; again: which past fakes to show, if any are kept.
+    """
+    networks = stage.generator, network or stage.discriminator
+    batch = fade(reals, alpha), latents, mix
+
+    def mingle(fakes: Tensor) -> Tensor:
+        return stage.replay.mingle(fakes, again) if stage.replay and again is not None else fakes
+
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks,
-            fade(reals, alpha),
-            latents,
-            mix,
-            alpha,
-            stage.spec.objective,
-            update,
-            noise,
-            stage.pieces,
-        )
+            *networks, *batch, alpha, stage.spec.objective, update, noise, stage.pieces,
+            mingle=mingle, through_fakes=network is not None,
+        )  # fmt: skip
+
+
+def ahead(stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tensor) -> Ahead:
+    """The discriminator some steps on, each on these reals and on fakes and factors of its own.
+
+    Every rank takes the same steps, down the gradients that they share; nothing of the
+    discriminator or its engine is changed. A rank's share of the batch is taken as a whole.
+    """
+    spec, draws, steps = stage.spec, stage.draws, stage.spec.objective.unrolled
+
+    def step_down(turn: int) -> Callable[[Ahead], Tensor]:
+        key = position * steps + turn
+        latents = draws.latents(Purpose.UNROLLED_LATENTS, key, spec.model.noise)
+        latents = conditioned(latents, labels, spec.model)
+        (batch,) = in_parts(stage, reals, latents, *besides(stage, key, Purpose.UNROLLED_MIX))
+        number = position // spec.batch + turn
+        return lambda network: tell_apart(stage, alpha, number, network, *batch).loss
+
+    engine = stage.discriminator_engine
+    return look_ahead(
+        stage.discriminator,
+        engine.flat_moments(),
+        spec.optimizer,
+        spec.rates["discriminator"],
+        map(step_down, range(steps)),
+        stage.world.average,
+        engine.loss_factor,
+    )
 
 
 def deceive(
-    stage: Stage, alpha: float, update: int, latents: Tensor, reals: Tensor | None = None
+    stage: Stage,
+    alpha: float,
+    update: int,
+    judge: Ahead | None,
+    latents: Tensor,
+    reals: Tensor | None = None,
 ) -> Objective:
-    """The generator's objective on one part of a batch, in the stage's precision."""
-    networks = stage.generator, stage.discriminator
+    """The generator's objective on one part of a batch, in the stage's precision.
+
+    judge: who is to be deceived, if not the discriminator as it is.
+    """
+    networks = stage.generator, judge or stage.discriminator
     seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
         return generator_objective(

@@ -1,6 +1,6 @@
 """The device memory that training a stage takes, before anything is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.pieces import first
 from progan.stages.precision import autocast
+from progan.stages.randomness import Draws
 from progan.stages.reals import fade
+from progan.stages.replay import make_replay
 from progan.stages.spec import StageSpec
 from progan.stages.spec_penalties import NetworkName, noise_shape
 from progan.stages.steps import (
@@ -21,6 +23,7 @@ from progan.stages.steps import (
     generator_objective,
     generator_sees_reals,
 )
+from progan.stages.unrolled import MOMENTS, Ahead, Moments, flat_weights, look_ahead
 
 DEVICE = "cpu"
 """Of the fake tensors: the backward pass of fake CUDA tensors would need a GPU"""
@@ -30,8 +33,8 @@ def footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
     """Estimate the bytes that tensors take on each of so many ranks when they take the most.
 
     Returns them by what they are for at that moment: weights, average, moments, master_weights
-    (ZeRO's copy, which Adam steps), gradients with the buffers they are averaged in, reals, and
-    activations with all else that a pass keeps.
+    (ZeRO's copy, which is stepped), replay, gradients with the buffers they are averaged in, reals,
+    and activations with all else that a pass keeps.
 
     The objectives of a step, backward passes and all, are run on tensors without storage, so that
     every layer, loss and penalty is counted without a formula of its own. Left out is what is no
@@ -53,6 +56,7 @@ class _Step:
         self.spec = spec
         self.live = live
         self.share, self.part = spec.batch // ranks, spec.part(ranks)
+        self.size = spec.model.channels, spec.resolution, spec.resolution
         self.alpha = 0.5 if spec.growth.fade_images else 1.0
         fading = spec.grown_from is not None
         shape = spec.model, spec.resolution
@@ -69,44 +73,69 @@ class _Step:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         with live.making("memory of the objective"):
             self.pieces = first(spec.objective, networks)
-        held = spec.engine.zero, ranks, live
+        held = spec.optimizer, spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
+        with live.making("replay"):
+            draws = Draws(spec.seed, spec.resolution, spec.batch, 0, ranks)
+            self.replay = make_replay(spec, draws, torch.device(DEVICE))
 
     def update_discriminator(self) -> None:
         """One update; this rank's whole share of the reals is on the device all the while."""
-        size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
         with self.live.making("reals"):
-            reals = torch.empty(self.share, *size)
-            noise = torch.empty(self.share, *noise_shape(self.spec.objective.penalties, size))
+            reals = torch.empty(self.share, *self.size)
         for part, last in self._parts(reals):
-            latents = torch.empty(self.part, self.spec.model.inputs)
-            with autocast(self.spec.engine, DEVICE):
-                objective = discriminator_objective(
-                    self.generator,
-                    self.discriminator,
-                    fade(part, self.alpha),
-                    latents,
-                    torch.empty(self.part),
-                    self.alpha,
-                    self.spec.objective,
-                    noise=noise[: len(part)],
-                    pieces=self.pieces,
-                )
-            self.discriminator_holdings.backward(objective.loss, last=last)
+            loss = self._told_apart(self.discriminator, part, self._mingle)
+            self.discriminator_holdings.backward(loss, last=last)
         self.discriminator_holdings.step()
+
+    def _told_apart(
+        self,
+        discriminator: Discriminator | Ahead,
+        reals: Tensor,
+        mingle: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        spec, number = self.spec, len(reals)
+        latents, mix = torch.empty(number, spec.model.inputs), torch.empty(number)
+        noise = torch.empty(number, *noise_shape(spec.objective.penalties, self.size))
+        with autocast(spec.engine, DEVICE):
+            return discriminator_objective(
+                self.generator, discriminator, fade(reals, self.alpha), latents, mix, self.alpha,
+                spec.objective, noise=noise, pieces=self.pieces, mingle=mingle,
+                through_fakes=isinstance(discriminator, Ahead),
+            ).loss  # fmt: skip
+
+    def _mingle(self, fakes: Tensor) -> Tensor:
+        """What a replay makes of fresh fakes."""
+        rows = torch.zeros(len(fakes), 3, dtype=torch.int64)
+        return self.replay.mingle(fakes, rows) if self.replay else fakes
+
+    def _ahead(self) -> Ahead:
+        """The discriminator after the steps that the generator's update looks ahead."""
+        weights = flat_weights(self.discriminator)
+        flat = {name: torch.empty_like(weights) for name in MOMENTS[self.spec.optimizer.kind]}
+        reals = torch.empty(self.share, *self.size)
+
+        def told_apart(network: Ahead) -> Tensor:
+            return self._told_apart(network, reals, lambda fakes: fakes)
+
+        losses = [told_apart] * self.spec.objective.unrolled
+        lr = self.spec.rates["discriminator"]
+        return look_ahead(
+            self.discriminator, Moments(0, flat), self.spec.optimizer, lr, losses, torch.clone
+        )
 
     def update_generator(self) -> None:
         """One update of the generator, and of the average after it."""
         self.discriminator.requires_grad_(False)
         sees_reals = generator_sees_reals(self.spec.objective)
-        size = self.spec.model.channels, self.spec.resolution, self.spec.resolution
+        judge = self._ahead() if self.spec.objective.unrolled else self.discriminator
         for part, last in self._parts(torch.empty(self.share, self.spec.model.inputs)):
-            reals = torch.empty(len(part), *size) if sees_reals else None
+            reals = torch.empty(len(part), *self.size) if sees_reals else None
             with autocast(self.spec.engine, DEVICE):
                 objective = generator_objective(
                     self.generator,
-                    self.discriminator,
+                    judge,
                     part,
                     self.alpha,
                     self.spec.objective,

@@ -36,9 +36,10 @@ class Comparison(NamedTuple):
 def gradients(seen: Comparison, points: Tensor) -> tuple[Tensor, Tensor]:
     """Logits at some images (N, C, H, W), and their gradients there: (N,), (N, C H W).
 
-    The gradients are in float32 or better and can be differentiated.
+    The gradients are in float32 or better and can be differentiated, also to what the images were
+    made from if that is asked for.
     """
-    points = points.detach().requires_grad_()
+    points = points if points.requires_grad else points.detach().requires_grad_()
     logits = seen.discriminate(points)
     (found,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     return at_least_float32(logits), at_least_float32(found).flatten(1)

@@ -26,6 +26,9 @@ class Purpose(IntEnum):
     METRIC_LATENTS = 5
     METRIC_PATCHES = 6
     METRIC_DIRECTIONS = 7
+    UNROLLED_LATENTS = 20
+    UNROLLED_MIX = 21
+    REPLAY = 22
     PENALTY_NOISE = 30
 
 
@@ -44,9 +47,9 @@ class Draws(NamedTuple):
         whole = generator.standard_normal((self.batch, size), dtype=np.float32)
         return torch.from_numpy(self._slice(whole))
 
-    def mix(self, images_seen: int) -> Tensor:
+    def mix(self, images_seen: int, purpose: Purpose = Purpose.PENALTY_MIX) -> Tensor:
         """This rank's factors in [0, 1) between real and fake: (batch / world_size,), float32."""
-        generator = keyed(self.seed, self.resolution, Purpose.PENALTY_MIX, images_seen)
+        generator = keyed(self.seed, self.resolution, purpose, images_seen)
         return torch.from_numpy(self._slice(generator.random(self.batch, dtype=np.float32)))
 
     def noise(self, images_seen: int, shape: tuple[int, ...]) -> Tensor:

@@ -18,7 +18,9 @@ from pydantic import (
 from progan.datasets.spec import DataSpec
 from progan.stages.spec_heads import HeadSpec, ScalarHead
 from progan.stages.spec_losses import LossSpec, Wgan
+from progan.stages.spec_optimizers import OptimizerSpec
 from progan.stages.spec_penalties import Drift, Gradient, PenaltySpec
+from progan.stages.spec_updates import ReplaySpec
 from progan.stages.specbase import Spec
 
 FIRST_RESOLUTION = 4
@@ -105,6 +107,11 @@ class ModelSpec(Spec):
         """Numbers that the generator draws it from: latent, class and codes (conditions.py)."""
         return self.latent + self.classes + self.generator.codes.width
 
+    @property
+    def compared(self) -> int:
+        """Consecutive samples that the discriminator compares with each other."""
+        return self.stddev_group if self.discriminator.minibatch != "none" else 1
+
 
 class ObjectiveSpec(Spec):
     """What discriminator and generator minimise."""
@@ -116,16 +123,10 @@ class ObjectiveSpec(Spec):
     )
     critic_steps: PositiveInt = 1
     """Discriminator updates per generator update, each on its own reals and latents."""
-
-
-class AdamSpec(Spec):
-    """Adam, for both networks (PGGAN, appendix A.1)."""
-
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    eps: PositiveFloat = 1e-8
-    reset_on_growth: bool = True
-    """Forget the moments when a resolution begins to fade in and when it is fully in."""
+    unrolled: NonNegativeInt = 0
+    """Steps of the discriminator that the generator's update looks ahead (Metz et al. 2017)."""
+    replay: ReplaySpec | None = None
+    """Past fakes among the discriminator's."""
 
 
 class EmaSpec(Spec):
@@ -147,7 +148,7 @@ class EngineSpec(Spec):
     """How a step is computed."""
 
     zero: Literal[0, 1, 2] = 1
-    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: Adam's moments, 2: gradients)."""
+    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: the moments, 2: gradients)."""
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
     scaled dynamically, and a step whose gradients overflow is left out."""
@@ -271,11 +272,13 @@ class StageSpec(Spec):
     """Images that a rank takes at once, its share of the batch being accumulated from such parts;
     by default the whole share."""
     lr: PositiveFloat
-    """Learning rate of both networks."""
+    """Learning rate of both networks, or of the generator."""
+    discriminator_lr: PositiveFloat | None = None
+    """The discriminator's own (two time-scales: Heusel et al. 2017, arXiv 1706.08500)."""
     growth: GrowthSpec
     model: ModelSpec
     objective: ObjectiveSpec
-    optimizer: AdamSpec
+    optimizer: OptimizerSpec
     ema: EmaSpec
     engine: EngineSpec
     checkpoint: CheckpointSpec
@@ -286,6 +289,11 @@ class StageSpec(Spec):
     def images_per_step(self) -> int:
         """Reals that one step shows, over all ranks and critic updates."""
         return self.batch * self.objective.critic_steps
+
+    @property
+    def rates(self) -> dict[Literal["generator", "discriminator"], float]:
+        """Each network's learning rate."""
+        return {"generator": self.lr, "discriminator": self.discriminator_lr or self.lr}
 
     def part(self, ranks: int) -> int:
         """Images that each of so many ranks takes at once."""

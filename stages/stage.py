@@ -18,6 +18,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.pieces import Pieces, first, restore
 from progan.stages.published import Network
 from progan.stages.randomness import Draws, weight_seed
+from progan.stages.replay import Replay, make_replay
 from progan.stages.rollback import Rollback, past
 from progan.stages.spec import StageSpec
 from progan.stages.tensors import parameters
@@ -44,6 +45,7 @@ class Stage:
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
     pieces: Pieces
     """What the objective remembers"""
+    replay: Replay | None
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
@@ -63,6 +65,8 @@ class Stage:
         }
         if self.pieces:
             tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in self.pieces.items()}
+        if self.replay:
+            tensors["replay"] = self.replay.state(self.world)
         return Checkpoint(self.images_seen, self.position, tensors, tally)
 
     def final(self) -> Final:
@@ -110,6 +114,9 @@ def build(
         position=position,
     )
     draws = Draws(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
+    replay = make_replay(spec, draws, world.device)
+    if replay and checkpoint:
+        replay.load(checkpoint.tensors["replay"])
     return Stage(
         spec=spec,
         world=world,
@@ -123,6 +130,7 @@ def build(
         images_seen=checkpoint.images_seen if checkpoint else 0,
         position=position,
         pieces=pieces,
+        replay=replay,
     )
 
 

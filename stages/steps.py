@@ -1,6 +1,6 @@
 """The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from progan.stages.networks.layers import at_least_float32
 from progan.stages.penalties import NONE, Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
 from progan.stages.spec_penalties import Penalty, terms
+from progan.stages.unrolled import Ahead
 
 
 class Objective(NamedTuple):
@@ -26,7 +27,7 @@ class Objective(NamedTuple):
 
 def discriminator_objective(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Discriminator | Ahead,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -35,17 +36,21 @@ def discriminator_objective(
     update: int = 0,
     noise: Tensor = NONE,
     pieces: Mapping[str, Tensor] = NOTHING,
+    *,
+    mingle: Callable[[Tensor], Tensor] = lambda fakes: fakes,
+    through_fakes: bool = False,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, inputs), the classes among them those of the
     reals; mix: (N,) in [0, 1); update: how many the discriminator has had, for penalties that are
     not in every one; noise: like the reals, for penalties that need it; pieces: what the objective
-    remembers.
+    remembers; mingle: what to show in place of fresh fakes; through_fakes: whether gradients flow
+    to the generator.
     """
     conditions = latents[:, generator.model.latent :]
-    with torch.no_grad():
-        fakes = generator(latents, alpha)
+    with torch.set_grad_enabled(through_fakes):
+        fakes = mingle(generator(latents, alpha))
     real = discriminator.judge(reals, alpha, conditions)
     fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
@@ -61,7 +66,8 @@ def discriminator_objective(
         logits: Tensor = discriminator(images, alpha, conditions)
         return logits
 
-    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, discriminator, pieces)
+    network = discriminator.network if isinstance(discriminator, Ahead) else discriminator
+    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, network, pieces)
     for each in terms(spec.penalties, "discriminator", update):
         term = penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
@@ -79,7 +85,7 @@ def generator_sees_reals(spec: ObjectiveSpec) -> bool:
 
 def generator_objective(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Discriminator | Ahead,
     latents: Tensor,
     alpha: float,
     spec: ObjectiveSpec,

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -35,6 +36,22 @@ class World:
         dist.all_reduce(values)
         return dict(zip(scalars, (values / self.size).tolist(), strict=True))
 
+    def average(self, tensor: Tensor) -> Tensor:
+        """Mean over the ranks of a tensor, which gradients pass through. All must do both alike.
+
+        As the mean of all ranks' losses is what is minimised, the gradient of the result is the
+        mean of what each rank's loss says.
+        """
+        averaged: Tensor = _Average.apply(tensor, self)
+        return averaged
+
+    def concat(self, tensor: Tensor) -> Tensor:
+        """Every rank's tensor, all of one shape, in rank order on the CPU of every rank."""
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        self.arrivals.arrive()
+        dist.all_gather(parts, tensor)
+        return torch.cat(parts).cpu()
+
     def gather(self, item: object) -> list[object]:
         """A small object of every rank, in rank order, on every rank."""
         items: list[object] = [None] * self.size
@@ -46,6 +63,26 @@ class World:
         """Return when all ranks have called it."""
         self.arrivals.arrive()
         dist.barrier()
+
+
+class _Average(torch.autograd.Function):
+    """Mean over the ranks, of values on the way and of gradients on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, world: World) -> Tensor:
+        ctx.world = world
+        return _averaged(tensor, world)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _averaged(gradients[0], ctx.world), None
+
+
+def _averaged(tensor: Tensor, world: World) -> Tensor:
+    total = tensor.clone()
+    world.arrivals.arrive()
+    dist.all_reduce(total)
+    return total / world.size
 
 
 def detect() -> World:

@@ -10,7 +10,7 @@ from progan.pipeline.report.document import Chart, Series
 POINTS = 2400
 """Of one curve over the whole run, at most; a chart is some 600 pixels wide"""
 NOT_DRAWN = ("images_seen", "phase", "time", "seconds")
-SUFFIXES = ("loss", "logits", "penalty", "grad_norm")
+SUFFIXES = ("loss", "logits", "penalty", "grad_norm", "lr")
 """Names that end so share a chart"""
 PREFIXES = ("swd", "fid", "kid", "ms_ssim")
 """Names that begin so do; all others do if they differ in a last number only"""
@@ -25,7 +25,7 @@ CHARTS = {
     "grad_norm": ("Gradient norms", "before the step, of each network"),
     "alpha": ("Alpha", "share of the newest resolution"),
     "images_per_second": ("Speed", "images per second"),
-    "lr": ("Learning rate", "of both networks"),
+    "lr": ("Learning rate", "of both networks, or of the generator and the discriminator"),
 }
 """Title and hint, in the order of the page. Figures of other names come after them."""
 

@@ -60,7 +60,7 @@ class Projection(Head):
 
     def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
         """(N, features), (N, classes) -> logits (N,)."""
-        wanted = self.embedding(conditions.to(features.dtype))
+        wanted: Tensor = self.embedding(conditions.to(features.dtype))
         return super().forward(features, conditions) + (wanted * features).sum(dim=1)
 
 

@@ -32,11 +32,11 @@ for module in (nn.Linear(1, 1, bias=False), nn.Linear(3, 5)):
         for precision in ("fp32", "fp16"):
             chosen = EngineSpec.model_validate({"zero": zero, "precision": precision})
             stage = spec(Path(sys.argv[1]), engine=chosen, lr=1e-12)
-            engine = Engine("it", module, stage, world)
+            engine = Engine("generator", module, stage, world)
             loss = module(inputs[world.rank]).square().mean()
             found = engine.update([Objective(loss, {"loss": loss.detach()})], "here")
             if world.is_first:
-                line = json.dumps([zero, precision, found["it_grad_norm"], norm])
+                line = json.dumps([zero, precision, found["generator_grad_norm"], norm])
                 print(f"norms {line}", flush=True)
 dist.destroy_process_group()
 leave(0)

@@ -10,7 +10,6 @@ from progan.datasets.manifest import load_manifest
 from progan.datasets.spec import DataSpec
 from progan.stages.folder import StageFolder
 from progan.stages.spec import (
-    AdamSpec,
     CheckpointSpec,
     EmaSpec,
     EngineSpec,
@@ -20,6 +19,7 @@ from progan.stages.spec import (
     StageSpec,
     TickSpec,
 )
+from progan.stages.spec_optimizers import AdamSpec
 from progan.stages.ticks import CLOCK, read_ticks
 
 BIN = Path(sys.executable).parent

@@ -10,6 +10,7 @@ from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan import check, stage_specs
 from progan.pipeline.rundir import RunFolder
 from progan.pipeline.yamlfile import read_yaml, write_yaml
+from progan.stages.spec_optimizers import RmsPropSpec
 
 
 @pytest.mark.parametrize("name", presets())
@@ -55,6 +56,20 @@ def test_overrides_reach_maps_lists_and_new_entries() -> None:
     assert (config.tracking.mlflow, config.optimizer.eps) == ("off", 1e-6)
 
 
+def test_an_optimizer_by_name_has_its_own_keys() -> None:
+    config = load_config("demo", ("optimizer.kind=rmsprop", "optimizer.alpha=0.9"))
+    specs = stage_specs(config, RunFolder(Path()), "")
+    assert {spec.optimizer for spec in specs} == {RmsPropSpec(kind="rmsprop", alpha=0.9)}
+    assert specs[0].lr == 0.002  # the preset's
+
+
+def test_the_discriminator_may_have_its_own_learning_rate() -> None:
+    words = ("optimizer.discriminator_lr.8=0.004", "optimizer.discriminator_lr.16=0.006")
+    specs = stage_specs(load_config("demo", words), RunFolder(Path()), "")
+    assert [spec.rates["discriminator"] for spec in specs[:3]] == [0.002, 0.004, 0.006]
+    assert {spec.rates["generator"] for spec in specs} == {0.002}
+
+
 def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
     config = load_config("celebahq-1024-8gpu")
     write_yaml(tmp_path / "config.yaml", config)
@@ -76,6 +91,12 @@ def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
         ("seed", "seed: expected key=value"),
         ("seed.x=1", "seed.x: seed is a single value, it has no keys"),
         ("objective.penalties.7.weight=1", "7 is no index of a list of 2"),
+        ("optimizer.betta1=0", "optimizer.betta1: unknown key, did you mean optimizer.beta1"),
+        ("optimizer={kind: rmsprop, beta1: 0}", "optimizer.beta1: unknown key; known here: kind, "),
+        ("optimizer.kind=sgd", "optimizer: input should be one of 'adam', 'rmsprop', not 'sgd'"),
+        ("objective.unrolled=-1", "objective.unrolled: input should be greater than or equal to 0"),
+        ("objective.replay.share=0.5", "objective.replay.size: missing"),
+        ("objective.replay={size: 64, share: 1}", "objective.replay.share: input should be less t"),
         ("batch=[", "'\\[' is not a YAML value"),
     ],
 )
@@ -119,3 +140,29 @@ def test_widths_that_reach_zero_are_refused() -> None:
     config = load_config("celebahq-1024-1gpu", ("model.fmap_base=256",))
     with pytest.raises(ConfigError, match="no feature map at 1024; use at least 512"):
         check(config, ranks=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("objective.replay.size=63", "batch=32", "batch.16=64"),
+            "objective.replay.size: 63 is less than a batch of stage 16; use at least 64",
+        ),
+        (
+            ("objective.unrolled=5", "micro_batch.8=4", "batch=16"),
+            "objective.unrolled: the steps ahead need a rank's 8 images at once, and micro_batch.8 "
+            "takes 4",
+        ),
+        (
+            ("objective.unrolled=5", "engine.activation_checkpointing=16", "batch=16"),
+            "objective.unrolled: what engine.activation_checkpointing computes again would not "
+            r"have the weights of the steps ahead \(at 16\)",
+        ),
+    ],
+)
+def test_update_rules_that_cannot_be_followed_are_refused(
+    words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(load_config("demo", words), ranks=2)

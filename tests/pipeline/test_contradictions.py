@@ -25,6 +25,18 @@ def refusal(*overrides: str) -> str:
         (["model.discriminator.head=acgan"], "model.discriminator.head: acgan needs labelled"),
         (["model.generator.codes.continuous=2"], "codes: a discriminator with head scalar never"),
         (["model.discriminator.head=infogan"], "infogan has no codes to read"),
+        (
+            [
+                "model.classes=10",
+                "model.discriminator.head=acgan",
+                "objective.replay={size: 64, share: 0.5}",
+            ],
+            "objective.replay: past fakes do not keep the classes",
+        ),
+        (
+            ["objective.unrolled=2", "objective.penalties=[{kind: spectral_norm}]"],
+            "objective.unrolled: the steps ahead know nothing of spectral_norm",
+        ),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
     ],
 )

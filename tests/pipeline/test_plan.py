@@ -27,6 +27,11 @@ def test_the_table_shows_what_a_rank_needs(document: dict[str, Any]) -> None:
     assert list(column.cells) == ["3.00", "12.00"]
 
 
+def test_the_table_shows_both_learning_rates_where_they_differ(document: dict[str, Any]) -> None:
+    document["stages"][1]["discriminator_lr"] = 0.004
+    assert list(plan_table(document).columns[5].cells) == ["0.001", "0.0015 D 0.004"]
+
+
 @pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
 def test_nothing_is_said_of_what_fits(document: dict[str, Any], gpus: list[int]) -> None:
     assert shortage(document, gpus) is None
