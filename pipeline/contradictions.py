@@ -60,6 +60,17 @@ def two_constraints(spec: StageSpec) -> str | None:
     return None
 
 
+def energies_without_reconstruction(spec: StageSpec) -> str | None:
+    """EBGAN's and BEGAN's losses are of energies, which cannot be negative."""
+    loss, head = spec.objective.loss.kind, spec.model.discriminator.head.kind
+    if loss in ("ebgan", "began") and head != "autoencoder":
+        return (
+            f"objective.loss: {loss} is a game of energies, which a discriminator with head {head} "
+            "does not have; set model.discriminator.head=autoencoder"
+        )
+    return None
+
+
 def past_fakes_of_classes(spec: StageSpec) -> str | None:
     """Past fakes are kept without what they were told."""
     if spec.objective.replay and spec.model.inputs != spec.model.latent:
@@ -87,6 +98,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     head_without_classes,
     codes_without_reader,
     two_constraints,
+    energies_without_reconstruction,
     past_fakes_of_classes,
     steps_ahead_of_the_loss,
 )

@@ -22,11 +22,16 @@ def publish(folder: Path, final: Final, networks: dict[str, nn.Module]) -> None:
 
     The previous resolution's to/fromRGB layer, at last unused, is left out.
     """
-    unused = tuple(f"{layer}.{final.resolution // 2}." for layer in ("to_rgb", "from_rgb"))
+    unused = at_resolution(final.resolution // 2, "to_rgb", "from_rgb")
     with sealing(folder, DOCUMENT, final.model_dump(mode="json")) as target:
         for name, network in networks.items():
             state = {k: v for k, v in parameters(network).items() if not k.startswith(unused)}
             write_tensors(target / f"{name}.safetensors", state)
+
+
+def at_resolution(resolution: int, *parts: str) -> tuple[str, ...]:
+    """How the names of parameters begin that belong to a resolution, also within a decoder."""
+    return tuple(f"{of}{part}.{resolution}." for of in ("", "head.decoder.") for part in parts)
 
 
 def load(folder: Path, name: str) -> dict[str, Tensor]:
@@ -64,7 +69,7 @@ def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> No
     Raises StageError unless exactly the new block and the new to/fromRGB layer are left as drawn.
     """
     found = network.load_state_dict(fitted(previous, network), strict=False)
-    new = tuple(f"{part}.{resolution}." for part in ("blocks", "to_rgb", "from_rgb"))
+    new = at_resolution(resolution, "blocks", "to_rgb", "from_rgb")
     expected = {name for name in network.state_dict() if name.startswith(new)}
     if found.unexpected_keys or set(found.missing_keys) != expected:
         odd = sorted(set(found.unexpected_keys) | set(found.missing_keys) ^ expected)

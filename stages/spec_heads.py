@@ -39,5 +39,13 @@ class InfoganHead(Spec):
     """Of the mutual information's bound, lambda in the paper."""
 
 
-AnyHead = ScalarHead | AcganHead | ProjectionHead | InfoganHead
+class AutoencoderHead(Spec):
+    """An energy: how far a picture is from its reconstruction by a decoder that grows too."""
+
+    kind: Literal["autoencoder"]
+    power: Literal[1, 2] = 1
+    """Of the differences: 1 as in BEGAN, 2 as in EBGAN."""
+
+
+AnyHead = ScalarHead | AcganHead | ProjectionHead | InfoganHead | AutoencoderHead
 HeadSpec = Annotated[AnyHead, Field(discriminator="kind"), BeforeValidator(named)]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
+from progan.stages.networks.growing import Growing
 from progan.stages.networks.heads import HEADS
 from progan.stages.networks.layers import (
     EqualizedConv2d,
@@ -127,7 +128,9 @@ class Discriminator(nn.Module):
         )
         last = LastBlock(model)
         self.blocks["4"] = last
-        self.head = HEADS[model.discriminator.head.kind](last.features, model)
+        self.head = HEADS[model.discriminator.head.kind](
+            last.features, model, Growing(resolution, fading, recompute_from)
+        )
 
     def forward(
         self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None
@@ -157,4 +160,4 @@ class Discriminator(nn.Module):
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
                 x = torch.lerp(leaky_relu_(previous), x, alpha)
         told = x.new_zeros(len(x), 0) if conditions is None else conditions
-        return Verdict(self.head(x, told), x, self.head.costs(x, told, fakes=fakes))
+        return Verdict(self.head(x, told, images, alpha), x, self.head.costs(x, told, fakes=fakes))

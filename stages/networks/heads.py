@@ -11,21 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.stages.networks.autoencoder import Autoencoder
+from progan.stages.networks.growing import Growing
 from progan.stages.networks.layers import EqualizedLinear, at_least_float32
 from progan.stages.networks.spectral import used_weight
 from progan.stages.spec import ModelSpec
 from progan.stages.spec_heads import AcganHead, InfoganHead
 
 
-class Head(nn.Module):
+class Scalar(nn.Module):
     """One logit a picture, whatever was asked for: the paper's."""
 
-    def __init__(self, features: int, model: ModelSpec) -> None:
+    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
         super().__init__()
         self.dense = EqualizedLinear(features, 1, gain=1.0)
 
-    def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
-        """(N, features), (N, conditions) -> logits (N,); high for real."""
+    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: float) -> Tensor:
+        """(N, features) and conditions of images (N, C, R, R) -> logits (N,); high for real."""
         logits: Tensor = self.dense(features)
         return logits.flatten()
 
@@ -51,27 +53,27 @@ class Embedding(nn.Module):
         return told
 
 
-class Projection(Head):
+class Projection(Scalar):
     """phi . V y + psi(phi) with features phi and class y (Miyato and Koyama 2018, eq. 3)."""
 
-    def __init__(self, features: int, model: ModelSpec) -> None:
-        super().__init__(features, model)
+    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
+        super().__init__(features, model, growing)
         self.embedding = Embedding(model.classes, features)
 
-    def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
+    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: float) -> Tensor:
         """(N, features), (N, classes) -> logits (N,)."""
         wanted: Tensor = self.embedding(conditions.to(features.dtype))
-        return super().forward(features, conditions) + (wanted * features).sum(dim=1)
+        return super().forward(features, conditions, images, alpha) + (wanted * features).sum(dim=1)
 
 
-class AuxiliaryClassifier(Head):
+class AuxiliaryClassifier(Scalar):
     """Beside the logit, a classifier: -log P(class) (Odena et al. 2017, section 3, L_C).
 
     Both networks minimise it, on reals and on fakes, as in the official code of PGGAN.
     """
 
-    def __init__(self, features: int, model: ModelSpec) -> None:
-        super().__init__(features, model)
+    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
+        super().__init__(features, model, growing)
         chosen = model.discriminator.head
         assert isinstance(chosen, AcganHead)
         self.weight = chosen.weight
@@ -83,7 +85,7 @@ class AuxiliaryClassifier(Head):
         return {"class_loss": self.weight * F.cross_entropy(guesses, conditions, reduction="none")}
 
 
-class CodeReader(Head):
+class CodeReader(Scalar):
     """Beside the logit, Q(c | x): a guess at the codes that a fake was drawn from.
 
     Both networks minimise -lambda log Q(c | G(z, c)), which is the bound of the mutual information
@@ -92,8 +94,8 @@ class CodeReader(Head):
     the authors' code, so that a code read well is worth no more than its squared error.
     """
 
-    def __init__(self, features: int, model: ModelSpec) -> None:
-        super().__init__(features, model)
+    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
+        super().__init__(features, model, growing)
         chosen, self.codes = model.discriminator.head, model.generator.codes
         assert isinstance(chosen, InfoganHead)
         self.weight = chosen.weight
@@ -112,9 +114,10 @@ class CodeReader(Head):
         return {"code_loss": self.weight * cost}
 
 
-HEADS: dict[str, Callable[[int, ModelSpec], Head]] = {
-    "scalar": Head,
+HEADS: dict[str, Callable[[int, ModelSpec, Growing], Scalar | Autoencoder]] = {
+    "scalar": Scalar,
     "acgan": AuxiliaryClassifier,
     "projection": Projection,
     "infogan": CodeReader,
+    "autoencoder": Autoencoder,
 }

@@ -5,7 +5,7 @@ Source: PGGAN, table 2, and `networks.py` of its official code.
 
 from collections.abc import Iterator
 
-from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
+from progan.stages.spec import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
 
 KERNELS, KERNEL_SIZE = 32, 5
 """Of minibatch discrimination: numbers it appends, and features each is a distance of"""
@@ -52,13 +52,23 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     if minibatch == "discrimination":
         total += dense * KERNELS * KERNEL_SIZE
         features += KERNELS
-    total += _head(model, features)
+    if model.discriminator.head.kind == "autoencoder":
+        decoder = decoder_model(model, features)
+        total += generator_parameters(decoder, resolution, fading=fading)
+    else:
+        total += _head(model, features)
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
         total += _attention(maps) if size in model.discriminator.attention else 0
     seen = [resolution, resolution // 2] if fading else [resolution]
     return total + sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
+
+
+def decoder_model(model: ModelSpec, features: int) -> ModelSpec:
+    """The generator that an autoencoder decodes so many features with."""
+    plain = {"latent": features, "classes": 0, "generator": GeneratorSpec()}
+    return model.model_copy(update=plain)
 
 
 def attention_widths(channels: int) -> tuple[int, int]:

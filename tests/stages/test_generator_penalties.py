@@ -7,6 +7,7 @@ from torch import nn
 from progan.stages.generator_penalties import Deception, generator_penalty
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.networks.heads import Scalar
 from progan.stages.spec import ModelSpec, ObjectiveSpec
 from progan.stages.spec_penalties import FeatureMatching
 from progan.stages.steps import generator_objective
@@ -43,7 +44,9 @@ def test_features_are_what_the_last_layer_sees() -> None:
     images = torch.randn(4, 3, 8, 8)
     features = discriminator.judge(images, 0.3).features
     assert features.shape == (4, 8)
-    logits = discriminator.head.dense(features).flatten()
+    head = discriminator.head
+    assert isinstance(head, Scalar)
+    logits = head.dense(features).flatten()
     torch.testing.assert_close(logits, discriminator(images, 0.3), rtol=0, atol=0)
 
 

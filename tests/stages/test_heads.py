@@ -8,16 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from progan.stages import handoff
 from progan.stages.conditions import conditioned, taking_turns
+from progan.stages.networks.autoencoder import Autoencoder
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.networks.growing import Growing
 from progan.stages.networks.heads import AuxiliaryClassifier, CodeReader, Projection
-from progan.stages.networks.layers import EqualizedLinear
+from progan.stages.networks.layers import EqualizedLinear, upscale
 from progan.stages.spec import ModelSpec, ObjectiveSpec
 from progan.stages.steps import discriminator_objective, generator_objective
+from progan.stages.tensors import parameters
 
 LABELS = torch.tensor([0, 2, 1, 2])
 ASKED = F.one_hot(LABELS, 3).double()
+IMAGES = torch.zeros(4, 3, 8, 8)
 
 
 def model(head: Any, classes: int = 3) -> ModelSpec:
@@ -38,18 +43,18 @@ def dense(layer: EqualizedLinear, x: np.ndarray) -> np.ndarray:
 
 def test_projection_is_its_formula() -> None:
     torch.manual_seed(0)
-    head = Projection(5, model("projection")).double()
+    head = Projection(5, model("projection"), Growing(8)).double()
     features = torch.randn(4, 5, dtype=torch.float64)
     embedded = numbers(head.embedding.weight)[numbers(LABELS)] / np.sqrt(5)
     plain = dense(head.dense, numbers(features))[:, 0]
     expected = (embedded * numbers(features)).sum(axis=1) + plain
-    np.testing.assert_allclose(numbers(head(features, ASKED)), expected, 1e-12)
+    np.testing.assert_allclose(numbers(head(features, ASKED, IMAGES, 1.0)), expected, 1e-12)
     assert head.costs(features, ASKED, fakes=True) == {}
 
 
 def test_the_classifiers_cost_is_the_weighted_cross_entropy() -> None:
     torch.manual_seed(0)
-    head = AuxiliaryClassifier(5, model({"kind": "acgan", "weight": 0.3})).double()
+    head = AuxiliaryClassifier(5, model({"kind": "acgan", "weight": 0.3}), Growing(8)).double()
     torch.nn.init.normal_(head.classifier.bias)
     features = torch.randn(4, 5, dtype=torch.float64)
     guesses = np.exp(dense(head.classifier, numbers(features)))
@@ -68,7 +73,7 @@ def coded() -> ModelSpec:
 
 def test_the_readers_cost_is_minus_the_logarithm_of_what_it_gives_the_codes() -> None:
     torch.manual_seed(0)
-    head = CodeReader(5, coded()).double()
+    head = CodeReader(5, coded(), Growing(8)).double()
     torch.nn.init.normal_(head.reader.bias)
     features = torch.randn(4, 5, dtype=torch.float64)
     told = conditioned(torch.randn(4, 12, dtype=torch.float64), LABELS, coded())[:, 8:]
@@ -137,3 +142,27 @@ def test_labels_lie_beside_the_latents_and_take_turns() -> None:
     assert conditioned(latents, torch.full((4,), -1), model("scalar", 0)) is latents
     assert taking_turns(5, 3).tolist() == [0, 1, 2, 0, 1]
     assert taking_turns(3, 0).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_energy_is_what_is_lost_in_reconstruction(power: int) -> None:
+    torch.manual_seed(0)
+    shape = model({"kind": "autoencoder", "power": power}, classes=0)
+    discriminator = Discriminator(shape, 8, fading=True)
+    images = torch.randn(4, 3, 8, 8)
+    verdict = discriminator.judge(images, 0.3)
+    assert isinstance(discriminator.head, Autoencoder)
+    made = numbers(discriminator.head.decoder(verdict.features, 0.3))
+    energies = (np.abs(numbers(images) - made) ** power).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(numbers(-verdict.logits), energies, 1e-5)
+
+
+def test_an_autoencoder_grows_and_at_alpha_0_is_the_one_before() -> None:
+    """Of a picture that is the previous resolution's, enlarged, since it sees no more of it."""
+    torch.manual_seed(0)
+    shape = model("autoencoder", classes=0)
+    before = Discriminator(shape, 8)
+    after = Discriminator(shape, 16, fading=True)
+    handoff.grow(after, parameters(before), 16)
+    images = torch.randn(4, 3, 8, 8)
+    torch.testing.assert_close(after(upscale(images), 0.0), before(images))

@@ -44,7 +44,7 @@ def test_the_steps_are_torchs(optimizer: AnyOptimizer) -> None:
     own = make_optimizer(network.parameters(), LR, optimizer)
     for loss in losses:
         own.zero_grad()
-        loss(network).backward()
+        torch.autograd.backward(loss(network))
         own.step()
     torch.testing.assert_close(ahead.weights, flat_weights(network), rtol=1e-12, atol=1e-12)
 

@@ -57,7 +57,8 @@ def test_all_stages_together_have_the_official_totals() -> None:
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "none"])
 @pytest.mark.parametrize("attention", [(), (64, 8)])
 @pytest.mark.parametrize(
-    ("head", "classes"), [("scalar", 0), ("acgan", 7), ("projection", 7), ("infogan", 0)]
+    ("head", "classes"),
+    [("scalar", 0), ("acgan", 7), ("projection", 7), ("infogan", 0), ("autoencoder", 0)],
 )
 def test_the_plan_counts_what_is_built(
     resolution: int,
