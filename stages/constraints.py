@@ -1,12 +1,11 @@
 """What holds a network within bounds: spectral normalisation, clipped weights."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from progan.stages import historical
-from progan.stages.engine import Engine
 from progan.stages.networks import spectral
 from progan.stages.spec_penalties import (
     HistoricalAverage,
@@ -15,6 +14,9 @@ from progan.stages.spec_penalties import (
     SpectralNorm,
     WeightClip,
 )
+
+if TYPE_CHECKING:
+    from progan.stages.engine import Engine
 
 
 def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None:
@@ -35,7 +37,7 @@ def before_update(
             historical.remember(name, network, pieces)
 
 
-def weight_clip(engine: Engine, spec: WeightClip) -> None:
+def weight_clip(engine: "Engine", spec: WeightClip) -> None:
     """w = clip(w, -bound, bound) for all parameters (Arjovsky et al. 2017, algorithm 1).
 
     Meant are the weights as they are used. Equalised ones are kept as w / scale, with a bound of
@@ -47,10 +49,10 @@ def weight_clip(engine: Engine, spec: WeightClip) -> None:
     engine.clip(bounds)
 
 
-AFTER_UPDATE: dict[str, Callable[[Engine, Any], None]] = {"weight_clip": weight_clip}
+AFTER_UPDATE: dict[str, Callable[["Engine", Any], None]] = {"weight_clip": weight_clip}
 
 
-def after_update(engine: Engine, penalties: Penalties) -> None:
+def after_update(engine: "Engine", penalties: Penalties) -> None:
     """What follows each update of the discriminator."""
     for each in penalties:
         if each.kind in AFTER_UPDATE:
