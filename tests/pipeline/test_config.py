@@ -17,6 +17,7 @@ from progan.stages.spec_optimizers import RmsPropSpec
 def test_every_preset_can_be_planned(name: str, tmp_path: Path) -> None:
     config = load_config(name)
     assert len(stage_specs(config, RunFolder(tmp_path), "")) == len(config.resolutions)
+    check(config, ranks=1)
 
 
 @pytest.mark.parametrize(
