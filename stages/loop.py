@@ -1,12 +1,13 @@
 """The training loop of one resolution, and its step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from progan.stages import constraints, ema, growth
+from progan.stages.before_update import before_update
 from progan.stages.engine import frozen
 from progan.stages.losses import after_step
 from progan.stages.precision import autocast
@@ -70,10 +71,9 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         noise = stage.draws.noise(position, noise_shape(spec.objective.penalties, reals.shape[1:]))
         parts = in_parts(stage, reals, latents, stage.draws.mix(position), noise)
         number = position // spec.batch
-        objectives = (tell_apart(stage, alpha, number, *part) for part in parts)
-        constraints.before_update(
-            "discriminator", stage.discriminator, spec.objective.penalties, stage.pieces
-        )
+        pairs = ((part[0], part[1]) for part in parts)
+        field = before_update(stage, "discriminator", number, alpha, pairs)
+        objectives = (tell_apart(stage, alpha, number, field, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
         constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
@@ -84,10 +84,9 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
         parts = in_parts(stage, latents, *seen_too)
         number = stage.position // spec.images_per_step
-        objectives = (deceive(stage, alpha, number, *part) for part in parts)
-        constraints.before_update(
-            "generator", stage.generator, spec.objective.penalties, stage.pieces
-        )
+        pairs = ((part[1], part[0]) for part in parts)
+        field = before_update(stage, "generator", number, alpha, pairs)
+        objectives = (deceive(stage, alpha, number, field, *part) for part in parts)
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
 
     scalars |= after_step(spec.objective.loss, stage.pieces, scalars)
@@ -97,17 +96,18 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     return scalars
 
 
-def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def in_parts(stage: Stage, *batch: Tensor) -> list[tuple[Tensor, ...]]:
     """This rank's share of a batch, on its device, in parts that fit its memory."""
     part = stage.spec.part(stage.world.size)
     on_device = [tensor.to(stage.world.device, non_blocking=True) for tensor in batch]
-    return zip(*(torch.split(tensor, part) for tensor in on_device), strict=True)
+    return list(zip(*(torch.split(tensor, part) for tensor in on_device), strict=True))
 
 
 def tell_apart(
     stage: Stage,
     alpha: float,
     update: int,
+    field: list[Tensor],
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -126,16 +126,22 @@ def tell_apart(
             update,
             noise,
             stage.pieces,
+            field,
         )
 
 
 def deceive(
-    stage: Stage, alpha: float, update: int, latents: Tensor, reals: Tensor | None = None
+    stage: Stage,
+    alpha: float,
+    update: int,
+    field: list[Tensor],
+    latents: Tensor,
+    reals: Tensor | None = None,
 ) -> Objective:
     """The generator's objective on one part of a batch, in the stage's precision."""
     networks = stage.generator, stage.discriminator
     seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
         return generator_objective(
-            *networks, latents, alpha, stage.spec.objective, seen, update, stage.pieces
+            *networks, latents, alpha, stage.spec.objective, seen, update, stage.pieces, field
         )

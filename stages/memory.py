@@ -15,7 +15,7 @@ from progan.stages.pieces import first
 from progan.stages.precision import autocast
 from progan.stages.reals import fade
 from progan.stages.spec import StageSpec
-from progan.stages.spec_penalties import NetworkName, noise_shape
+from progan.stages.spec_penalties import Consensus, NetworkName, noise_shape
 from progan.stages.steps import (
     discriminator_objective,
     generator_objective,
@@ -69,6 +69,13 @@ class _Step:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         with live.making("memory of the objective"):
             self.pieces = first(spec.objective, networks)
+            needed = any(isinstance(each, Consensus) for each in spec.objective.penalties)
+            self.field = [
+                torch.empty(parameter.shape)
+                for network in networks.values()
+                for parameter in network.parameters()
+                if needed
+            ]
         held = spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
@@ -92,6 +99,7 @@ class _Step:
                     self.spec.objective,
                     noise=noise[: len(part)],
                     pieces=self.pieces,
+                    mean_field=self.field,
                 )
             self.discriminator_holdings.backward(objective.loss, last=last)
         self.discriminator_holdings.step()
@@ -112,6 +120,7 @@ class _Step:
                     self.spec.objective,
                     reals,
                     pieces=self.pieces,
+                    mean_field=self.field,
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()

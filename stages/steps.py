@@ -1,11 +1,12 @@
 """The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from progan.stages.consensus import Networks, field, half_square
 from progan.stages.generator_penalties import Deception, generator_penalty
 from progan.stages.losses import NOTHING
 from progan.stages.losses import loss as adversarial
@@ -35,12 +36,14 @@ def discriminator_objective(
     update: int = 0,
     noise: Tensor = NONE,
     pieces: Mapping[str, Tensor] = NOTHING,
+    mean_field: Sequence[Tensor] = (),
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, latent); mix: (N,) in [0, 1); update: how many
     the discriminator has had, for penalties that are not in every one; noise: like the reals, for
-    penalties that need it; pieces: what the objective remembers.
+    penalties that need it; pieces: what the objective remembers; mean_field: of the whole batch,
+    where a penalty needs it (consensus.py).
     """
     with torch.no_grad():
         fakes = generator(latents, alpha)
@@ -53,7 +56,14 @@ def discriminator_objective(
         logits: Tensor = discriminator(images, alpha)
         return logits
 
-    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, discriminator, pieces)
+    def disagreement() -> Tensor:
+        networks: Networks = {"generator": generator, "discriminator": discriminator}
+        batch = reals, latents, alpha
+        return half_square(field(networks, *batch, spec.loss, pieces, "discriminator"), mean_field)
+
+    seen = Comparison(
+        discriminate, reals, fakes, real_logits, mix, noise, discriminator, pieces, disagreement
+    )
     for each in terms(spec.penalties, "discriminator", update):
         term = penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
@@ -78,11 +88,13 @@ def generator_objective(
     reals: Tensor | None = None,
     update: int = 0,
     pieces: Mapping[str, Tensor] = NOTHING,
+    mean_field: Sequence[Tensor] = (),
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
     latents: (N, latent); reals: as for the discriminator, for what sees them; update: how many the
-    generator has had; pieces: what the objective remembers.
+    generator has had; pieces: what the objective remembers; mean_field: of the whole batch, where a
+    penalty needs it (consensus.py).
     """
     chosen = adversarial(spec.loss, pieces)
     fakes = generator(latents, alpha)
@@ -97,7 +109,13 @@ def generator_objective(
     def features(images: Tensor) -> Tensor:
         return at_least_float32(discriminator.features(images, alpha))
 
-    seen = Deception(features, fakes, reals, generator, pieces)
+    def disagreement() -> Tensor:
+        assert reals is not None
+        networks: Networks = {"generator": generator, "discriminator": discriminator}
+        batch = reals, latents, alpha
+        return half_square(field(networks, *batch, spec.loss, pieces, "generator"), mean_field)
+
+    seen = Deception(features, fakes, reals, generator, pieces, disagreement)
     for each in terms(spec.penalties, "generator", update):
         term = generator_penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
