@@ -67,7 +67,7 @@ class _Step:
             constraints.install("generator", self.average, spec.objective.penalties)
         networks: dict[NetworkName, nn.Module]
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        with live.making("memory of the objective"):
+        with live.making("objective"):
             self.pieces = first(spec.objective, networks)
             needed = any(isinstance(each, Consensus) for each in spec.objective.penalties)
             self.field = [
