@@ -1,6 +1,7 @@
 """Choices that do not go together, found before anything starts; no torch."""
 
 from progan.stages.spec import StageSpec
+from progan.stages.spec_penalties import SpectralNorm, WeightClip
 
 
 def contradiction(spec: StageSpec) -> str | None:
@@ -12,8 +13,10 @@ def contradiction(spec: StageSpec) -> str | None:
 
 
 def _two_constraints(spec: StageSpec) -> str | None:
-    kinds = {each.kind for each in spec.objective.penalties}
-    if {"spectral_norm", "weight_clip"} <= kinds:
+    penalties = spec.objective.penalties
+    clipped = any(isinstance(each, WeightClip) for each in penalties)
+    normalised = {name for p in penalties if isinstance(p, SpectralNorm) for name in p.networks}
+    if clipped and "discriminator" in normalised:
         return (
             "objective.penalties: weight_clip and spectral_norm both bound the discriminator's "
             "weights, and divided by their largest singular value clipped ones are what they were; "
