@@ -49,6 +49,9 @@ for zero in (0, 1, 2):
                 layer.weight.copy_(layer.weight.clamp(-limit, limit))  # type: ignore[operator]
                 layer.bias.copy_(layer.bias.clamp(-BOUND, BOUND))  # type: ignore[operator]
     pairs = zip(module.parameters(), expected.parameters(), strict=True)
-    print("distance", zero, max(float((a - b).abs().max()) for a, b in pairs), flush=True)
+    distance = max(float((found - wanted).abs().max()) for found, wanted in pairs)
+    for each in world.gather(distance):
+        if world.is_first:
+            print("distance", zero, each, flush=True)
 dist.destroy_process_group()
 leave(0)
