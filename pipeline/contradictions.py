@@ -5,6 +5,7 @@ from collections.abc import Callable
 from progan.datasets.manifest import Manifest
 from progan.pipeline.config import RunConfig
 from progan.stages.spec import StageSpec
+from progan.stages.spec_penalties import SpectralNorm, WeightClip
 
 CONDITIONAL = ("acgan", "projection")
 """Heads that look at a picture's class"""
@@ -50,8 +51,10 @@ def codes_without_reader(spec: StageSpec) -> str | None:
 
 def two_constraints(spec: StageSpec) -> str | None:
     """One bound on the weights undoes another."""
-    kinds = {each.kind for each in spec.objective.penalties}
-    if {"spectral_norm", "weight_clip"} <= kinds:
+    penalties = spec.objective.penalties
+    clipped = any(isinstance(each, WeightClip) for each in penalties)
+    normalised = {name for p in penalties if isinstance(p, SpectralNorm) for name in p.networks}
+    if clipped and "discriminator" in normalised:
         return (
             "objective.penalties: weight_clip and spectral_norm both bound the discriminator's "
             "weights, and divided by their largest singular value clipped ones are what they were; "
@@ -83,12 +86,23 @@ def past_fakes_of_classes(spec: StageSpec) -> str | None:
 
 def steps_ahead_of_the_loss(spec: StageSpec) -> str | None:
     """Unrolled steps go down the loss and its gradient penalties, with the weights as they come."""
-    beside = {"weight_clip", "spectral_norm", "orthogonal", "historical_average"}
+    beside = {"weight_clip", "spectral_norm", "orthogonal", "historical_average", "consensus"}
     found = sorted(beside & {each.kind for each in spec.objective.penalties})
     if spec.objective.unrolled and found:
         return (
             f"objective.unrolled: the steps ahead know nothing of {found[0]}, which looks at the "
             "discriminator's weights; leave out one of them"
+        )
+    return None
+
+
+def consensus_recomputed(spec: StageSpec) -> str | None:
+    """Recomputed blocks know nothing of other weights."""
+    kinds = {each.kind for each in spec.objective.penalties}
+    if "consensus" in kinds and spec.engine.activation_checkpointing is not None:
+        return (
+            "objective.penalties: consensus works on copies of one network's weights, of which "
+            "recomputed blocks know nothing; leave out engine.activation_checkpointing"
         )
     return None
 
@@ -101,6 +115,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     energies_without_reconstruction,
     past_fakes_of_classes,
     steps_ahead_of_the_loss,
+    consensus_recomputed,
 )
 
 

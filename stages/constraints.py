@@ -1,14 +1,12 @@
 """What holds a network within bounds: spectral normalisation, clipped weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from progan.stages import historical
 from progan.stages.networks import spectral
 from progan.stages.spec_penalties import (
-    HistoricalAverage,
     NetworkName,
     Penalties,
     SpectralNorm,
@@ -24,17 +22,6 @@ def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None
     for each in penalties:
         if isinstance(each, SpectralNorm) and name in each.networks:
             spectral.normalise(network)
-
-
-def before_update(
-    name: NetworkName, network: nn.Module, penalties: Penalties, pieces: Mapping[str, Tensor]
-) -> None:
-    """What goes before each update of a network."""
-    for each in penalties:
-        if isinstance(each, SpectralNorm) and name in each.networks:
-            spectral.iterate(network)
-        if isinstance(each, HistoricalAverage) and name in each.networks:
-            historical.remember(name, network, pieces)
 
 
 def weight_clip(engine: "Engine", spec: WeightClip) -> None:

@@ -23,6 +23,8 @@ class Deception(NamedTuple):
     """The generator"""
     pieces: Mapping[str, Tensor]
     """What penalties remember (pieces.py)"""
+    disagreement: Callable[[], Tensor]
+    """() -> (), half the square of both losses' gradients (consensus.py)"""
 
 
 def feature_matching(seen: Deception, spec: FeatureMatching) -> Tensor:
@@ -44,6 +46,7 @@ GENERATOR_PENALTIES: dict[str, Callable[[Deception, Any], Tensor]] = {
     "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
     "historical_average": lambda seen, spec: distance("generator", seen.network, seen.pieces),
     "feature_matching": feature_matching,
+    "consensus": lambda seen, spec: seen.disagreement(),
 }
 
 

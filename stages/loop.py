@@ -1,12 +1,13 @@
 """The training loop of one resolution, and its step."""
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from progan.stages import constraints, ema, growth
+from progan.stages.before_update import before_update
 from progan.stages.conditions import conditioned
 from progan.stages.engine import frozen
 from progan.stages.losses import after_step
@@ -65,18 +66,18 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
 
     # Discriminator: tell real from fake at the present blend.
     scalars: dict[str, float] = {}
-    for turn in range(spec.objective.critic_steps):
+    for kept in range(spec.objective.critic_steps):
         with stage.waiting:
             reals, labels, _ = next(stage.batches)
         latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
         latents = conditioned(latents, labels, spec.model)
-        again = (stage.replay.draw(position, seen // spec.batch + turn),) if stage.replay else ()
+        again = (stage.replay.draw(position, seen // spec.batch + kept),) if stage.replay else ()
         parts = in_parts(stage, reals, latents, *besides(stage, position), *again)
         number = position // spec.batch
-        objectives = (tell_apart(stage, alpha, number, None, *part) for part in parts)
-        constraints.before_update(
-            "discriminator", stage.discriminator, spec.objective.penalties, stage.pieces
-        )
+        pairs = ((part[0], part[1]) for part in parts)
+        field = before_update(stage, "discriminator", number, alpha, pairs)
+        turn = Turn(alpha, number, field)
+        objectives = (tell_apart(stage, turn, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
         constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
@@ -89,10 +90,10 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
         parts = in_parts(stage, latents, *seen_too)
         number = stage.position // spec.images_per_step
-        objectives = (deceive(stage, alpha, number, judge, *part) for part in parts)
-        constraints.before_update(
-            "generator", stage.generator, spec.objective.penalties, stage.pieces
-        )
+        pairs = ((part[1], part[0]) for part in parts)
+        field = before_update(stage, "generator", number, alpha, pairs)
+        turn = Turn(alpha, number, field, judge)
+        objectives = (deceive(stage, turn, *part) for part in parts)
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
 
     scalars |= after_step(spec.objective.loss, stage.pieces, scalars)
@@ -102,11 +103,11 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     return scalars
 
 
-def in_parts(stage: Stage, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def in_parts(stage: Stage, *batch: Tensor) -> list[tuple[Tensor, ...]]:
     """This rank's share of a batch, on its device, in parts that fit its memory."""
     part = stage.spec.part(stage.world.size)
     on_device = [tensor.to(stage.world.device, non_blocking=True) for tensor in batch]
-    return zip(*(torch.split(tensor, part) for tensor in on_device), strict=True)
+    return list(zip(*(torch.split(tensor, part) for tensor in on_device), strict=True))
 
 
 def besides(
@@ -119,11 +120,21 @@ def besides(
     return stage.draws.mix(position, purpose), stage.draws.noise(position, shape)
 
 
+class Turn(NamedTuple):
+    """One update of a network: when it is, and what else there is to know."""
+
+    alpha: float
+    number: int
+    """Updates that the network has had"""
+    field: Sequence[Tensor] = ()
+    """Both networks' mean gradients, where a penalty needs them (consensus.py)"""
+    ahead: Ahead | None = None
+    """The discriminator some steps on, if that is meant"""
+
+
 def tell_apart(
     stage: Stage,
-    alpha: float,
-    update: int,
-    network: Ahead | None,
+    turn: Turn,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -132,19 +143,19 @@ def tell_apart(
 ) -> Objective:
     """The discriminator's objective on one part of a batch, in the stage's precision.
 
-    network: the discriminator some steps ahead, if that is meant, whose loss the generator's update
-    goes through; again: which past fakes to show, if any are kept.
+    The generator's update goes through the loss of one that is ahead. again: which past fakes to
+    show, if any are kept.
     """
-    networks = stage.generator, network or stage.discriminator
-    batch = fade(reals, alpha), latents, mix
+    networks = stage.generator, turn.ahead or stage.discriminator
+    batch = fade(reals, turn.alpha), latents, mix
 
     def mingle(fakes: Tensor) -> Tensor:
         return stage.replay.mingle(fakes, again) if stage.replay and again is not None else fakes
 
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks, *batch, alpha, stage.spec.objective, update, noise, stage.pieces,
-            mingle=mingle, through_fakes=network is not None,
+            *networks, *batch, turn.alpha, stage.spec.objective, turn.number, noise, stage.pieces,
+            turn.field, mingle=mingle, through_fakes=turn.ahead is not None,
         )  # fmt: skip
 
 
@@ -162,7 +173,7 @@ def ahead(stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tens
         latents = conditioned(latents, labels, spec.model)
         (batch,) = in_parts(stage, reals, latents, *besides(stage, key, Purpose.UNROLLED_MIX))
         number = position // spec.batch + turn
-        return lambda network: tell_apart(stage, alpha, number, network, *batch).loss
+        return lambda network: tell_apart(stage, Turn(alpha, number, (), network), *batch).loss
 
     engine = stage.discriminator_engine
     return look_ahead(
@@ -176,21 +187,12 @@ def ahead(stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tens
     )
 
 
-def deceive(
-    stage: Stage,
-    alpha: float,
-    update: int,
-    judge: Ahead | None,
-    latents: Tensor,
-    reals: Tensor | None = None,
-) -> Objective:
-    """The generator's objective on one part of a batch, in the stage's precision.
-
-    judge: who is to be deceived, if not the discriminator as it is.
-    """
-    networks = stage.generator, judge or stage.discriminator
-    seen = None if reals is None else fade(reals, alpha)
+def deceive(stage: Stage, turn: Turn, latents: Tensor, reals: Tensor | None = None) -> Objective:
+    """The generator's objective on one part of a batch, in the stage's precision."""
+    networks = stage.generator, turn.ahead or stage.discriminator
+    seen = None if reals is None else fade(reals, turn.alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
         return generator_objective(
-            *networks, latents, alpha, stage.spec.objective, seen, update, stage.pieces
-        )
+            *networks, latents, turn.alpha, stage.spec.objective, seen, turn.number, stage.pieces,
+            turn.field,
+        )  # fmt: skip

@@ -17,7 +17,7 @@ from progan.stages.randomness import Draws
 from progan.stages.reals import fade
 from progan.stages.replay import make_replay
 from progan.stages.spec import StageSpec
-from progan.stages.spec_penalties import NetworkName, noise_shape
+from progan.stages.spec_penalties import Consensus, NetworkName, noise_shape
 from progan.stages.steps import (
     discriminator_objective,
     generator_objective,
@@ -71,8 +71,15 @@ class _Step:
             constraints.install("generator", self.average, spec.objective.penalties)
         networks: dict[NetworkName, nn.Module]
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        with live.making("memory of the objective"):
+        with live.making("objective"):
             self.pieces = first(spec.objective, networks)
+            needed = any(isinstance(each, Consensus) for each in spec.objective.penalties)
+            self.field = [
+                torch.empty(parameter.shape)
+                for network in networks.values()
+                for parameter in network.parameters()
+                if needed
+            ]
         held = spec.optimizer, spec.engine.zero, ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
@@ -101,8 +108,8 @@ class _Step:
         with autocast(spec.engine, DEVICE):
             return discriminator_objective(
                 self.generator, discriminator, fade(reals, self.alpha), latents, mix, self.alpha,
-                spec.objective, noise=noise, pieces=self.pieces, mingle=mingle,
-                through_fakes=isinstance(discriminator, Ahead),
+                spec.objective, noise=noise, pieces=self.pieces, mean_field=self.field,
+                mingle=mingle, through_fakes=isinstance(discriminator, Ahead),
             ).loss  # fmt: skip
 
     def _mingle(self, fakes: Tensor) -> Tensor:
@@ -141,6 +148,7 @@ class _Step:
                     self.spec.objective,
                     reals,
                     pieces=self.pieces,
+                    mean_field=self.field,
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()

@@ -31,6 +31,8 @@ class Comparison(NamedTuple):
     """The discriminator itself, for what is a matter of its weights"""
     pieces: Mapping[str, Tensor] = NOTHING
     """What penalties remember (pieces.py)"""
+    disagreement: Callable[[], Tensor] = NONE.sum
+    """() -> (), half the square of both losses' gradients (consensus.py)"""
 
 
 def gradients(seen: Comparison, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,6 +113,7 @@ PENALTIES: dict[str, Callable[[Comparison, Any], Tensor]] = {
     "dragan": dragan,
     "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
     "historical_average": lambda seen, spec: distance("discriminator", seen.network, seen.pieces),
+    "consensus": lambda seen, spec: seen.disagreement(),
 }
 
 

@@ -101,6 +101,14 @@ class FeatureMatching(Penalty):
     needs_reals: ClassVar[bool] = True
 
 
+class Consensus(Penalty):
+    """Small gradients of both losses, for both networks: where they neither win nor circle."""
+
+    kind: Literal["consensus"]
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator", "discriminator")
+    needs_reals: ClassVar[bool] = True
+
+
 class Constraint(Spec):
     """What holds at every step."""
 
@@ -136,6 +144,7 @@ Term = (
     | Orthogonal
     | HistoricalAverage
     | FeatureMatching
+    | Consensus
 )
 AnyPenalty = Term | SpectralNorm | WeightClip
 Penalties = tuple[AnyPenalty, ...]

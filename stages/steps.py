@@ -1,11 +1,12 @@
 """The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from progan.stages.consensus import Networks, field, half_square
 from progan.stages.generator_penalties import Deception, generator_penalty
 from progan.stages.losses import NOTHING
 from progan.stages.losses import loss as adversarial
@@ -36,6 +37,7 @@ def discriminator_objective(
     update: int = 0,
     noise: Tensor = NONE,
     pieces: Mapping[str, Tensor] = NOTHING,
+    mean_field: Sequence[Tensor] = (),
     *,
     mingle: Callable[[Tensor], Tensor] = lambda fakes: fakes,
     through_fakes: bool = False,
@@ -45,8 +47,8 @@ def discriminator_objective(
     reals: (N, C, H, W), already faded; latents: (N, inputs), the classes among them those of the
     reals; mix: (N,) in [0, 1); update: how many the discriminator has had, for penalties that are
     not in every one; noise: like the reals, for penalties that need it; pieces: what the objective
-    remembers; mingle: what to show in place of fresh fakes; through_fakes: whether gradients flow
-    to the generator.
+    remembers; mean_field: of the whole batch, where a penalty needs it (consensus.py); mingle: what
+    to show in place of fresh fakes; through_fakes: whether gradients flow to the generator.
     """
     conditions = latents[:, generator.model.latent :]
     with torch.set_grad_enabled(through_fakes):
@@ -67,7 +69,15 @@ def discriminator_objective(
         return logits
 
     network = discriminator.network if isinstance(discriminator, Ahead) else discriminator
-    seen = Comparison(discriminate, reals, fakes, real_logits, mix, noise, network, pieces)
+
+    def disagreement() -> Tensor:
+        networks: Networks = {"generator": generator, "discriminator": network}
+        batch = reals, latents, alpha
+        return half_square(field(networks, *batch, spec.loss, pieces, "discriminator"), mean_field)
+
+    seen = Comparison(
+        discriminate, reals, fakes, real_logits, mix, noise, network, pieces, disagreement
+    )
     for each in terms(spec.penalties, "discriminator", update):
         term = penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
@@ -92,11 +102,13 @@ def generator_objective(
     reals: Tensor | None = None,
     update: int = 0,
     pieces: Mapping[str, Tensor] = NOTHING,
+    mean_field: Sequence[Tensor] = (),
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
     latents: (N, inputs); reals: as for the discriminator, for what sees them; update: how many the
-    generator has had; pieces: what the objective remembers.
+    generator has had; pieces: what the objective remembers; mean_field: of the whole batch, where a
+    penalty needs it (consensus.py).
     """
     chosen = adversarial(spec.loss, pieces)
     conditions = latents[:, generator.model.latent :]
@@ -116,7 +128,14 @@ def generator_objective(
     def features(images: Tensor) -> Tensor:
         return at_least_float32(discriminator.judge(images, alpha, conditions).features)
 
-    seen = Deception(features, fakes, reals, generator, pieces)
+    def disagreement() -> Tensor:
+        assert reals is not None
+        network = discriminator.network if isinstance(discriminator, Ahead) else discriminator
+        networks: Networks = {"generator": generator, "discriminator": network}
+        batch = reals, latents, alpha
+        return half_square(field(networks, *batch, spec.loss, pieces, "generator"), mean_field)
+
+    seen = Deception(features, fakes, reals, generator, pieces, disagreement)
     for each in terms(spec.penalties, "generator", update):
         term = generator_penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term

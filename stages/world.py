@@ -52,6 +52,12 @@ class World:
         dist.all_gather(parts, tensor)
         return torch.cat(parts).cpu()
 
+    def mean_tensor(self, tensor: Tensor) -> Tensor:
+        """Mean over the ranks of a tensor, element by element; the same on every rank."""
+        self.arrivals.arrive()
+        dist.all_reduce(tensor)
+        return tensor / self.size
+
     def gather(self, item: object) -> list[object]:
         """A small object of every rank, in rank order, on every rank."""
         items: list[object] = [None] * self.size

@@ -42,7 +42,7 @@ def used_weight(layer: Layer) -> Tensor:
 def largest_singular_value(weight: Tensor, u: Tensor) -> Tensor:
     """|W^T u|, which is u^T W v with v = W^T u / |W^T u|, for a unit vector u.
 
-    Its gradient is u v^T. Source: Miyato et al. 2018 (arXiv 1802.05957), eqs. 8 to 12 and
+    Its gradient is u v^T. Source: Miyato et al. 2018 (arXiv 1802.05957), sections 2.1 to 2.3 and
     appendix A; v is the one that belongs to the newest u, half an iteration ahead of algorithm 1.
     """
     with torch.autocast(weight.device.type, enabled=False):

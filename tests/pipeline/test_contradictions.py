@@ -65,8 +65,14 @@ def test_the_data_set_must_have_the_classes(shapes: Path) -> None:
 
 
 def test_clipped_weights_are_not_normalised_too() -> None:
-    both = "objective.penalties=[{kind: spectral_norm}, {kind: weight_clip}]"
-    assert "weight_clip and spectral_norm" in refusal(both)
+    both = "objective.penalties=[{kind: spectral_norm%s}, {kind: weight_clip}]"
+    assert "weight_clip and spectral_norm" in refusal(both % "")
+    check(load_config("demo", (both % ", networks: [generator]",)), ranks=2)
+
+
+def test_consensus_does_not_recompute() -> None:
+    penalties = "objective.penalties=[{kind: consensus, weight: 1}]"
+    assert "consensus works on copies" in refusal(penalties, "engine.activation_checkpointing=8")
 
 
 @pytest.mark.parametrize("key", ["weight", "interval"])

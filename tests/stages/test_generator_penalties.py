@@ -22,9 +22,11 @@ def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
     weights = torch.randn(7, 12, dtype=torch.float64)
     for tensor in (reals, fakes):
         tensor.requires_grad_()
-    seen = Deception(
-        lambda x: torch.tanh(x.flatten(1) @ weights.T), fakes, reals, nn.Identity(), {}
-    )
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(images.flatten(1) @ weights.T)
+
+    seen = Deception(features, fakes, reals, nn.Identity(), {}, lambda: fakes.sum())
     term = generator_penalty(seen, MATCHING)
 
     real, fake = (

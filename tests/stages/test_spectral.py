@@ -55,7 +55,7 @@ def test_all_layers_of_a_discriminator_get_norm_1() -> None:
         assert np.linalg.svd(matrix, compute_uv=False)[0] == pytest.approx(1, abs=1e-6)
 
 
-def test_the_gradient_is_the_papers_equation_12() -> None:
+def test_the_gradient_is_the_papers() -> None:
     """d(W / sigma) = (E - W_sn u v^T) / sigma, with the largest singular vectors as constants."""
     torch.manual_seed(0)
     layer = EqualizedLinear(4, 3).double()

@@ -169,7 +169,9 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
     (latents,) = next(loop.in_parts(stage, stage.draws.latents(Purpose.GENERATOR_LATENTS, 16, 16)))
     with frozen(stage.discriminator):
         judge = loop.ahead(stage, 1.0, 16, reals, labels)
-        stage.generator_engine.update([loop.deceive(stage, 1.0, 1, judge, latents)], "here")
+        stage.generator_engine.update(
+            [loop.deceive(stage, loop.Turn(1.0, 1, (), judge), latents)], "here"
+        )
     assert not torch.equal(judge.weights.cpu(), flat_weights(stage.discriminator).cpu())
     for found, expected in (
         (stage.discriminator.state_dict(), weights),
@@ -188,7 +190,7 @@ def test_one_step_ahead_is_the_next_step(shapes: Path, world: World) -> None:
     ahead = loop.ahead(stage, 1.0, 16, reals, labels)
     latents = stage.draws.latents(Purpose.UNROLLED_LATENTS, 16, 16)
     besides = loop.besides(stage, 16, Purpose.UNROLLED_MIX)
-    taken = loop.tell_apart(stage, 1.0, 1, None, reals, latents, *besides)
+    taken = loop.tell_apart(stage, loop.Turn(1.0, 1), reals, latents, *besides)
     stage.discriminator_engine.update([taken], "here")
     torch.testing.assert_close(
         ahead.weights, flat_weights(stage.discriminator), rtol=1e-5, atol=1e-5

@@ -1,0 +1,123 @@
+"""Penalties, constraints and what objectives remember, on two ranks, through a fade and a kill."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progan.stages.folder import StageFolder
+from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec, MetricsSpec, ObjectiveSpec
+from workers import BIN, checkpoints, content, figures, run, spec, start
+
+pytestmark = pytest.mark.slow
+SCRIPT = Path(__file__).parents[1] / "helpers" / "clipped_weights.py"
+OFF = MetricsSpec(during=(), at_end=())
+BOTH = ["generator", "discriminator"]
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "normalised": {
+        "loss": "hinge",
+        "penalties": [
+            {"kind": "spectral_norm", "networks": BOTH},
+            {"kind": "dragan", "weight": 10, "interval": 2},
+            {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+        ],
+    },
+    "clipped": {
+        "penalties": [
+            {"kind": "weight_clip", "bound": 0.1},
+            {"kind": "historical_average", "weight": 0.01, "networks": BOTH},
+            {"kind": "feature_matching", "weight": 1},
+        ],
+        "critic_steps": 2,
+    },
+    "consensus": {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
+    "began": {"loss": {"kind": "began", "lambda_k": 0.1}, "penalties": []},
+}
+
+
+@pytest.fixture(scope="module")
+def before(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a stage at 8x8 published."""
+    short = spec(shapes, growth=GrowthSpec(fade_images=0, steady_images=32), metrics=OFF)
+    return run(short, tmp_path_factory.mktemp("before"), ranks=2).final
+
+
+def kill(folder: StageFolder, process: subprocess.Popen[bytes], after: int) -> None:
+    """End a stage's processes at once when it has written so many checkpoints."""
+    while len(checkpoints(folder)) < after:
+        assert process.poll() is None, folder.log.read_text()[-3000:]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not folder.final.exists()
+    while subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).stdout:
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
+    before: Path, shapes: Path, tmp_path: Path, objective: str
+) -> None:
+    grown = spec(
+        shapes,
+        objective=ObjectiveSpec.model_validate(OBJECTIVES[objective]),
+        metrics=OFF,
+        resolution=16,
+        grown_from=before,
+        growth=GrowthSpec(fade_images=96, steady_images=160),
+        engine=EngineSpec(precision="bf16", zero=1),
+        micro_batch=4,
+        checkpoint=CheckpointSpec(every_minutes=1e-6, keep=99),
+    )
+    unbroken = run(grown, tmp_path / "unbroken", ranks=2)
+    killed = StageFolder(tmp_path / "killed")
+    kill(killed, start(grown, killed.path, ranks=2), after=2)
+    run(grown, killed.path, ranks=2)
+    assert figures(killed) == figures(unbroken)
+    assert content(killed.final) == content(unbroken.final)
+    last = max(checkpoints(unbroken))
+    assert last in checkpoints(killed)
+    assert content(killed.checkpoint(last)) == content(unbroken.checkpoint(last))
+
+
+def test_the_number_of_ranks_is_not_part_of_it(shapes: Path, tmp_path: Path) -> None:
+    everything = ObjectiveSpec.model_validate(
+        {
+            "loss": {"kind": "began", "lambda_k": 0.1},
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "dragan", "weight": 1},
+                {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+                {"kind": "historical_average", "weight": 1, "networks": BOTH},
+                {"kind": "feature_matching", "weight": 1},
+                {"kind": "consensus", "weight": 1},
+            ],
+        }
+    )
+    short = spec(
+        shapes,
+        objective=everything,
+        growth=GrowthSpec(fade_images=0, steady_images=96),
+        metrics=OFF,
+        lr=1e-4,
+    )
+    one, two = (figures(run(short, tmp_path / str(ranks), ranks)) for ranks in (1, 2))
+    assert len(one) == len(two) == 3
+    for alone, shared in zip(one, two, strict=True):
+        assert alone.pop("phase") == shared.pop("phase")
+        assert shared == pytest.approx(alone, rel=1e-3, abs=1e-6)
+
+
+def test_clipped_weights_are_clipped_whoever_steps_on_them(shapes: Path) -> None:
+    argv = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node=2", str(SCRIPT), str(shapes)]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    said = [line.partition("distance ")[2] for line in result.stdout.splitlines()]
+    found = [line.split() for line in said if line]
+    assert sorted(zero for zero, _ in found) == ["0", "0", "1", "1", "2", "2"]
+    assert max(float(distance) for _, distance in found) < 1e-5
