@@ -12,13 +12,14 @@ from progan.stages.livebytes import LiveBytes
 from progan.stages.losses import loss as adversarial
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.optimizers import MOMENTS, Moments
 from progan.stages.precision import autocast
 from progan.stages.randomness import Draws
 from progan.stages.reals import fade
 from progan.stages.replay import make_replay
 from progan.stages.spec import StageSpec
 from progan.stages.steps import discriminator_objective, generator_objective
-from progan.stages.unrolled import MOMENTS, Ahead, Moments, flat_weights, look_ahead
+from progan.stages.unrolled import Ahead, flat_weights, look_ahead
 
 DEVICE = "cpu"
 """Of the fake tensors: the backward pass of fake CUDA tensors would need a GPU"""

@@ -59,8 +59,8 @@ def test_ranks_show_what_one_would() -> None:
 def test_parts_of_a_batch_show_what_the_whole_would() -> None:
     whole, cut = replay(), replay()
     for update in range(30):
-        rows = cut.draw(update * BATCH, update).split(GROUP)
-        parts = zip(fresh(update).split(GROUP), rows, strict=True)
+        rows = torch.split(cut.draw(update * BATCH, update), GROUP)
+        parts = zip(torch.split(fresh(update), GROUP), rows, strict=True)
         found = torch.cat([cut.mingle(*part) for part in parts]).flatten()
         assert torch.equal(found, shown(whole, update, fresh(update)))
 

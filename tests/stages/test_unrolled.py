@@ -1,5 +1,6 @@
 """Looking ahead: the steps are the optimiser's, the gradient is whole, nothing is changed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages import loop
-from progan.stages.engine import frozen, make_optimizer
+from progan.stages.engine import frozen
+from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.penalties import Comparison, penalty
 from progan.stages.randomness import Purpose
 from progan.stages.spec import EngineSpec, ObjectiveSpec
 from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.spec_penalties import Gradient
 from progan.stages.stage import build
-from progan.stages.unrolled import MOMENTS, Ahead, Moments, flat_weights, look_ahead
+from progan.stages.unrolled import Ahead, flat_weights, look_ahead
 from progan.stages.world import World
 from workers import spec
 
@@ -37,14 +39,19 @@ def test_the_steps_are_torchs(optimizer: AnyOptimizer) -> None:
     before = flat_weights(network)
     targets = torch.randn(5, 7, 2, dtype=torch.float64)
     inputs = torch.randn(7, 3, dtype=torch.float64)
-    losses = [lambda net, y=y: (net(inputs) - y).square().sum() for y in targets]
+
+    def distance(net: Any, target: Tensor) -> Tensor:
+        gap: Tensor = net(inputs) - target
+        return gap.square().sum()
+
+    losses = [partial(distance, target=target) for target in targets]
     ahead = look_ahead(network, fresh(optimizer, before), optimizer, LR, losses)
     assert torch.equal(flat_weights(network), before)
 
     own = make_optimizer(network.parameters(), LR, optimizer)
     for loss in losses:
         own.zero_grad()
-        loss(network).backward()
+        torch.autograd.backward(loss(network))
         own.step()
     torch.testing.assert_close(ahead.weights, flat_weights(network), rtol=1e-12, atol=1e-12)
 
