@@ -73,7 +73,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.latent)
     with frozen(stage.discriminator):
         judge = ahead(stage, alpha, position, reals) if spec.objective.unrolled else None
-        seen_too = (reals,) if adversarial(spec.objective.loss).generator_sees_reals else ()
+        sees_reals = judge is not None or adversarial(spec.objective.loss).generator_sees_reals
+        seen_too = (reals,) if sees_reals else ()
         parts = in_parts(stage, latents, *seen_too)
         objectives = (deceive(stage, alpha, judge, *part) for part in parts)
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())

@@ -114,7 +114,8 @@ class _Step:
     def update_generator(self) -> None:
         """One update of the generator, and of the average after it."""
         self.discriminator.requires_grad_(False)
-        sees_reals = adversarial(self.spec.objective.loss).generator_sees_reals
+        goal = self.spec.objective
+        sees_reals = goal.unrolled or adversarial(goal.loss).generator_sees_reals
         judge = self._ahead() if self.spec.objective.unrolled else self.discriminator
         for part, last in self._parts(torch.empty(self.share, self.spec.model.latent)):
             reals = torch.empty(len(part), *self.size) if sees_reals else None

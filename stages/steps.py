@@ -69,13 +69,17 @@ def generator_objective(
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, averaged. latents: (N, latent).
 
-    reals: as for the discriminator, for a loss whose generator sees them.
+    reals: as for the discriminator, for a loss whose generator sees them, or a discriminator some
+    steps ahead. What that one says of reals depends on the generator, and counts against it as in
+    the game's whole value (Metz et al. 2017, eq. 7).
     """
     chosen = adversarial(spec.loss)
     fake_logits = at_least_float32(discriminator(generator(latents, alpha), alpha))
     real_logits = fake_logits[:0]
-    if chosen.generator_sees_reals:
-        assert reals is not None
+    if reals is not None:
         real_logits = at_least_float32(discriminator(reals, alpha))
     loss = chosen.generator(real_logits, fake_logits).mean()
-    return Objective(loss, {"generator_loss": loss.detach()})
+    scalars = {"generator_loss": loss.detach()}
+    if isinstance(discriminator, Ahead) and not chosen.generator_sees_reals:
+        loss = loss - chosen.discriminator(real_logits, fake_logits.detach()).mean()
+    return Objective(loss, scalars)
