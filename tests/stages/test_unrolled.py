@@ -95,7 +95,7 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
     mixing, reals = RANDOM.normal(size=(2, 2)), RANDOM.normal(size=(6, 2))
     noise = RANDOM.normal(size=(steps + 1, 6, 2))
     critic: Any = Flat(2).double()
-    generator: Any = nn.Linear(2, 2, bias=False).double()
+    generator = nn.Linear(2, 2, bias=False).double()
     with torch.no_grad():
         critic.layer.weight.copy_(torch.tensor([[0.3, -0.2]], dtype=torch.float64))
         critic.layer.bias.fill_(0.1)
@@ -103,20 +103,21 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
     minimax = ObjectiveSpec(loss=Minimax(kind="minimax"), penalties=())
     mix, images = torch.rand(6), torch.tensor(reals)
 
-    def make(latents: Tensor, alpha: float) -> Any:
+    def linear(latents: Tensor, alpha: float) -> Any:
         return generator(latents)
 
+    make: Any = linear
+
     def told_apart(net: Ahead, z: Tensor) -> Tensor:
-        networks: Any = make, net
         return discriminator_objective(
-            *networks, images, z, mix, 1.0, minimax, through_fakes=True
+            make, net, images, z, mix, 1.0, minimax, through_fakes=True
         ).loss
 
     losses = [partial(told_apart, z=z) for z in torch.tensor(noise[1:])]
     adam = AdamSpec()
     ahead: Any = look_ahead(critic, fresh(adam, flat_weights(critic)), adam, LR, losses)
-    networks: Any = make, ahead
-    loss = generator_objective(*networks, torch.tensor(noise[0]), 1.0, minimax, images).loss
+    latents = torch.tensor(noise[0])
+    loss = generator_objective(make, ahead, latents, 1.0, minimax, images).loss
 
     (found,) = torch.autograd.grad(loss, generator.weight)
     direction = RANDOM.normal(size=(2, 2))
