@@ -23,7 +23,7 @@ from progan.stages.spec_optimizers import OptimizerSpec
 from toy import BATCH, Game, centres
 
 ADAM = {"beta1": 0.5, "beta2": 0.999}
-RATE = 0.001
+RATE = 0.002
 
 
 def objective(**changes: Any) -> dict[str, Any]:
@@ -56,10 +56,10 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "minimax + r2": penalised("r2", 1),
     "minimax + js_regularizer": penalised("js_regularizer", 1),
     "minimax, critic_steps 5": objective(critic_steps=5),
-    "minimax, two rates": objective() | {"discriminator_lr": 4 * RATE},
+    "minimax, two rates": objective() | {"discriminator_lr": 2 * RATE},
     "minimax, unrolled 5": objective(unrolled=5),
     "minimax, replay": objective(replay={"size": 100 * BATCH, "share": 0.5}),
-    "minimax, rmsprop": objective() | {"optimizer": {"kind": "rmsprop"}, "lr": RATE / 2},
+    "minimax, rmsprop": objective() | {"optimizer": {"kind": "rmsprop"}, "lr": RATE / 4},
 }  # fmt: skip
 """By name, what a configuration would say"""
 
@@ -114,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--toy", choices=("ring", "grid"), default="ring")
     parser.add_argument("--only", nargs="+", choices=tuple(REMEDIES), default=tuple(REMEDIES))
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="one document instead of the table")
     chosen = parser.parse_args()
