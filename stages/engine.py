@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from progan.stages.errors import NotFiniteError
 from progan.stages.loss_scale import LossScale
+from progan.stages.optimizers import Moments, make_optimizer
 from progan.stages.spec import StageSpec
-from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.steps import Objective
-from progan.stages.unrolled import Moments
 from progan.stages.world import World
 
 Name = Literal["generator", "discriminator"]
@@ -218,18 +217,6 @@ class Engine:
             if name is not None:
                 return f"{where}: {name} is not finite on rank {rank}; no step was taken"
         return f"{where}: the {self.name}'s gradient is not finite; no step was taken"
-
-
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], lr: float, spec: AnyOptimizer
-) -> torch.optim.Optimizer:
-    """The optimiser that a configuration asks for."""
-    match spec:
-        case AdamSpec():
-            betas = spec.beta1, spec.beta2
-            return torch.optim.Adam(parameters, lr, betas=betas, eps=spec.eps)
-        case RmsPropSpec():
-            return torch.optim.RMSprop(parameters, lr, alpha=spec.alpha, eps=spec.eps)
 
 
 @contextmanager

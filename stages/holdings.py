@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.livebytes import LiveBytes
+from progan.stages.optimizers import MOMENTS
 from progan.stages.spec_optimizers import AnyOptimizer
-from progan.stages.unrolled import MOMENTS
 
 GRADIENTS = "gradients"
 

@@ -11,6 +11,7 @@ from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
+from progan.stages.optimizers import MOMENTS, Moments
 from progan.stages.pieces import first
 from progan.stages.precision import autocast
 from progan.stages.randomness import Draws
@@ -23,7 +24,7 @@ from progan.stages.steps import (
     generator_objective,
     generator_sees_reals,
 )
-from progan.stages.unrolled import MOMENTS, Ahead, Moments, flat_weights, look_ahead
+from progan.stages.unrolled import Ahead, flat_weights, look_ahead
 
 DEVICE = "cpu"
 """Of the fake tensors: the backward pass of fake CUDA tensors would need a GPU"""

@@ -90,7 +90,7 @@ def discriminator_objective(
 def generator_sees_reals(spec: ObjectiveSpec) -> bool:
     """Whether the generator's objective is to be given reals."""
     penalties = any(isinstance(each, Penalty) and each.needs_reals for each in spec.penalties)
-    return adversarial(spec.loss).generator_sees_reals or penalties
+    return adversarial(spec.loss).generator_sees_reals or penalties or spec.unrolled > 0
 
 
 def generator_objective(
@@ -109,6 +109,9 @@ def generator_objective(
     latents: (N, inputs); reals: as for the discriminator, for what sees them; update: how many the
     generator has had; pieces: what the objective remembers; mean_field: of the whole batch, where a
     penalty needs it (consensus.py).
+
+    What a discriminator some steps ahead says of reals depends on the generator, and counts against
+    it as in the game's whole value (Metz et al. 2017, eq. 7).
     """
     chosen = adversarial(spec.loss, pieces)
     conditions = latents[:, generator.model.latent :]
@@ -116,7 +119,8 @@ def generator_objective(
     fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
-    if chosen.generator_sees_reals:
+    is_ahead = isinstance(discriminator, Ahead)
+    if chosen.generator_sees_reals or is_ahead:
         assert reals is not None
         real_logits = at_least_float32(discriminator(reals, alpha, conditions))
     loss = chosen.generator(real_logits, fake_logits).mean()
@@ -142,4 +146,6 @@ def generator_objective(
         scalars[f"generator_{each.kind}_penalty"] = term
 
     scalars["generator_loss"] = loss
+    if is_ahead and not chosen.generator_sees_reals:
+        loss = loss - chosen.discriminator(real_logits, fake_logits.detach()).mean()
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})

@@ -16,12 +16,15 @@ from progan.stages.loop import step
 from progan.stages.memory import footprint
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.spec import GrowthSpec, ModelSpec, StageSpec
+from progan.stages.spec import GrowthSpec, ModelSpec, ObjectiveSpec, StageSpec
+from progan.stages.spec_optimizers import RmsPropSpec
+from progan.stages.spec_updates import ReplaySpec
 from progan.stages.stage import build
 from progan.stages.world import World
 from workers import spec
 
 NARROW = ModelSpec(latent=64, fmap_base=1024, fmap_max=32)
+RMSPROP = RmsPropSpec(kind="rmsprop")
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed would take the GPU")
 
 
@@ -90,8 +93,18 @@ def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
         {"zero": 1, "batch": 8, "micro_batch": 4},
         {"zero": 2, "recompute_from": 4},
         {"zero": 2, "resolution": 4, "model": ModelSpec(fmap_max=128)},
+        {"objective": ObjectiveSpec(unrolled=2), "resolution": 8},
+        {"objective": ObjectiveSpec(replay=ReplaySpec(size=800))},
+        {"optimizer": RMSPROP, "resolution": 4, "model": ModelSpec(fmap_max=128)},
     ],
-    ids=["two parts", "recomputed", "weights outweigh activations"],
+    ids=[
+        "two parts",
+        "recomputed",
+        "weights outweigh activations",
+        "unrolled",
+        "replay",
+        "rmsprop",
+    ],
 )
 def test_the_estimate_is_what_a_step_takes(
     changes: dict[str, Any], pictures: Path, world: World

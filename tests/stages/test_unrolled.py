@@ -1,5 +1,6 @@
 """Looking ahead: the steps are the optimiser's, the gradient is whole, nothing is changed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages import loop
-from progan.stages.engine import frozen, make_optimizer
+from progan.stages.engine import frozen
+from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.penalties import Comparison, penalty
 from progan.stages.randomness import Purpose
 from progan.stages.spec import EngineSpec, ObjectiveSpec
+from progan.stages.spec_losses import Minimax
 from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.spec_penalties import Gradient
 from progan.stages.stage import build
-from progan.stages.unrolled import MOMENTS, Ahead, Moments, flat_weights, look_ahead
+from progan.stages.steps import discriminator_objective, generator_objective
+from progan.stages.unrolled import Ahead, flat_weights, look_ahead
 from progan.stages.world import World
 from workers import spec
 
@@ -24,6 +28,18 @@ LR = 0.1
 OPTIMIZERS = [AdamSpec(), AdamSpec(beta1=0.5, beta2=0.9), RmsPropSpec(kind="rmsprop", alpha=0.9)]
 chosen = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["adam", "momentum", "rmsprop"])
 RANDOM = np.random.default_rng(3)
+
+
+class Flat(nn.Module):
+    """A linear critic with a discriminator's arguments."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, 1)
+
+    def forward(self, images: Tensor, alpha: float) -> Tensor:
+        logits: Tensor = self.layer(images)
+        return logits.flatten()
 
 
 def fresh(optimizer: AnyOptimizer, weights: Tensor) -> Moments:
@@ -37,7 +53,12 @@ def test_the_steps_are_torchs(optimizer: AnyOptimizer) -> None:
     before = flat_weights(network)
     targets = torch.randn(5, 7, 2, dtype=torch.float64)
     inputs = torch.randn(7, 3, dtype=torch.float64)
-    losses = [lambda net, y=y: (net(inputs) - y).square().sum() for y in targets]
+
+    def distance(net: Any, target: Tensor) -> Tensor:
+        gap: Tensor = net(inputs) - target
+        return gap.square().sum()
+
+    losses = [partial(distance, target=target) for target in targets]
     ahead = look_ahead(network, fresh(optimizer, before), optimizer, LR, losses)
     assert torch.equal(flat_weights(network), before)
 
@@ -49,10 +70,10 @@ def test_the_steps_are_torchs(optimizer: AnyOptimizer) -> None:
     torch.testing.assert_close(ahead.weights, flat_weights(network), rtol=1e-12, atol=1e-12)
 
 
-def numpys_loss(mixing: Any, reals: Any, noise: Any, steps: int) -> float:
-    """The generator's loss against D(x) = <w, x> + b after Adam's steps, in NumPy.
+def numpys_value(mixing: Any, reals: Any, noise: Any, steps: int) -> float:
+    """The game's value against D(x) = <w, x> + b after Adam's steps, in NumPy.
 
-    The generator is G(z) = mixing z; losses are the original ones, not saturating.
+    E log D(x) + E log(1 - D(G(z))), with the generator G(z) = mixing z.
     """
 
     def chance(logit: Any) -> Any:
@@ -62,40 +83,45 @@ def numpys_loss(mixing: Any, reals: Any, noise: Any, steps: int) -> float:
     seen = np.column_stack([reals, np.ones(len(reals))])
     for step in range(1, steps + 1):
         fakes = np.column_stack([noise[step] @ mixing.T, np.ones(len(reals))])
-        gradient = (
-            -chance(-seen @ weights) @ seen + chance(fakes @ weights) @ fakes
-        ) / len(reals)  # fmt: skip
+        gradient = (chance(fakes @ weights) @ fakes - chance(-seen @ weights) @ seen) / len(reals)
         square = 0.99 * square + 0.01 * gradient**2
         weights = weights - LR * gradient / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
     fakes = np.column_stack([noise[0] @ mixing.T, np.ones(len(reals))])
-    return float(np.log1p(np.exp(-fakes @ weights)).mean())
+    return float((np.log(chance(seen @ weights)) + np.log(chance(-fakes @ weights))).mean())
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_the_gradient_is_that_of_numpys_unrolled_loss(steps: int) -> None:
+def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int) -> None:
     mixing, reals = RANDOM.normal(size=(2, 2)), RANDOM.normal(size=(6, 2))
     noise = RANDOM.normal(size=(steps + 1, 6, 2))
-    network = nn.Linear(2, 1).double()
+    critic: Any = Flat(2).double()
+    generator = nn.Linear(2, 2, bias=False).double()
     with torch.no_grad():
-        network.weight.copy_(torch.tensor([[0.3, -0.2]], dtype=torch.float64))
-        network.bias.fill_(0.1)
-    generator = torch.tensor(mixing, requires_grad=True)
+        critic.layer.weight.copy_(torch.tensor([[0.3, -0.2]], dtype=torch.float64))
+        critic.layer.bias.fill_(0.1)
+        generator.weight.copy_(torch.tensor(mixing))
+    minimax = ObjectiveSpec(loss=Minimax(kind="minimax"), penalties=())
+    mix, images = torch.rand(6), torch.tensor(reals)
+
+    def linear(latents: Tensor, alpha: float) -> Any:
+        return generator(latents)
+
+    make: Any = linear
 
     def told_apart(net: Ahead, z: Tensor) -> Tensor:
-        real, fake = net(torch.tensor(reals)), net(z @ generator.T)
-        return (nn.functional.softplus(-real) + nn.functional.softplus(fake)).mean()
+        return discriminator_objective(
+            make, net, images, z, mix, 1.0, minimax, through_fakes=True
+        ).loss
 
-    losses = [lambda net, z=z: told_apart(net, z) for z in torch.tensor(noise[1:])]
+    losses = [partial(told_apart, z=z) for z in torch.tensor(noise[1:])]
     adam = AdamSpec()
-    ahead = look_ahead(network, fresh(adam, flat_weights(network)), adam, LR, losses)
-    loss = nn.functional.softplus(-ahead(torch.tensor(noise[0]) @ generator.T)).mean()
-    assert float(loss.detach()) == pytest.approx(
-        numpys_loss(mixing, reals, noise, steps), rel=1e-12
-    )
+    ahead: Any = look_ahead(critic, fresh(adam, flat_weights(critic)), adam, LR, losses)
+    latents = torch.tensor(noise[0])
+    loss = generator_objective(make, ahead, latents, 1.0, minimax, images).loss
 
-    (found,) = torch.autograd.grad(loss, generator)
+    (found,) = torch.autograd.grad(loss, generator.weight)
     direction = RANDOM.normal(size=(2, 2))
-    up, down = (numpys_loss(mixing + h * direction, reals, noise, steps) for h in (1e-6, -1e-6))
+    up, down = (numpys_value(mixing + h * direction, reals, noise, steps) for h in (1e-6, -1e-6))
     assert float((found.numpy() * direction).sum()) == pytest.approx((up - down) / 2e-6, rel=1e-5)
 
 
@@ -166,11 +192,11 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
         weights = {k: v.clone() for k, v in stage.discriminator.state_dict().items()}
         moments = stage.discriminator_engine.moments()
         reals, labels, _ = next(stage.batches)
-    (latents,) = next(loop.in_parts(stage, stage.draws.latents(Purpose.GENERATOR_LATENTS, 16, 16)))
+    ((latents,),) = loop.in_parts(stage, stage.draws.latents(Purpose.GENERATOR_LATENTS, 16, 16))
     with frozen(stage.discriminator):
         judge = loop.ahead(stage, 1.0, 16, reals, labels)
         stage.generator_engine.update(
-            [loop.deceive(stage, loop.Turn(1.0, 1, (), judge), latents)], "here"
+            [loop.deceive(stage, loop.Turn(1.0, 1, (), judge), latents, reals)], "here"
         )
     assert not torch.equal(judge.weights.cpu(), flat_weights(stage.discriminator).cpu())
     for found, expected in (

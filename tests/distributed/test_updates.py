@@ -1,0 +1,101 @@
+"""Real workers under other update rules: the same on any ranks, after a kill, through a fade."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+from progan.stages.folder import StageFolder
+from progan.stages.spec import EngineSpec, GrowthSpec, ObjectiveSpec, StageSpec
+from progan.stages.spec_optimizers import RmsPropSpec
+from progan.stages.spec_updates import ReplaySpec
+from workers import checkpoints, content, figures, run, spec, start
+
+pytestmark = pytest.mark.slow
+RULES = ObjectiveSpec(critic_steps=2, unrolled=2, replay=ReplaySpec(size=48))
+"""All of them at once."""
+
+
+def ruled(dataset: Path, **changes: Any) -> StageSpec:
+    fields = {
+        "objective": RULES,
+        "lr": 0.0005,
+        "discriminator_lr": 0.001,
+        "growth": GrowthSpec(fade_images=0, steady_images=320),
+    }
+    return spec(dataset, **(fields | changes))
+
+
+@pytest.fixture(scope="module")
+def on_two(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolder:
+    """The stage, unbroken, on two ranks."""
+    return run(ruled(shapes), tmp_path_factory.mktemp("on-two"), ranks=2)
+
+
+@pytest.mark.parametrize(("ranks", "zero"), [(1, 1), (4, 2), (2, 0)])
+def test_ranks_are_not_part_of_the_mathematics(
+    on_two: StageFolder, shapes: Path, tmp_path: Path, ranks: int, zero: int
+) -> None:
+    engine = EngineSpec.model_validate({"zero": zero, "precision": "fp32"})
+    other = run(ruled(shapes, engine=engine), tmp_path, ranks)
+    expected, found = figures(on_two), figures(other)
+    assert len(expected) == len(found) == 10
+    for before, after in zip(expected, found, strict=True):
+        assert before.pop("phase") == after.pop("phase")
+        assert after == pytest.approx(before, rel=2e-3, abs=2e-4)
+        assert (after["lr"], after["discriminator_lr"]) == (0.0005, 0.001)
+    past, wanted = (
+        load_file(folder.checkpoint(320) / "replay.safetensors")["images"]
+        for folder in (other, on_two)
+    )
+    assert past.shape == (3, 16, 3, 8, 8)
+    assert abs(past - wanted).max() < 1e-3
+
+
+def test_a_killed_stage_ends_with_the_same_bytes(
+    on_two: StageFolder, shapes: Path, tmp_path: Path
+) -> None:
+    folder = StageFolder(tmp_path)
+    process = start(ruled(shapes), tmp_path, ranks=2)
+    while not len(checkpoints(folder)) >= 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not folder.final.exists()
+    while subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).stdout:
+        time.sleep(0.1)
+    run(ruled(shapes), tmp_path, ranks=2)
+    assert figures(folder) == figures(on_two)
+    assert content(folder.final) == content(on_two.final)
+    assert content(folder.checkpoint(320)) == content(on_two.checkpoint(320))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"optimizer": RmsPropSpec(kind="rmsprop"), "lr": 1e-4, "objective": ObjectiveSpec()},
+        {"objective": ObjectiveSpec(unrolled=3)},
+        {"objective": ObjectiveSpec(replay=ReplaySpec(size=32, share=0.25))},
+    ],
+    ids=["rmsprop", "unrolled", "replay"],
+)
+def test_bf16_trains_through_a_growth(
+    on_two: StageFolder, shapes: Path, tmp_path: Path, rules: dict[str, Any]
+) -> None:
+    grown = ruled(
+        shapes,
+        resolution=16,
+        grown_from=on_two.final,
+        growth=GrowthSpec(fade_images=64, steady_images=64),
+        engine=EngineSpec(precision="bf16"),
+        **rules,
+    )
+    folder = run(grown, tmp_path, ranks=2)
+    phases = [tick["phase"] for tick in figures(folder)]
+    assert phases == ["fading", "steady", "steady", "done"]
+    assert (folder.checkpoint(128) / "replay.safetensors").exists() == bool(grown.objective.replay)
