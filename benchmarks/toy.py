@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.stages.networks.discriminator import Verdict
 from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.randomness import Draws
 from progan.stages.replay import Replay
-from progan.stages.spec import ObjectiveSpec
+from progan.stages.spec import ModelSpec, ObjectiveSpec
 from progan.stages.spec_optimizers import AnyOptimizer
 from progan.stages.steps import discriminator_objective, generator_objective
 from progan.stages.unrolled import Ahead, look_ahead
@@ -62,6 +63,8 @@ class Perceptrons(nn.Module):
 class ToyGenerator(Perceptrons):
     """Latents -> points as pictures."""
 
+    model = ModelSpec(latent=LATENT)
+
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """(N, LATENT) -> (N, 2, 1, 1)."""
         return self.layers(latents)[..., None, None]
@@ -70,9 +73,16 @@ class ToyGenerator(Perceptrons):
 class ToyDiscriminator(Perceptrons):
     """Points as pictures -> logits."""
 
-    def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
+    def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
         """(N, 2, 1, 1) -> (N,)."""
-        return self.layers(images.flatten(1)).flatten()
+        return self.judge(images, alpha, conditions).logits
+
+    def judge(
+        self, images: Tensor, alpha: float, conditions: Tensor, *, fakes: bool = False
+    ) -> Verdict:
+        """The logits, which are its only features."""
+        logits = self.layers(images.flatten(1))
+        return Verdict(logits.flatten(), logits, {})
 
 
 def centres(shape: str) -> Tensor:

@@ -1,14 +1,15 @@
 """Consensus optimisation: both networks make the field of both gradients small (Mescheder 2017)."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from progan.stages.losses import loss as adversarial
-from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
+from progan.stages.spec import ModelSpec
 from progan.stages.spec_losses import AnyLoss
 from progan.stages.spec_penalties import NetworkName
 
@@ -38,9 +39,8 @@ def field(
         for name, network in networks.items()
     }
 
-    generator = networks["generator"]
-    assert isinstance(generator, Generator)
-    conditions = latents[:, generator.model.latent :]
+    model = cast(ModelSpec, networks["generator"].model)
+    conditions = latents[:, model.latent :]
 
     def judge(images: Tensor) -> Tensor:
         network, values = networks["discriminator"], weights["discriminator"]

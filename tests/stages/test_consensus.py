@@ -19,6 +19,8 @@ Name = Literal["generator", "discriminator"]
 class Scales(nn.Module):
     """G(z) = theta z, element by element."""
 
+    model = ModelSpec(latent=3)
+
     def __init__(self) -> None:
         super().__init__()
         self.theta = nn.Parameter(torch.randn(3, dtype=torch.float64))
@@ -34,7 +36,7 @@ class Points(nn.Module):
         super().__init__()
         self.psi = nn.Parameter(torch.randn(3, dtype=torch.float64))
 
-    def forward(self, images: Tensor, alpha: float) -> Tensor:
+    def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
         return images @ self.psi
 
 

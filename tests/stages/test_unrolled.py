@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from progan.stages import loop
 from progan.stages.engine import frozen
+from progan.stages.networks.discriminator import Verdict
 from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.penalties import Comparison, penalty
 from progan.stages.randomness import Purpose
-from progan.stages.spec import EngineSpec, ObjectiveSpec
+from progan.stages.spec import EngineSpec, ModelSpec, ObjectiveSpec
 from progan.stages.spec_losses import Minimax
 from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.spec_penalties import Gradient
@@ -37,9 +38,27 @@ class Flat(nn.Module):
         super().__init__()
         self.layer = nn.Linear(inputs, 1)
 
-    def forward(self, images: Tensor, alpha: float) -> Tensor:
+    def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
+        return self.judge(images, alpha, conditions).logits
+
+    def judge(
+        self, images: Tensor, alpha: float, conditions: Tensor, *, fakes: bool = False
+    ) -> Verdict:
         logits: Tensor = self.layer(images)
-        return logits.flatten()
+        return Verdict(logits.flatten(), logits, {})
+
+
+class Linear(nn.Module):
+    """A linear generator of two numbers."""
+
+    model = ModelSpec(latent=2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))
+
+    def forward(self, latents: Tensor, alpha: float) -> Tensor:
+        return latents @ self.weight.T
 
 
 def fresh(optimizer: AnyOptimizer, weights: Tensor) -> Moments:
@@ -95,7 +114,7 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
     mixing, reals = RANDOM.normal(size=(2, 2)), RANDOM.normal(size=(6, 2))
     noise = RANDOM.normal(size=(steps + 1, 6, 2))
     critic: Any = Flat(2).double()
-    generator = nn.Linear(2, 2, bias=False).double()
+    generator: Any = Linear()
     with torch.no_grad():
         critic.layer.weight.copy_(torch.tensor([[0.3, -0.2]], dtype=torch.float64))
         critic.layer.bias.fill_(0.1)
@@ -103,21 +122,16 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
     minimax = ObjectiveSpec(loss=Minimax(kind="minimax"), penalties=())
     mix, images = torch.rand(6), torch.tensor(reals)
 
-    def linear(latents: Tensor, alpha: float) -> Any:
-        return generator(latents)
-
-    make: Any = linear
-
     def told_apart(net: Ahead, z: Tensor) -> Tensor:
         return discriminator_objective(
-            make, net, images, z, mix, 1.0, minimax, through_fakes=True
+            generator, net, images, z, mix, 1.0, minimax, through_fakes=True
         ).loss
 
     losses = [partial(told_apart, z=z) for z in torch.tensor(noise[1:])]
     adam = AdamSpec()
     ahead: Any = look_ahead(critic, fresh(adam, flat_weights(critic)), adam, LR, losses)
     latents = torch.tensor(noise[0])
-    loss = generator_objective(make, ahead, latents, 1.0, minimax, images).loss
+    loss = generator_objective(generator, ahead, latents, 1.0, minimax, images).loss
 
     (found,) = torch.autograd.grad(loss, generator.weight)
     direction = RANDOM.normal(size=(2, 2))
