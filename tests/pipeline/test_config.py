@@ -71,7 +71,8 @@ def test_the_discriminator_may_have_its_own_learning_rate() -> None:
 
 
 @pytest.mark.parametrize("words", [
-    (), ("optimizer.kind=rmsprop", "optimizer.discriminator_lr.64=0.002", "objective.replay.size=999"),
+    (),
+    ("optimizer.kind=rmsprop", "optimizer.discriminator_lr.64=0.002", "objective.replay.size=999"),
 ])  # fmt: skip
 def test_a_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_path: Path) -> None:
     config = load_config("celebahq-1024-8gpu", words)
