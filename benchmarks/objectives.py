@@ -59,6 +59,8 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "minimax, two rates": objective() | {"discriminator_lr": 2 * RATE},
     "minimax, unrolled 5": objective(unrolled=5),
     "minimax, replay": objective(replay={"size": 100 * BATCH, "share": 0.5}),
+    "nonsaturating, two rates": objective(loss="nonsaturating") | {"discriminator_lr": 2 * RATE},
+    "nonsaturating, unrolled 2": objective(loss="nonsaturating", unrolled=2),
     "minimax, rmsprop": objective() | {"optimizer": {"kind": "rmsprop"}, "lr": RATE / 4},
 }  # fmt: skip
 """By name, what a configuration would say"""

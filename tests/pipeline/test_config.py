@@ -71,8 +71,12 @@ def test_the_discriminator_may_have_its_own_learning_rate() -> None:
     assert {spec.rates["generator"] for spec in specs} == {0.002}
 
 
-def test_a_frozen_configuration_reads_back_the_same(tmp_path: Path) -> None:
-    config = load_config("celebahq-1024-8gpu")
+@pytest.mark.parametrize("words", [
+    (),
+    ("optimizer.kind=rmsprop", "optimizer.discriminator_lr.64=0.002", "objective.replay.size=999"),
+])  # fmt: skip
+def test_a_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_path: Path) -> None:
+    config = load_config("celebahq-1024-8gpu", words)
     write_yaml(tmp_path / "config.yaml", config)
     assert RunConfig.model_validate(read_yaml(tmp_path / "config.yaml")) == config
 

@@ -93,8 +93,10 @@ def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
         {"zero": 1, "batch": 8, "micro_batch": 4},
         {"zero": 2, "recompute_from": 4},
         {"zero": 2, "resolution": 4, "model": ModelSpec(fmap_max=128)},
-        {"objective": ObjectiveSpec(unrolled=2), "resolution": 8},
-        {"objective": ObjectiveSpec(replay=ReplaySpec(size=800))},
+        pytest.param(
+            {"objective": ObjectiveSpec(unrolled=2), "resolution": 8}, marks=pytest.mark.slow
+        ),
+        {"objective": ObjectiveSpec(replay=ReplaySpec(size=800)), "resolution": 16},
         {"optimizer": RMSPROP, "resolution": 4, "model": ModelSpec(fmap_max=128)},
     ],
     ids=[
