@@ -31,9 +31,14 @@ class Engine:
         self.module = module
         self.world = world
         self._parts = spec.batch // world.size // spec.part(world.size)
+        sharding = spec.engine.sharding(world.size)
         adam = spec.optimizer
         optimizer = torch.optim.Adam(
-            module.parameters(), lr=spec.lr, betas=(adam.beta1, adam.beta2), eps=adam.eps
+            module.parameters(),
+            lr=spec.lr,
+            betas=(adam.beta1, adam.beta2),
+            eps=adam.eps,
+            fused=True,  # one pass over the weights, on CPUs too
         )
         config = {
             # Nothing here reads the batch, but DeepSpeed will not start without one.
@@ -42,7 +47,7 @@ class Engine:
             "steps_per_print": 2**62,
             "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
             "zero_optimization": {
-                "stage": spec.engine.zero,
+                "stage": sharding,
                 "overlap_comm": False,
                 # One bucket for all gradients. By default DeepSpeed takes 2 GB for it, 20 times the
                 # largest of our networks.
@@ -53,7 +58,7 @@ class Engine:
             model=module, optimizer=optimizer, config=config, dist_init_required=False
         )
         self._adam = optimizer
-        self._sharded = spec.engine.zero > 0
+        self._sharded = sharding > 0
         self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
         self._materialise_moments()
 

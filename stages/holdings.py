@@ -47,8 +47,7 @@ class Holdings:
         with self._live.making(GRADIENTS):
             flat = torch.empty(self._share) if self._zero else None
             self._averaged = None
-            root, denominator = torch.empty(self._share), torch.empty(self._share)
-        del flat, root, denominator
+        del flat
         for parameter in self._parameters:
             parameter.grad = None
 

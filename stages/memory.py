@@ -57,7 +57,7 @@ class _Step:
             self.discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
         with live.making("average"):
             self.average = Generator(*shape, fading=fading)
-        held = spec.engine.zero, ranks, live
+        held = spec.engine.sharding(ranks), ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
 

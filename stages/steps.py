@@ -37,8 +37,7 @@ def discriminator_objective(
     """
     with torch.no_grad():
         fakes = generator(latents, alpha)
-    real_logits = at_least_float32(discriminator(reals, alpha))
-    fake_logits = at_least_float32(discriminator(fakes, alpha))
+    real_logits, fake_logits = logits_of_both(discriminator, reals, fakes, alpha)
     loss = adversarial(spec.loss).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
@@ -51,6 +50,19 @@ def discriminator_objective(
 
     scalars["discriminator_loss"] = loss
     return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+
+
+def logits_of_both(
+    discriminator: Discriminator, reals: Tensor, fakes: Tensor, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """Logits of (N, C, H, W) reals and of as many fakes, (N,) each, in one pass.
+
+    Samples are compared within groups of consecutive ones, which N is a multiple of, so that reals
+    and fakes do not see each other; one pass reads, scales and reorders all weights once.
+    """
+    logits = at_least_float32(discriminator(torch.cat([reals, fakes]), alpha))
+    real_logits, fake_logits = logits.chunk(2)
+    return real_logits, fake_logits
 
 
 def generator_objective(

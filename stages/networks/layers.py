@@ -18,7 +18,8 @@ class EqualizedLinear(nn.Module):
     """Dense layer with an equalised learning rate (PGGAN, section 4.1).
 
     Weights are drawn from N(0, 1) and multiplied by gain / sqrt(fan_in) whenever they are used, so
-    that Adam moves all layers at one relative speed. The bias starts at 0 and is never scaled.
+    that Adam moves all layers at one relative speed; that is, the inputs are, which are fewer. The
+    bias starts at 0 and is never scaled.
     """
 
     def __init__(self, in_features: int, out_features: int, *, gain: float = SQRT2) -> None:
@@ -29,7 +30,7 @@ class EqualizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_features) -> (N, out_features)."""
-        return F.linear(x, self.weight * self.scale, self.bias)
+        return F.linear(x * self.scale, self.weight, self.bias)
 
 
 class LatentTo4x4(nn.Module):
