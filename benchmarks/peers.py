@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import io
 import sys
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -42,8 +41,8 @@ def pytorch_gan_zoo(resolution: int) -> Step:
 def pro_gan_pytorch(resolution: int) -> Step:
     """The parts of its `ProGAN.train`, once."""
     sys.modules.setdefault("torch.utils.tensorboard", _module(SummaryWriter=object))
-    builtins.Tuple = typing.Tuple  # type: ignore[attr-defined]  # networks.py forgets to import it
-    networks = importlib.import_module("pro_gan_pytorch.networks")
+    builtins.Tuple = tuple  # type: ignore[attr-defined]  # networks.py forgets to import it
+    networks: Any = importlib.import_module("pro_gan_pytorch.networks")
     networks.nf = lambda stage, **_: min(FMAP_BASE // 2**stage, FMAP_MAX)
     program = importlib.import_module("pro_gan_pytorch.gan")
     layers = importlib.import_module("pro_gan_pytorch.custom_layers")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -21,7 +21,6 @@ from progan.pipeline.plan import stage_spec
 from progan.pipeline.rundir import RunFolder
 from progan.stages import handoff
 from progan.stages.distributed import start_distributed
-from progan.stages.engine import Engine
 from progan.stages.final import Final
 from progan.stages.loop import step
 from progan.stages.networks.discriminator import Discriminator
@@ -101,7 +100,7 @@ class BareEngine:
         self.name = name
         betas = spec.optimizer.beta1, spec.optimizer.beta2
         self._adam = torch.optim.Adam(
-            module.parameters(), lr=spec.lr, betas=betas, eps=spec.optimizer.eps
+            module.parameters(), lr=spec.lr, betas=betas, eps=spec.optimizer.eps, fused=True
         )
 
     def update(
@@ -118,12 +117,11 @@ class BareEngine:
 def bare(stage: Stage) -> Stage:
     """A stage with the same networks' twins, data and random numbers, without DeepSpeed."""
     twins = _twins(stage)
-    generator, discriminator = twins["generator"], twins["discriminator"]
-    engines = {
-        "generator_engine": BareEngine("generator", generator, stage.spec),
-        "discriminator_engine": BareEngine("discriminator", discriminator, stage.spec),
+    engines: dict[str, Any] = {
+        f"{name}_engine": BareEngine(name, twins[name], stage.spec)
+        for name in ("generator", "discriminator")
     }
-    return replace(stage, **twins, **cast(dict[str, Engine], engines))
+    return replace(stage, **twins, **engines)
 
 
 def one_step(stage: Stage) -> None:
@@ -139,7 +137,7 @@ def count_flop(stage: Stage) -> int:
     """
     with FlopCount() as count:
         one_step(stage)
-    return count.total
+    return int(count.total)
 
 
 def peak_bytes(stage: Stage) -> int:
@@ -147,7 +145,7 @@ def peak_bytes(stage: Stage) -> int:
     if stage.world.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         one_step(stage)
-        return torch.cuda.max_memory_allocated()
+        return int(torch.cuda.max_memory_allocated())
     gc.collect()
     cpu = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=cpu, profile_memory=True) as profile:
@@ -159,7 +157,7 @@ def peak_bytes(stage: Stage) -> int:
     for event in sorted(events, key=lambda event: event.start_ns()):
         now += event.nbytes()
         peak = max(peak, now)
-    return peak + _held(stage)
+    return int(peak) + _held(stage)
 
 
 def _held(stage: Stage) -> int:

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.table import Table
+
 from measuring import (
     clock,
     interleaved,
@@ -35,10 +37,8 @@ from measuring import (
     show,
 )
 from peers import peers
-from realstep import Toys, bare, configuration, count_flop, one_step, peak_bytes, toys
-from rich.table import Table
-
 from progan.stages.stage import Stage
+from realstep import Toys, bare, configuration, count_flop, one_step, peak_bytes, toys
 
 SLOWER = 1.10
 REFERENCE = "reference convolution"
