@@ -99,6 +99,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
+        self.memory_format = torch.contiguous_format
+        """In which order feature maps lie in memory; changes no result but by rounding"""
         seen = [resolution // 2, resolution] if fading else [resolution]
         self.from_rgb = nn.ModuleDict(
             {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
@@ -124,6 +126,7 @@ class Discriminator(nn.Module):
         alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
         Returns (N,).
         """
+        images = images.contiguous(memory_format=self.memory_format)
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
             x = run(block, x, recompute=int(size) >= self.recompute_from)
