@@ -36,9 +36,8 @@ WORKER = """
 import json, os, sys, time
 marks = [("interpreter", time.time())]
 from pathlib import Path
-from progan.stages.folder import StageFolder
 from progan.stages.spec import StageSpec
-from progan.stages.worker import leave_out_mlflow
+from progan.stages.lean import leave_out_mlflow
 spec = StageSpec.model_validate_json(Path(sys.argv[1]).read_bytes())
 marks.append(("import and read the spec", time.time()))
 leave_out_mlflow()
@@ -52,6 +51,7 @@ from progan.stages.loop import step
 marks.append(("import the rest", time.time()))
 world = job.detect()
 job.start_distributed(world, timedelta(minutes=1))
+job.leave_out_compiler()
 marks.append(("process group", time.time()))
 stage = job.build(spec, world, None, [])
 marks.append(("networks, engines, data", time.time()))
