@@ -84,6 +84,12 @@ class ToyDiscriminator(Perceptrons):
         logits = self.layers(images.flatten(1))
         return Verdict(logits.flatten(), logits, {})
 
+    def judge_both(
+        self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
+    ) -> tuple[Verdict, Verdict]:
+        """Both, one after the other."""
+        return self.judge(reals, alpha, conditions), self.judge(fakes, alpha, conditions)
+
 
 def centres(shape: str) -> Tensor:
     """Of the Gaussians: (modes, 2)."""

@@ -1,30 +1,72 @@
 """How much memory the stages of a run need, and whether it is there; torch only when asked."""
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
+from progan.datasets.files import write_whole
+from progan.datasets.storage import default_cache_folder
+from progan.stages import spec as stages_spec
 from progan.stages.spec import StageSpec
 
 GIB = 2**30
 
 
 def estimate_memory(specs: Sequence[StageSpec], ranks: int) -> list[dict[str, int]]:
-    """The footprint of each stage on each of so many ranks (see stages/memory.py), with a bar.
+    """The footprint of each stage on each of so many ranks (see stages/memory.py).
 
-    A second a stage, and a few to load torch.
+    What was estimated before is remembered; else it takes a second a stage, under a bar, and a few
+    to load torch.
     """
+    known = [_remembered(spec, ranks) for spec in specs]
     console = Console(stderr=True)
-    bar = track(specs, "memory", console=console, transient=True, disable=not console.is_terminal)
-    return [_footprint(spec, ranks) for spec in bar]
+    quiet = None not in known or not console.is_terminal
+    pairs = zip(specs, known, strict=True)
+    bar = track(pairs, "memory", len(specs), console=console, transient=True, disable=quiet)
+    return [found or _footprint(spec, ranks) for spec, found in bar]
 
 
 def _footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
     from progan.stages.memory import footprint
 
-    return footprint(spec, ranks)
+    found = footprint(spec, ranks)
+    with suppress(OSError):
+        place = _place(spec, ranks)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, json.dumps(found).encode())
+    return found
+
+
+def _remembered(spec: StageSpec, ranks: int) -> dict[str, int] | None:
+    try:
+        found: dict[str, int] = json.loads(_place(spec, ranks).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _place(spec: StageSpec, ranks: int) -> Path:
+    """Where a footprint is remembered: under all that it depends on, the code included."""
+    fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine"}
+    shape = spec.model_dump_json(include=fields)
+    fading = spec.grown_from is not None, spec.growth.fade_images > 0
+    told = repr((shape, fading, ranks, version("torch"), _code()))
+    return default_cache_folder() / "memory" / f"{sha256(told.encode()).hexdigest()[:32]}.json"
+
+
+@cache
+def _code() -> str:
+    """Fingerprint of what a footprint is computed by."""
+    files = sorted(Path(stages_spec.__file__).parent.rglob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def shortage(plan: dict[str, Any], gpus: Sequence[int]) -> str | None:

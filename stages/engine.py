@@ -33,6 +33,7 @@ class Engine:
         self.world = world
         self._parts = spec.batch // world.size // spec.part(world.size)
         optimizer = make_optimizer(module.parameters(), spec.rates[name], spec.optimizer)
+        sharding = spec.engine.sharding(world.size)
         config = {
             # Nothing here reads the batch, but DeepSpeed will not start without one.
             "train_micro_batch_size_per_gpu": 1,
@@ -41,7 +42,7 @@ class Engine:
             "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
             "zero_allow_untested_optimizer": True,  # by DeepSpeed; RMSProp is, by our tests
             "zero_optimization": {
-                "stage": spec.engine.zero,
+                "stage": sharding,
                 "overlap_comm": False,
                 # One bucket for all gradients. By default DeepSpeed takes 2 GB for it, 20 times the
                 # largest of our networks.
@@ -52,7 +53,7 @@ class Engine:
             model=module, optimizer=optimizer, config=config, dist_init_required=False
         )
         self._optimizer = optimizer
-        self._sharded = spec.engine.zero > 0
+        self._sharded = sharding > 0
         self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
         self._materialise_moments()
 

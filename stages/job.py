@@ -20,6 +20,7 @@ from progan.stages.errors import (
 from progan.stages.evaluation import add_results, results_at_end
 from progan.stages.folder import StageFolder
 from progan.stages.keeper import StageKeeper
+from progan.stages.lean import leave_out_compiler
 from progan.stages.loop import train
 from progan.stages.machine import this_start
 from progan.stages.metrics.names import images_compared
@@ -52,6 +53,7 @@ def run_stage(
     world = detect()
     timeout = timedelta(minutes=spec.engine.collective_timeout_minutes)
     start_distributed(world, timeout)
+    leave_out_compiler()
     lock = alone(folder) if world.is_first else nullcontext()
     with lock, world.arrivals.watched(timeout.total_seconds(), give_up):
         ended_early = _train_and_publish(spec, folder, world, stop)

@@ -81,7 +81,7 @@ class _Step:
                 for parameter in network.parameters()
                 if needed
             ]
-        held = spec.optimizer, spec.engine.zero, ranks, live
+        held = spec.optimizer, spec.engine.sharding(ranks), ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
         with live.making("replay"):

@@ -148,7 +148,8 @@ class EngineSpec(Spec):
     """How a step is computed."""
 
     zero: Literal[0, 1, 2] = 1
-    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: the moments, 2: gradients)."""
+    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: the moments, 2: gradients). One
+    rank has nobody to share with and spares itself the copies."""
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
     scaled dynamically, and a step whose gradients overflow is left out."""
@@ -167,6 +168,10 @@ class EngineSpec(Spec):
                 "gathers them in every pass of a step; 1 and 2 shard the larger rest"
             )
         return value
+
+    def sharding(self, ranks: int) -> Literal[0, 1, 2]:
+        """The ZeRO stage that so many ranks have."""
+        return self.zero if ranks > 1 else 0
 
     @field_validator("activation_checkpointing")
     @classmethod

@@ -16,6 +16,7 @@ from progan.stages.final import Final
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.pieces import Pieces, first, restore
+from progan.stages.precision import memory_format
 from progan.stages.published import Network
 from progan.stages.randomness import Draws, weight_seed
 from progan.stages.replay import Replay, make_replay
@@ -89,6 +90,7 @@ def build(
     generator, discriminator, average = _networks(spec, checkpoint)
     for network in (generator, discriminator, average):
         network.to(world.device)
+        network.memory_format = memory_format(spec.engine)
     average.requires_grad_(False)
 
     generator_engine = Engine("generator", generator, spec, world)

@@ -53,8 +53,7 @@ def discriminator_objective(
     conditions = latents[:, generator.model.latent :]
     with torch.set_grad_enabled(through_fakes):
         fakes = mingle(generator(latents, alpha))
-    real = discriminator.judge(reals, alpha, conditions)
-    fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
+    real, fake = discriminator.judge_both(reals, fakes, alpha, conditions)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
     loss = adversarial(spec.loss, pieces).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}

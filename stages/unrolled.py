@@ -7,7 +7,7 @@ term, for how the discriminator will answer. Source: Metz et al. 2017 (arXiv 161
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,16 @@ from progan.stages.optimizers import RULES, Moments
 from progan.stages.spec_optimizers import AnyOptimizer
 
 
-class Judge(nn.Module):
-    """A discriminator whose call is `judge`, which is what torch lets take other weights."""
+class Called(nn.Module):
+    """A network whose call is one of its methods, since only calls can be given other weights."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, *inputs: Any, **options: Any) -> Any:
-        """The verdict."""
-        return cast(Any, self.network).judge(*inputs, **options)
+    def forward(self, method: str, *inputs: Any, **options: Any) -> Any:
+        """What the method returns."""
+        return getattr(self.network, method)(*inputs, **options)
 
 
 class Ahead:
@@ -49,8 +49,15 @@ class Ahead:
 
     def judge(self, *inputs: Any, **options: Any) -> Any:
         """What the discriminator's `judge` would return."""
+        return self._call("judge", *inputs, **options)
+
+    def judge_both(self, *inputs: Any) -> Any:
+        """What the discriminator's `judge_both` would return."""
+        return self._call("judge_both", *inputs)
+
+    def _call(self, *inputs: Any, **options: Any) -> Any:
         named = {f"network.{name}": value for name, value in self._named.items()}
-        return functional_call(Judge(self.network), named, inputs, options)
+        return functional_call(Called(self.network), named, inputs, options)
 
 
 def flat_weights(network: nn.Module) -> Tensor:

@@ -18,6 +18,7 @@ from pathlib import Path
 from progan.datasets.errors import DataError
 from progan.stages.errors import RolledBackError, StageError, StoppedOnRequestError
 from progan.stages.folder import StageFolder
+from progan.stages.lean import leave_out_mlflow
 from progan.stages.rollback import EXIT_ROLLED_BACK
 from progan.stages.spec import StageSpec
 from progan.stages.stopping import EXIT_STOPPED, StopRequest
@@ -58,11 +59,6 @@ def main() -> None:
         traceback.print_exc()
         report(folder, f"{type(error).__name__}: {error}", 1, transient=True)
     leave(0)
-
-
-def leave_out_mlflow() -> None:
-    """Keep DeepSpeed from loading MLflow for its autotuner: a third of all that a worker loads."""
-    sys.modules["mlflow"] = None  # type: ignore[assignment]
 
 
 def report(folder: StageFolder, message: str, code: int, *, transient: bool = False) -> None:

@@ -97,6 +97,8 @@ def detect() -> World:
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
+        # A stage has few shapes and many steps, so that trying all of cuDNN's ways pays.
+        torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
     else:
         device = torch.device("cpu")
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -1,5 +1,6 @@
 """What tests of several folders need: a small data set, a clean environment."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,11 @@ def no_gpu_counted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     """Tests run on the CPU wherever they run, unless they ask for a GPU."""
     if "gpu" not in request.keywords:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What progan remembers of former runs is not looked at, nor added to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -110,6 +110,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
+        self.memory_format = torch.contiguous_format
+        """In which order feature maps lie in memory; changes no result but by rounding"""
         seen = [resolution // 2, resolution] if fading else [resolution]
         self.from_rgb = nn.ModuleDict(
             {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
@@ -153,11 +155,34 @@ class Discriminator(nn.Module):
         conditions: (N, model.inputs - latent), what they should show: classes, codes; none for a
         head that does not ask. Codes are true of `fakes` alone, which were drawn from them.
         """
+        return self._conclude(self._features(images, alpha), images, alpha, conditions, fakes)
+
+    def judge_both(
+        self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
+    ) -> tuple[Verdict, Verdict]:
+        """The verdicts on reals and on as many fakes, which go through the blocks in one pass.
+
+        Samples are compared within groups of consecutive ones, which N is a multiple of, so that
+        reals and fakes do not see each other; one pass reads, scales and reorders all weights once.
+        """
+        of_reals, of_fakes = self._features(torch.cat([reals, fakes]), alpha).chunk(2)
+        return (
+            self._conclude(of_reals, reals, alpha, conditions, fakes=False),
+            self._conclude(of_fakes, fakes, alpha, conditions, fakes=True),
+        )
+
+    def _features(self, images: Tensor, alpha: float) -> Tensor:
+        images = images.contiguous(memory_format=self.memory_format)
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
             x = run(block, x, recompute=int(size) >= self.recompute_from)
             if int(size) == self.resolution and alpha < 1.0:
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
                 x = torch.lerp(leaky_relu_(previous), x, alpha)
+        return x
+
+    def _conclude(
+        self, x: Tensor, images: Tensor, alpha: float, conditions: Tensor | None, fakes: bool
+    ) -> Verdict:
         told = x.new_zeros(len(x), 0) if conditions is None else conditions
         return Verdict(self.head(x, told, images, alpha), x, self.head.costs(x, told, fakes=fakes))

@@ -80,6 +80,8 @@ class Generator(nn.Module):
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
         self.model = model
+        self.memory_format = torch.contiguous_format
+        """In which order feature maps lie in memory; changes no result but by rounding"""
         self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
             self.blocks[str(size)] = UpBlock(
@@ -108,6 +110,7 @@ class Generator(nn.Module):
             if int(size) == self.resolution:
                 before = x
             x = run(block, x, recompute=int(size) >= self.recompute_from)
+            x = x.contiguous(memory_format=self.memory_format)
         image = at_least_float32(self.to_rgb[str(self.resolution)](x))
         if alpha >= 1.0:
             return image

@@ -20,7 +20,8 @@ class EqualizedLinear(nn.Module):
     """Dense layer with an equalised learning rate (PGGAN, section 4.1).
 
     Weights are drawn from N(0, 1) and multiplied by gain / sqrt(fan_in) whenever they are used, so
-    that Adam moves all layers at one relative speed. The bias starts at 0 and is never scaled.
+    that Adam moves all layers at one relative speed; that is, the inputs are, which are fewer. The
+    bias starts at 0 and is never scaled.
     """
 
     u: Tensor | None
@@ -34,6 +35,8 @@ class EqualizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_features) -> (N, out_features)."""
+        if self.u is None:
+            return F.linear(x * self.scale, self.weight, self.bias)
         return F.linear(x, used_weight(self), self.bias)
 
 

@@ -19,6 +19,12 @@ OPTIMIZERS = [AdamSpec(), AdamSpec(beta1=0.5), RmsPropSpec(kind="rmsprop", alpha
 chosen = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["adam", "momentum", "rmsprop"])
 
 
+@pytest.fixture(autouse=True)
+def sharded_over_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rank alone is spared the sharding that is to be tested here."""
+    monkeypatch.setattr(EngineSpec, "sharding", lambda spec, ranks: spec.zero)
+
+
 def objective(module: nn.Module, step: int, part: int) -> Objective:
     """One whose gradient's norm is far above 1, and another at every step."""
     x = torch.randn(8, 3, generator=torch.Generator().manual_seed(PARTS * step + part))

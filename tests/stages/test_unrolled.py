@@ -47,6 +47,11 @@ class Flat(nn.Module):
         logits: Tensor = self.layer(images)
         return Verdict(logits.flatten(), logits, {})
 
+    def judge_both(
+        self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
+    ) -> tuple[Verdict, Verdict]:
+        return self.judge(reals, alpha, conditions), self.judge(fakes, alpha, conditions)
+
 
 class Linear(nn.Module):
     """A linear generator of two numbers."""

@@ -1,0 +1,42 @@
+"""Keeping out of a worker what it loads and does not use: half of the time until its first step."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+COMPILER = "torch._dynamo"
+
+
+class Compiler(ModuleType):
+    """Stands for torch's compiler as long as nobody wants anything of it but not to be compiled.
+
+    torch's optimisers load the compiler, symbolic algebra and all, to be left alone by it. Whatever
+    else is asked of this module has the true one loaded.
+    """
+
+    def disable(self, function: Callable[..., Any], *_: object, **__: object) -> Callable[..., Any]:
+        """Nothing compiles it."""
+        return function
+
+    def graph_break(self) -> None:
+        """There is no graph."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(COMPILER) is self:
+            del sys.modules[COMPILER]
+        return getattr(importlib.import_module(COMPILER), name)
+
+
+def leave_out_compiler() -> None:
+    """Have torch's compiler loaded only when something is to be compiled.
+
+    To be called when torch is loaded and the process group made, both of which look for it.
+    """
+    sys.modules.setdefault(COMPILER, Compiler(COMPILER))
+
+
+def leave_out_mlflow() -> None:
+    """Keep DeepSpeed from loading MLflow for its autotuner."""
+    sys.modules["mlflow"] = None  # type: ignore[assignment]

@@ -1,0 +1,33 @@
+"""Hours from milliseconds."""
+
+import pytest
+
+from progan.pipeline.config import load_config
+from schedule import given, measured, schedule
+
+
+def test_hours_are_pictures_times_milliseconds() -> None:
+    config = load_config(
+        "demo", ("growth.last=8", "growth.fade_kimg=600", "growth.steady_kimg=1200")
+    )
+    found = schedule(config, {4: 3.0, 8: 6.0}, ranks=1, share=1.0)
+    assert [stage["hours"] for stage in found["stages"]] == [1.0, 3.0]
+    assert found["hours"] == 4.0
+    assert schedule(config, {4: 3.0, 8: 6.0}, ranks=4, share=0.5)["hours"] == 2.0
+
+
+def test_what_was_not_measured_is_said() -> None:
+    found = schedule(load_config("demo", ()), given(["4=1", "32=1.5"]), ranks=1, share=1.0)
+    assert found["not_measured"] == [8, 16]
+
+
+def test_rows_are_taken_by_precision_without_overrides_at_the_largest_batch() -> None:
+    rows = [
+        {"resolution": 4, "precision": precision, "batch": batch, "overrides": words,
+         "ms_per_picture": ms}
+        for precision, batch, words, ms in [
+            ("fp32", 64, [], 1.0), ("fp32", 16, [], 2.0), ("bf16", 64, [], 3.0),
+            ("fp32", 128, ["seed=1"], 4.0),
+        ]
+    ]  # fmt: skip
+    assert measured({"rows": rows}, "fp32") == pytest.approx({4: 1.0})
