@@ -9,41 +9,68 @@ from typing import Any
 
 import pytest
 
+from progan.datasets.drawn import SHAPES
 from progan.stages.folder import StageFolder
-from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec, MetricsSpec, ObjectiveSpec
+from progan.stages.spec import (
+    CheckpointSpec,
+    EngineSpec,
+    GrowthSpec,
+    MetricsSpec,
+    ModelSpec,
+    ObjectiveSpec,
+)
 from workers import BIN, checkpoints, content, figures, run, spec, start
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[1] / "helpers" / "clipped_weights.py"
 OFF = MetricsSpec(during=(), at_end=())
 BOTH = ["generator", "discriminator"]
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "normalised": {
-        "loss": "hinge",
-        "penalties": [
-            {"kind": "spectral_norm", "networks": BOTH},
-            {"kind": "dragan", "weight": 10, "interval": 2},
-            {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
-        ],
-    },
-    "clipped": {
-        "penalties": [
-            {"kind": "weight_clip", "bound": 0.1},
-            {"kind": "historical_average", "weight": 0.01, "networks": BOTH},
-            {"kind": "feature_matching", "weight": 1},
-        ],
-        "critic_steps": 2,
-    },
-    "consensus": {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
-    "began": {"loss": {"kind": "began", "lambda_k": 0.1}, "penalties": []},
+SHAPE = {"latent": 16, "fmap_base": 64, "fmap_max": 16}
+ATTENTIVE = {"attention": (8, 16)}
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "normalised": (
+        {
+            "loss": "hinge",
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "dragan", "weight": 10, "interval": 2},
+                {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+            ],
+        },
+        {
+            "classes": len(SHAPES),
+            "generator": ATTENTIVE,
+            "discriminator": ATTENTIVE | {"head": "projection", "minibatch": "none"},
+        },
+    ),
+    "clipped": (
+        {
+            "penalties": [
+                {"kind": "weight_clip", "bound": 0.1},
+                {"kind": "historical_average", "weight": 0.01, "networks": BOTH},
+                {"kind": "feature_matching", "weight": 1},
+            ],
+            "critic_steps": 2,
+        },
+        {},
+    ),
+    "consensus": (
+        {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
+        {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
+    ),
+    "began": (
+        {"loss": {"kind": "began", "lambda_k": 0.1}, "penalties": []},
+        {"discriminator": {"head": "autoencoder", "minibatch": "none"}},
+    ),
+    "codes": (
+        {"loss": {"kind": "ragan"}, "penalties": [{"kind": "r1", "weight": 1}]},
+        {
+            "generator": {"codes": {"categorical": (3,), "continuous": 1}},
+            "discriminator": {"head": "infogan", "minibatch": "discrimination"},
+        },
+    ),
 }
-
-
-@pytest.fixture(scope="module")
-def before(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a stage at 8x8 published."""
-    short = spec(shapes, growth=GrowthSpec(fade_images=0, steady_images=32), metrics=OFF)
-    return run(short, tmp_path_factory.mktemp("before"), ranks=2).final
+"""What `objective` says, and how `model` differs"""
 
 
 def kill(folder: StageFolder, process: subprocess.Popen[bytes], after: int) -> None:
@@ -58,16 +85,23 @@ def kill(folder: StageFolder, process: subprocess.Popen[bytes], after: int) -> N
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("case", CASES)
 def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
-    before: Path, shapes: Path, tmp_path: Path, objective: str
+    shapes: Path, tmp_path: Path, case: str
 ) -> None:
+    objective, differs = CASES[case]
+    same = {
+        "model": ModelSpec.model_validate(SHAPE | differs),
+        "objective": ObjectiveSpec.model_validate(objective),
+        "metrics": OFF,
+    }
+    short = GrowthSpec(fade_images=0, steady_images=32)
+    before = run(spec(shapes, growth=short, **same), tmp_path / "before", ranks=2)
     grown = spec(
         shapes,
-        objective=ObjectiveSpec.model_validate(OBJECTIVES[objective]),
-        metrics=OFF,
+        **same,
         resolution=16,
-        grown_from=before,
+        grown_from=before.final,
         growth=GrowthSpec(fade_images=96, steady_images=160),
         engine=EngineSpec(precision="bf16", zero=1),
         micro_batch=4,
