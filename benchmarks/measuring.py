@@ -112,6 +112,9 @@ def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Table], as_
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What `--json` printed."""
-    found: dict[str, Any] = json.loads(path.read_text())
+    """What `--json` printed; ends the program with a line if that is not there."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path} holds no results: {error}")
     return found

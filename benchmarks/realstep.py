@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+import apart  # noqa: F401
 from flop import FlopCount
 from progan.datasets.build import prepare
 from progan.datasets.drawn import draw_dataset

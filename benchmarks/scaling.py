@@ -36,6 +36,7 @@ import torch.distributed as dist
 from rich.console import Console
 from rich.table import Table
 
+import apart  # noqa: F401
 from measuring import machine
 from progan.launch.environment import KEEP_MEMORY
 from progan.pipeline.plan import stage_spec

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+import apart  # noqa: F401
 from measuring import (
     clock,
     interleaved,
@@ -180,6 +181,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--against", type=Path, metavar="RESULTS.json", help="what --json printed")
     arguments = parser.parse_args()
+    old = read_results(arguments.against) if arguments.against else None
     keep_memory()
     warnings.simplefilter("ignore")
     torch.set_num_threads(arguments.threads)
@@ -191,8 +193,7 @@ def main() -> None:
         ]
         document = {"machine": machine(made.world.device), "rows": rows}
     show(document, step_table, arguments.json)
-    if arguments.against:
-        old = read_results(arguments.against)
+    if old:
         if not comparable(document, old):
             sys.exit(f"{arguments.against}: no row of the same resolution, precision and batch")
         if found := slower(document, old):
