@@ -112,7 +112,7 @@ def test_what_is_not_finite_is_named_and_nothing_is_published(shapes: Path, tmp_
     failure = json.loads(folder.failure.read_text())
     # The discriminator's first step, of length 1e30, makes logits that overflow.
     assert failure["message"] == (
-        "8x8 after 0 images: generator_loss is not finite on rank 0; no step was taken"
+        "8x8 after 0 images: generator_logits is not finite on rank 0; no step was taken"
     )
     assert not folder.final.exists()
 
