@@ -11,7 +11,7 @@ from progan.pipeline.rundir import RunFolder
 from progan.stages.networks.widths import width
 from progan.stages.spec import GrowthSpec, InitSpec, StageSpec, TickSpec
 from progan.stages.spec_losses import Relativistic
-from progan.stages.spec_penalties import FeatureMatching
+from progan.stages.spec_penalties import FeatureMatching, PullingAway
 
 WIDEST_GRID = 4096
 """Pixels along a grid of samples; high resolutions show fewer pictures"""
@@ -106,6 +106,6 @@ def groups(spec: StageSpec) -> dict[str, int]:
     if isinstance(loss, Relativistic) and loss.kind == "ragan":
         found["objective.loss.group"] = loss.group
     for index, each in enumerate(spec.objective.penalties):
-        if isinstance(each, FeatureMatching):
+        if isinstance(each, FeatureMatching | PullingAway):
             found[f"objective.penalties.{index}.group"] = each.group
     return found

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.stages.historical import distance
-from progan.stages.spec_penalties import FeatureMatching, Term
+from progan.stages.spec_penalties import FeatureMatching, PullingAway, Term
 from progan.stages.weight_penalties import orthogonality
 
 
@@ -42,10 +43,24 @@ def feature_matching(seen: Deception, spec: FeatureMatching) -> Tensor:
     return means.square().sum(dim=1)
 
 
+def pulling_away(seen: Deception, spec: PullingAway) -> Tensor:
+    """Mean of the squared cosines between the features of a group's fakes, (N / group,).
+
+    Taken over groups of consecutive samples where the paper takes the batch. Source: Zhao et al.
+    2017 (arXiv 1609.03126), eq. 4.
+    """
+    features = seen.features(seen.fakes)
+    units = F.normalize(features, dim=1).reshape(-1, spec.group, features.shape[1])
+    cosines = units @ units.transpose(1, 2)
+    of_pairs = cosines.square().sum(dim=(1, 2)) - spec.group  # without each with itself
+    return of_pairs / (spec.group * (spec.group - 1))
+
+
 GENERATOR_PENALTIES: dict[str, Callable[[Deception, Any], Tensor]] = {
     "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
     "historical_average": lambda seen, spec: distance("generator", seen.network, seen.pieces),
     "feature_matching": feature_matching,
+    "pulling_away": pulling_away,
     "consensus": lambda seen, spec: seen.disagreement(),
 }
 

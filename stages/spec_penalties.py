@@ -109,6 +109,15 @@ class Consensus(Penalty):
     needs_reals: ClassVar[bool] = True
 
 
+class PullingAway(Penalty):
+    """Fakes whose features point in different directions."""
+
+    kind: Literal["pulling_away"]
+    group: Annotated[int, Field(ge=2)] = 4
+    """Consecutive samples that are compared with each other."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+
+
 class Constraint(Spec):
     """What holds at every step."""
 
@@ -144,6 +153,7 @@ Term = (
     | Orthogonal
     | HistoricalAverage
     | FeatureMatching
+    | PullingAway
     | Consensus
 )
 AnyPenalty = Term | SpectralNorm | WeightClip

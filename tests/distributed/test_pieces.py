@@ -59,7 +59,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
     ),
     "began": (
-        {"loss": {"kind": "began", "lambda_k": 0.1}, "penalties": []},
+        {
+            "loss": {"kind": "began", "lambda_k": 0.1},
+            "penalties": [{"kind": "pulling_away", "weight": 0.1}],
+        },
         {"discriminator": {"head": "autoencoder", "minibatch": "none"}},
     ),
     "codes": (

@@ -9,7 +9,7 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.heads import Scalar
 from progan.stages.spec import ModelSpec, ObjectiveSpec
-from progan.stages.spec_penalties import FeatureMatching
+from progan.stages.spec_penalties import FeatureMatching, PullingAway
 from progan.stages.steps import generator_objective
 
 MATCHING = FeatureMatching(kind="feature_matching", weight=2, group=3)
@@ -39,6 +39,26 @@ def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
     np.testing.assert_allclose(term.detach(), expected, 1e-12)
     torch.autograd.backward(term.sum())
     assert reals.grad is None and fakes.grad is not None
+
+
+def test_pulling_away_is_the_mean_squared_cosine_of_pairs() -> None:
+    torch.manual_seed(0)
+    fakes = torch.randn(6, 3, 2, 2, dtype=torch.float64)
+    seen = Deception(lambda x: x.flatten(1), fakes, None, nn.Identity(), {}, lambda: fakes.sum())
+    found = generator_penalty(seen, PullingAway(kind="pulling_away", weight=0.1, group=3))
+    features = fakes.numpy().reshape(2, 3, 12)
+    expected = [
+        np.mean(
+            [
+                (a @ b / np.linalg.norm(a) / np.linalg.norm(b)) ** 2
+                for i, a in enumerate(group)
+                for j, b in enumerate(group)
+                if i != j
+            ]
+        )
+        for group in features
+    ]
+    np.testing.assert_allclose(found, expected, 1e-12)
 
 
 def test_features_are_what_the_last_layer_sees() -> None:
