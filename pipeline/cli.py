@@ -11,7 +11,7 @@ from progan.pipeline.cli_data import data, prepare
 from progan.pipeline.cli_evaluate import evaluate
 from progan.pipeline.cli_models import export, import_command
 from progan.pipeline.cli_see import generate, interpolate, report, timelapse
-from progan.pipeline.output import json_option, show
+from progan.pipeline.output import json_option, show, show_as_it_comes
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
 
@@ -107,8 +107,8 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     ranks = BACKENDS[loaded.launch.backend](loaded.launch).world_size
     check(loaded, ranks)
     specs = stage_specs(loaded, RunFolder(Path("RUN")), "")
-    document = plan_document(specs, estimate_memory(specs, ranks))
-    show(document, plan_table, as_json)
+    documents = (plan_document(specs, found) for found in estimate_memory(specs, ranks))
+    document = show_as_it_comes(documents, plan_table, as_json)
     warning = shortage(document, gpu_memory_bytes())
     if warning:
         click.echo(f"progan: {warning}", err=True)

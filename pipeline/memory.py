@@ -1,16 +1,13 @@
 """How much memory the stages of a run need, and whether it is there; torch only when asked."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import track
 
 from progan.datasets.files import write_whole
 from progan.datasets.storage import default_cache_folder
@@ -20,18 +17,21 @@ from progan.stages.spec import StageSpec
 GIB = 2**30
 
 
-def estimate_memory(specs: Sequence[StageSpec], ranks: int) -> list[dict[str, int]]:
+def estimate_memory(
+    specs: Sequence[StageSpec], ranks: int
+) -> Iterator[list[dict[str, int] | None]]:
     """The footprint of each stage on each of so many ranks (see stages/memory.py).
 
-    What was estimated before is remembered; else it takes a second a stage, under a bar, and a few
-    to load torch.
+    What was estimated before is remembered; else it takes a second a stage, and a few to load
+    torch. Yields what is known so far: at once what is remembered, then after every estimate, until
+    all are there.
     """
     known = [_remembered(spec, ranks) for spec in specs]
-    console = Console(stderr=True)
-    quiet = None not in known or not console.is_terminal
-    pairs = zip(specs, known, strict=True)
-    bar = track(pairs, "memory", len(specs), console=console, transient=True, disable=quiet)
-    return [found or _footprint(spec, ranks) for spec, found in bar]
+    yield list(known)
+    for index, spec in enumerate(specs):
+        if known[index] is None:
+            known[index] = _footprint(spec, ranks)
+            yield list(known)
 
 
 def _footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
@@ -55,7 +55,7 @@ def _remembered(spec: StageSpec, ranks: int) -> dict[str, int] | None:
 
 def _place(spec: StageSpec, ranks: int) -> Path:
     """Where a footprint is remembered: under all that it depends on, the code included."""
-    fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine"}
+    fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine", "optimizer"}
     shape = spec.model_dump_json(include=fields)
     fading = spec.grown_from is not None, spec.growth.fade_images > 0
     told = repr((shape, fading, ranks, version("torch"), _code()))

@@ -1,7 +1,7 @@
 """What commands print: a table for a person or one JSON document for a program."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -20,3 +20,24 @@ def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_js
     from rich.console import Console
 
     Console().print(table(document))
+
+
+def show_as_it_comes(
+    documents: Iterable[dict[str, Any]], table: Callable[[dict[str, Any]], Any], as_json: bool
+) -> dict[str, Any]:
+    """Show documents each of which knows more than the one before; returns the last.
+
+    At a terminal each takes the place of the one before; elsewhere only the last is printed.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    if as_json or not console.is_terminal:
+        *_, last = documents
+        show(last, table, as_json)
+        return last
+    with Live(console=console, auto_refresh=False) as live:
+        for last in documents:
+            live.update(table(last), refresh=True)
+    return last

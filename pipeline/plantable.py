@@ -13,11 +13,12 @@ from progan.stages.spec import StageSpec
 
 
 def plan_document(
-    specs: Sequence[StageSpec], footprints: Sequence[dict[str, int]]
+    specs: Sequence[StageSpec], footprints: Sequence[dict[str, int] | None]
 ) -> dict[str, Any]:
     """The stages and what each costs, as one JSON-able document.
 
-    footprints: for each stage, the bytes a rank needs at once, by what they are for.
+    footprints: for each stage, the bytes a rank needs at once, by what they are for; None where
+    they are still being estimated.
     """
     stages = [_row(*stage) for stage in zip(specs, footprints, strict=True)]
     return {
@@ -40,7 +41,7 @@ def _init(first: StageSpec) -> dict[str, Any] | None:
     }
 
 
-def _row(spec: StageSpec, footprint: dict[str, int]) -> dict[str, Any]:
+def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
     fading = spec.grown_from is not None
     model, resolution = spec.model, spec.resolution
     return {
@@ -54,7 +55,7 @@ def _row(spec: StageSpec, footprint: dict[str, int]) -> dict[str, Any]:
         "width": width(model, resolution),
         "generator_parameters": generator_parameters(model, resolution, fading=fading),
         "discriminator_parameters": discriminator_parameters(model, resolution, fading=fading),
-        "memory_bytes": sum(footprint.values()),
+        "memory_bytes": None if footprint is None else sum(footprint.values()),
         "memory_bytes_by_use": footprint,
     }
 
@@ -84,7 +85,7 @@ def plan_table(document: dict[str, Any]) -> Table:
             str(stage["width"]),
             f"{stage['generator_parameters'] / 1e6:.2f}",
             f"{stage['discriminator_parameters'] / 1e6:.2f}",
-            f"{stage['memory_bytes'] / GIB:.2f}",
+            "..." if stage["memory_bytes"] is None else f"{stage['memory_bytes'] / GIB:.2f}",
         )
     return table
 

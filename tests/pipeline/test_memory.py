@@ -29,7 +29,9 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
 
 def estimate(*words: str, run: str = "RUN", ranks: int = 1) -> list[dict[str, int]]:
     config = load_config("demo", ("growth.last=16", *words))
-    return estimate_memory(stage_specs(config, RunFolder(Path(run)), ""), ranks)
+    *_, found = estimate_memory(stage_specs(config, RunFolder(Path(run)), ""), ranks)
+    assert None not in found
+    return [each for each in found if each]
 
 
 def test_what_was_estimated_is_remembered(counted: list[int]) -> None:
@@ -39,9 +41,21 @@ def test_what_was_estimated_is_remembered(counted: list[int]) -> None:
     assert counted == [4, 8, 16]
 
 
+def test_what_is_known_is_told_at_once_and_the_rest_as_it_comes(counted: list[int]) -> None:
+    config = load_config("demo", ("growth.last=16",))
+    specs = stage_specs(config, RunFolder(Path("RUN")), "")
+    list(estimate_memory(specs[1:2], 1))
+    told = list(estimate_memory(specs, 1))
+    assert [[each is not None for each in found] for found in told] == [
+        [False, True, False],
+        [True, True, False],
+        [True, True, True],
+    ]
+
+
 @pytest.mark.parametrize("word", [
     "batch=32", "micro_batch=8", "model.fmap_max=32", "engine.zero=0", "engine.precision=bf16",
-    "objective.critic_steps=2", "growth.fade_kimg=0",
+    "objective.critic_steps=2", "growth.fade_kimg=0", "optimizer.kind=rmsprop",
 ])  # fmt: skip
 def test_what_it_depends_on_is_not_mistaken(word: str, counted: list[int]) -> None:
     estimate()
