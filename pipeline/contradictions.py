@@ -96,6 +96,17 @@ def steps_ahead_of_the_loss(spec: StageSpec) -> str | None:
     return None
 
 
+def consensus_of_several(spec: StageSpec) -> str | None:
+    """The joint field is that of two networks."""
+    kinds = {each.kind for each in spec.objective.penalties}
+    if "consensus" in kinds and spec.model.discriminator.critics > 1:
+        return (
+            "objective.penalties: consensus is between two networks; leave it out, or set "
+            "model.discriminator.critics=1"
+        )
+    return None
+
+
 def consensus_recomputed(spec: StageSpec) -> str | None:
     """Recomputed blocks know nothing of other weights."""
     kinds = {each.kind for each in spec.objective.penalties}
@@ -115,6 +126,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     energies_without_reconstruction,
     past_fakes_of_classes,
     steps_ahead_of_the_loss,
+    consensus_of_several,
     consensus_recomputed,
 )
 

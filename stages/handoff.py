@@ -1,6 +1,7 @@
 """From one resolution to the next: publish the finished networks, grow new ones from them."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,21 +18,24 @@ from progan.stages.tensors import parameters, read_tensors, write_tensors
 log = logging.getLogger(__name__)
 
 
-def publish(folder: Path, final: Final, networks: dict[str, nn.Module]) -> None:
+def publish(folder: Path, final: Final, networks: Mapping[str, nn.Module]) -> None:
     """Write a finished stage's networks, whole or not at all.
 
     The previous resolution's to/fromRGB layer, at last unused, is left out.
     """
-    unused = at_resolution(final.resolution // 2, "to_rgb", "from_rgb")
+    unused = at_resolution(final.resolution // 2, "to_rgb|from_rgb")
     with sealing(folder, DOCUMENT, final.model_dump(mode="json")) as target:
         for name, network in networks.items():
-            state = {k: v for k, v in parameters(network).items() if not k.startswith(unused)}
+            state = {k: v for k, v in parameters(network).items() if not unused.match(k)}
             write_tensors(target / f"{name}.safetensors", state)
 
 
-def at_resolution(resolution: int, *parts: str) -> tuple[str, ...]:
-    """How the names of parameters begin that belong to a resolution, also within a decoder."""
-    return tuple(f"{of}{part}.{resolution}." for of in ("", "head.decoder.") for part in parts)
+def at_resolution(resolution: int, parts: str) -> re.Pattern[str]:
+    """How the names of parameters begin that belong to a resolution.
+
+    They may be within one of several critics, and there within a decoder.
+    """
+    return re.compile(rf"(each\.\d+\.)?(head\.decoder\.)?({parts})\.{resolution}\.")
 
 
 def load(folder: Path, name: str) -> dict[str, Tensor]:
@@ -69,8 +73,8 @@ def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> No
     Raises StageError unless exactly the new block and the new to/fromRGB layer are left as drawn.
     """
     found = network.load_state_dict(fitted(previous, network), strict=False)
-    new = at_resolution(resolution, "blocks", "to_rgb", "from_rgb")
-    expected = {name for name in network.state_dict() if name.startswith(new)}
+    new = at_resolution(resolution, "blocks|to_rgb|from_rgb")
+    expected = {name for name in network.state_dict() if new.match(name)}
     if found.unexpected_keys or set(found.missing_keys) != expected:
         odd = sorted(set(found.unexpected_keys) | set(found.missing_keys) ^ expected)
         raise StageError(

@@ -9,6 +9,7 @@ from torch._subclasses import FakeTensorMode
 from progan.stages import constraints, ema
 from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
+from progan.stages.networks.critics import Critics, make_discriminator
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.optimizers import MOMENTS, Moments
@@ -64,7 +65,9 @@ class _Step:
         recompute_from = spec.engine.activation_checkpointing
         with live.making("weights"):
             self.generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
-            self.discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
+            self.discriminator = make_discriminator(
+                *shape, fading=fading, recompute_from=recompute_from
+            )
             constraints.install("generator", self.generator, spec.objective.penalties)
             constraints.install("discriminator", self.discriminator, spec.objective.penalties)
         with live.making("average"):
@@ -99,7 +102,7 @@ class _Step:
 
     def _told_apart(
         self,
-        discriminator: Discriminator | Ahead,
+        discriminator: Discriminator | Critics | Ahead,
         reals: Tensor,
         mingle: Callable[[Tensor], Tensor],
     ) -> Tensor:

@@ -72,6 +72,8 @@ class DiscriminatorSpec(Spec):
     minibatch: Literal["stddev", "discrimination", "none"] = "stddev"
     """How it compares the samples of a group: by the standard deviation of their features (the
     paper's), by learned distances between them (Salimans et al. 2016), or not at all."""
+    critics: PositiveInt = 1
+    """How many there are, each drawn apart (GMAN)."""
     head: HeadSpec = ScalarHead()
     """What it says of a picture. With `model.classes`: acgan or projection; with
     `model.generator.codes`: infogan."""
@@ -121,6 +123,9 @@ class ObjectiveSpec(Spec):
         Gradient(kind="gradient", weight=10.0),
         Drift(kind="drift", weight=0.001),
     )
+    critics: Literal["mean", "hardest"] = "mean"
+    """Of several critics: whether the generator faces their mean, or for every picture the one that
+    is hardest to deceive (GMAN)."""
     critic_steps: PositiveInt = 1
     """Discriminator updates per generator update, each on its own reals and latents."""
     unrolled: NonNegativeInt = 0

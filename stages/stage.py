@@ -13,6 +13,7 @@ from progan.stages import constraints, handoff
 from progan.stages.checkpoint import Checkpoint
 from progan.stages.engine import Engine
 from progan.stages.final import Final
+from progan.stages.networks.critics import Critics, make_discriminator
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.pieces import Pieces, first, restore
@@ -34,7 +35,7 @@ class Stage:
     spec: StageSpec
     world: World
     generator: Generator
-    discriminator: Discriminator
+    discriminator: Discriminator | Critics
     average: Generator
     """The generator's moving average, whole on every rank"""
     generator_engine: Engine
@@ -138,7 +139,7 @@ def build(
 
 def _networks(
     spec: StageSpec, checkpoint: Checkpoint | None
-) -> tuple[Generator, Discriminator, Generator]:
+) -> tuple[Generator, Discriminator | Critics, Generator]:
     """Generator, discriminator and average with the weights the stage begins or goes on with.
 
     New weights are the same on every rank, and whatever the ranks: all draw from one seed.
@@ -148,11 +149,11 @@ def _networks(
     recompute_from = spec.engine.activation_checkpointing
     shape = spec.model, spec.resolution
     generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
-    discriminator = Discriminator(*shape, fading=fading, recompute_from=recompute_from)
+    discriminator = make_discriminator(*shape, fading=fading, recompute_from=recompute_from)
     constraints.install("generator", generator, spec.objective.penalties)
     constraints.install("discriminator", discriminator, spec.objective.penalties)
     average = copy.deepcopy(generator)
-    networks: dict[Network, Generator | Discriminator] = {
+    networks: dict[Network, Generator | Discriminator | Critics] = {
         "generator": generator,
         "discriminator": discriminator,
         "ema": average,

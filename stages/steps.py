@@ -10,6 +10,7 @@ from progan.stages.consensus import Networks, field, half_square
 from progan.stages.generator_penalties import Deception, generator_penalty
 from progan.stages.losses import NOTHING
 from progan.stages.losses import loss as adversarial
+from progan.stages.networks.critics import Critics, for_each
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
@@ -28,7 +29,7 @@ class Objective(NamedTuple):
 
 def discriminator_objective(
     generator: Generator,
-    discriminator: Discriminator | Ahead,
+    discriminator: Discriminator | Critics | Ahead,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -53,6 +54,8 @@ def discriminator_objective(
     conditions = latents[:, generator.model.latent :]
     with torch.set_grad_enabled(through_fakes):
         fakes = mingle(generator(latents, alpha))
+    critics = generator.model.discriminator.critics
+    reals, fakes, conditions, mix, noise = for_each(critics, reals, fakes, conditions, mix, noise)
     real, fake = discriminator.judge_both(reals, fakes, alpha, conditions)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
     loss = adversarial(spec.loss, pieces).discriminator(real_logits, fake_logits).mean()
@@ -94,7 +97,7 @@ def generator_sees_reals(spec: ObjectiveSpec) -> bool:
 
 def generator_objective(
     generator: Generator,
-    discriminator: Discriminator | Ahead,
+    discriminator: Discriminator | Critics | Ahead,
     latents: Tensor,
     alpha: float,
     spec: ObjectiveSpec,
@@ -115,21 +118,26 @@ def generator_objective(
     chosen = adversarial(spec.loss, pieces)
     conditions = latents[:, generator.model.latent :]
     fakes = generator(latents, alpha)
-    fake = discriminator.judge(fakes, alpha, conditions, fakes=True)
+    critics = generator.model.discriminator.critics
+    seen_fakes, conditions = for_each(critics, fakes, conditions)
+    fake = discriminator.judge(seen_fakes, alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
     is_ahead = isinstance(discriminator, Ahead)
     if chosen.generator_sees_reals or is_ahead:
         assert reals is not None
-        real_logits = at_least_float32(discriminator(reals, alpha, conditions))
-    loss = chosen.generator(real_logits, fake_logits).mean()
+        seen_reals = for_each(critics, reals)[0]
+        real_logits = at_least_float32(discriminator(seen_reals, alpha, conditions))
+    by_critic = chosen.generator(real_logits, fake_logits).reshape(critics, -1)
+    loss = by_critic.mean() if spec.critics == "mean" else by_critic.amax(dim=0).mean()
     scalars = {"generator_logits": fake_logits.mean()}
     for name, cost in fake.costs.items():
         loss = loss + cost.mean()
         scalars[f"generator_{name}"] = cost.mean()
 
     def features(images: Tensor) -> Tensor:
-        return at_least_float32(discriminator.judge(images, alpha, conditions).features)
+        copies = for_each(critics, images)[0]
+        return at_least_float32(discriminator.judge(copies, alpha, conditions).features)
 
     def disagreement() -> Tensor:
         assert reals is not None

@@ -62,7 +62,8 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
         total += _attention(maps) if size in model.discriminator.attention else 0
     seen = [resolution, resolution // 2] if fading else [resolution]
-    return total + sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
+    total += sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
+    return total * model.discriminator.critics
 
 
 def decoder_model(model: ModelSpec, features: int) -> ModelSpec:

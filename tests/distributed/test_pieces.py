@@ -50,9 +50,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 {"kind": "historical_average", "weight": 0.01, "networks": BOTH},
                 {"kind": "feature_matching", "weight": 1},
             ],
+            "critics": "hardest",
             "critic_steps": 2,
         },
-        {},
+        {"discriminator": {"critics": 2}},
     ),
     "consensus": (
         {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},

@@ -37,6 +37,13 @@ def refusal(*overrides: str) -> str:
             ["objective.unrolled=2", "objective.penalties=[{kind: spectral_norm}]"],
             "objective.unrolled: the steps ahead know nothing of spectral_norm",
         ),
+        (
+            [
+                "model.discriminator.critics=2",
+                "objective.penalties=[{kind: consensus, weight: 1}]",
+            ],
+            "objective.penalties: consensus is between two networks",
+        ),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
     ],
