@@ -21,7 +21,7 @@ from progan.stages.randomness import Draws
 from progan.stages.replay import Replay
 from progan.stages.spec import ModelSpec, ObjectiveSpec
 from progan.stages.spec_optimizers import AnyOptimizer
-from progan.stages.steps import discriminator_objective, generator_objective
+from progan.stages.steps import Turn, discriminator_objective, generator_objective
 from progan.stages.unrolled import Ahead, look_ahead
 
 LATENT, WIDTH, BATCH = 16, 64, 128
@@ -169,7 +169,7 @@ class Game:
         mix = torch.from_numpy(self.random.random(self.batch, dtype=np.float32))
         return discriminator_objective(
             generator, discriminator, reals, self._latents(self.batch), mix, 1.0, self.objective,
-            update, mingle=mingle, through_fakes=looks_ahead,
+            Turn(update, {}), mingle=mingle, through_fakes=looks_ahead,
         ).loss  # fmt: skip
 
     def _ahead(self, reals: Tensor) -> Ahead:

@@ -1,7 +1,7 @@
 """The training loop of one resolution, and its step."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from progan.stages.spec_penalties import noise_shape
 from progan.stages.stage import Stage
 from progan.stages.steps import (
     Objective,
+    Turn,
     discriminator_objective,
     generator_objective,
     generator_sees_reals,
@@ -76,8 +77,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         number = position // spec.batch
         pairs = ((part[0], part[1]) for part in parts)
         field = before_update(stage, "discriminator", number, alpha, pairs)
-        turn = Turn(alpha, number, field)
-        objectives = (tell_apart(stage, turn, *part) for part in parts)
+        turn = Turn(number, stage.pieces, field)
+        objectives = (tell_apart(stage, alpha, turn, None, *part) for part in parts)
         scalars |= stage.discriminator_engine.update(objectives, where)
         constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
@@ -92,8 +93,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         number = stage.position // spec.images_per_step
         pairs = ((part[1], part[0]) for part in parts)
         field = before_update(stage, "generator", number, alpha, pairs)
-        turn = Turn(alpha, number, field, judge)
-        objectives = (deceive(stage, turn, *part) for part in parts)
+        turn = Turn(number, stage.pieces, field)
+        objectives = (deceive(stage, alpha, turn, judge, *part) for part in parts)
         scalars |= stage.generator_engine.update(objectives, where, riders=signals())
 
     scalars |= after_step(spec.objective.loss, stage.pieces, scalars)
@@ -120,21 +121,11 @@ def besides(
     return stage.draws.mix(position, purpose), stage.draws.noise(position, shape)
 
 
-class Turn(NamedTuple):
-    """One update of a network: when it is, and what else there is to know."""
-
-    alpha: float
-    number: int
-    """Updates that the network has had"""
-    field: Sequence[Tensor] = ()
-    """Both networks' mean gradients, where a penalty needs them (consensus.py)"""
-    ahead: Ahead | None = None
-    """The discriminator some steps on, if that is meant"""
-
-
 def tell_apart(
     stage: Stage,
+    alpha: float,
     turn: Turn,
+    judge: Ahead | None,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -143,19 +134,19 @@ def tell_apart(
 ) -> Objective:
     """The discriminator's objective on one part of a batch, in the stage's precision.
 
-    The generator's update goes through the loss of one that is ahead. again: which past fakes to
-    show, if any are kept.
+    judge: the discriminator some steps ahead, if that is meant, whose loss the generator's update
+    goes through; again: which past fakes to show, if any are kept.
     """
-    networks = stage.generator, turn.ahead or stage.discriminator
-    batch = fade(reals, turn.alpha), latents, mix
+    networks = stage.generator, judge or stage.discriminator
+    batch = fade(reals, alpha), latents, mix
 
     def mingle(fakes: Tensor) -> Tensor:
         return stage.replay.mingle(fakes, again) if stage.replay and again is not None else fakes
 
     with autocast(stage.spec.engine, stage.world.device.type):
         return discriminator_objective(
-            *networks, *batch, turn.alpha, stage.spec.objective, turn.number, noise, stage.pieces,
-            turn.field, mingle=mingle, through_fakes=turn.ahead is not None,
+            *networks, *batch, alpha, stage.spec.objective, turn,
+            noise=noise, mingle=mingle, through_fakes=judge is not None,
         )  # fmt: skip
 
 
@@ -167,13 +158,14 @@ def ahead(stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tens
     """
     spec, draws, steps = stage.spec, stage.draws, stage.spec.objective.unrolled
 
-    def step_down(turn: int) -> Callable[[Ahead], Tensor]:
-        key = position * steps + turn
+    def step_down(index: int) -> Callable[[Ahead], Tensor]:
+        key = position * steps + index
         latents = draws.latents(Purpose.UNROLLED_LATENTS, key, spec.model.noise)
         latents = conditioned(latents, labels, spec.model)
         (batch,) = in_parts(stage, reals, latents, *besides(stage, key, Purpose.UNROLLED_MIX))
-        number = position // spec.batch + turn
-        return lambda network: tell_apart(stage, Turn(alpha, number, (), network), *batch).loss
+        number = position // spec.batch + index
+        turn = Turn(number, stage.pieces)
+        return lambda network: tell_apart(stage, alpha, turn, network, *batch).loss
 
     engine = stage.discriminator_engine
     return look_ahead(
@@ -187,12 +179,19 @@ def ahead(stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tens
     )
 
 
-def deceive(stage: Stage, turn: Turn, latents: Tensor, reals: Tensor | None = None) -> Objective:
-    """The generator's objective on one part of a batch, in the stage's precision."""
-    networks = stage.generator, turn.ahead or stage.discriminator
-    seen = None if reals is None else fade(reals, turn.alpha)
+def deceive(
+    stage: Stage,
+    alpha: float,
+    turn: Turn,
+    judge: Ahead | None,
+    latents: Tensor,
+    reals: Tensor | None = None,
+) -> Objective:
+    """The generator's objective on one part of a batch, in the stage's precision.
+
+    judge: who is to be deceived, if not the discriminator as it is.
+    """
+    networks = stage.generator, judge or stage.discriminator
+    seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
-        return generator_objective(
-            *networks, latents, turn.alpha, stage.spec.objective, seen, turn.number, stage.pieces,
-            turn.field,
-        )  # fmt: skip
+        return generator_objective(*networks, latents, alpha, stage.spec.objective, seen, turn)

@@ -21,6 +21,7 @@ from progan.stages.replay import make_replay
 from progan.stages.spec import StageSpec
 from progan.stages.spec_penalties import Consensus, NetworkName, noise_shape
 from progan.stages.steps import (
+    Turn,
     discriminator_objective,
     generator_objective,
     generator_sees_reals,
@@ -76,14 +77,14 @@ class _Step:
         networks: dict[NetworkName, nn.Module]
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         with live.making("objective"):
-            self.pieces = first(spec.objective, networks)
             needed = any(isinstance(each, Consensus) for each in spec.objective.penalties)
-            self.field = [
+            field = [
                 torch.empty(parameter.shape)
                 for network in networks.values()
                 for parameter in network.parameters()
                 if needed
             ]
+            self.turn = Turn(0, first(spec.objective, networks), field)
         held = spec.optimizer, spec.engine.sharding(ranks), ranks, live
         self.generator_holdings = Holdings(self.generator, *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
@@ -112,8 +113,8 @@ class _Step:
         with autocast(spec.engine, DEVICE):
             return discriminator_objective(
                 self.generator, discriminator, fade(reals, self.alpha), latents, mix, self.alpha,
-                spec.objective, noise=noise, pieces=self.pieces, mean_field=self.field,
-                mingle=mingle, through_fakes=isinstance(discriminator, Ahead),
+                spec.objective, self.turn, noise=noise, mingle=mingle,
+                through_fakes=isinstance(discriminator, Ahead),
             ).loss  # fmt: skip
 
     def _mingle(self, fakes: Tensor) -> Tensor:
@@ -151,8 +152,7 @@ class _Step:
                     self.alpha,
                     self.spec.objective,
                     reals,
-                    pieces=self.pieces,
-                    mean_field=self.field,
+                    self.turn,
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()

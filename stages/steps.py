@@ -8,7 +8,6 @@ from torch import Tensor
 
 from progan.stages.consensus import Networks, field, half_square
 from progan.stages.generator_penalties import Deception, generator_penalty
-from progan.stages.losses import NOTHING
 from progan.stages.losses import loss as adversarial
 from progan.stages.networks.critics import Critics, for_each
 from progan.stages.networks.discriminator import Discriminator
@@ -18,6 +17,20 @@ from progan.stages.penalties import NONE, Comparison, penalty
 from progan.stages.spec import ObjectiveSpec
 from progan.stages.spec_penalties import Penalty, terms
 from progan.stages.unrolled import Ahead
+
+
+class Turn(NamedTuple):
+    """One update of a network, of the many that it has."""
+
+    number: int
+    """Updates that it has had, for penalties that are not in every one"""
+    pieces: Mapping[str, Tensor]
+    """What the objective remembers (pieces.py)"""
+    field: Sequence[Tensor] = ()
+    """Both networks' gradients over the whole batch, where a penalty needs them (consensus.py)"""
+
+
+FIRST = Turn(0, {})
 
 
 class Objective(NamedTuple):
@@ -35,21 +48,17 @@ def discriminator_objective(
     mix: Tensor,
     alpha: float,
     spec: ObjectiveSpec,
-    update: int = 0,
-    noise: Tensor = NONE,
-    pieces: Mapping[str, Tensor] = NOTHING,
-    mean_field: Sequence[Tensor] = (),
+    turn: Turn = FIRST,
     *,
+    noise: Tensor = NONE,
     mingle: Callable[[Tensor], Tensor] = lambda fakes: fakes,
     through_fakes: bool = False,
 ) -> Objective:
     """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
 
     reals: (N, C, H, W), already faded; latents: (N, inputs), the classes among them those of the
-    reals; mix: (N,) in [0, 1); update: how many the discriminator has had, for penalties that are
-    not in every one; noise: like the reals, for penalties that need it; pieces: what the objective
-    remembers; mean_field: of the whole batch, where a penalty needs it (consensus.py); mingle: what
-    to show in place of fresh fakes; through_fakes: whether gradients flow to the generator.
+    reals; mix: (N,) in [0, 1); noise: like the reals, for penalties that need it; mingle: what to
+    show in place of fresh fakes; through_fakes: whether gradients flow to the generator.
     """
     conditions = latents[:, generator.model.latent :]
     with torch.set_grad_enabled(through_fakes):
@@ -58,7 +67,7 @@ def discriminator_objective(
     reals, fakes, conditions, mix, noise = for_each(critics, reals, fakes, conditions, mix, noise)
     real, fake = discriminator.judge_both(reals, fakes, alpha, conditions)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
-    loss = adversarial(spec.loss, pieces).discriminator(real_logits, fake_logits).mean()
+    loss = adversarial(spec.loss, turn.pieces).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     for kind, verdict in {"real": real, "fake": fake}.items():
@@ -75,12 +84,13 @@ def discriminator_objective(
     def disagreement() -> Tensor:
         networks: Networks = {"generator": generator, "discriminator": network}
         batch = reals, latents, alpha
-        return half_square(field(networks, *batch, spec.loss, pieces, "discriminator"), mean_field)
+        own = field(networks, *batch, spec.loss, turn.pieces, "discriminator")
+        return half_square(own, turn.field)
 
     seen = Comparison(
-        discriminate, reals, fakes, real_logits, mix, noise, network, pieces, disagreement
+        discriminate, reals, fakes, real_logits, mix, noise, network, turn.pieces, disagreement
     )
-    for each in terms(spec.penalties, "discriminator", update):
+    for each in terms(spec.penalties, "discriminator", turn.number):
         term = penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
         scalars[f"{each.kind}_penalty"] = term
@@ -102,20 +112,16 @@ def generator_objective(
     alpha: float,
     spec: ObjectiveSpec,
     reals: Tensor | None = None,
-    update: int = 0,
-    pieces: Mapping[str, Tensor] = NOTHING,
-    mean_field: Sequence[Tensor] = (),
+    turn: Turn = FIRST,
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
-    latents: (N, inputs); reals: as for the discriminator, for what sees them; update: how many the
-    generator has had; pieces: what the objective remembers; mean_field: of the whole batch, where a
-    penalty needs it (consensus.py).
+    latents: (N, inputs); reals: as for the discriminator, for what sees them.
 
     What a discriminator some steps ahead says of reals depends on the generator, and counts against
     it as in the game's whole value (Metz et al. 2017, eq. 7).
     """
-    chosen = adversarial(spec.loss, pieces)
+    chosen = adversarial(spec.loss, turn.pieces)
     conditions = latents[:, generator.model.latent :]
     fakes = generator(latents, alpha)
     critics = generator.model.discriminator.critics
@@ -144,10 +150,11 @@ def generator_objective(
         network = discriminator.network if isinstance(discriminator, Ahead) else discriminator
         networks: Networks = {"generator": generator, "discriminator": network}
         batch = reals, latents, alpha
-        return half_square(field(networks, *batch, spec.loss, pieces, "generator"), mean_field)
+        own = field(networks, *batch, spec.loss, turn.pieces, "generator")
+        return half_square(own, turn.field)
 
-    seen = Deception(features, fakes, reals, generator, pieces, disagreement)
-    for each in terms(spec.penalties, "generator", update):
+    seen = Deception(features, fakes, reals, generator, turn.pieces, disagreement)
+    for each in terms(spec.penalties, "generator", turn.number):
         term = generator_penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term
         scalars[f"generator_{each.kind}_penalty"] = term

@@ -12,7 +12,7 @@ from progan.stages.penalties import Comparison, drift_penalty, gradient_penalty
 from progan.stages.reals import fade
 from progan.stages.spec import ModelSpec, ObjectiveSpec
 from progan.stages.spec_penalties import Gradient, ZeroCentred
-from progan.stages.steps import discriminator_objective, generator_objective
+from progan.stages.steps import Turn, discriminator_objective, generator_objective
 
 WGAN_GP = Gradient(kind="gradient", weight=10)
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8, stddev_group=2)
@@ -71,7 +71,7 @@ def test_a_lazy_penalty_weighs_more_when_it_is_its_turn() -> None:
     networks = Generator(MODEL, 4), Discriminator(MODEL, 4)
     batch = torch.randn(4, 3, 4, 4), torch.randn(4, 8), torch.rand(4)
     spec = ObjectiveSpec(penalties=(ZeroCentred(kind="r1", weight=2, interval=3),))
-    found = [discriminator_objective(*networks, *batch, 1.0, spec, n) for n in range(4)]
+    found = [discriminator_objective(*networks, *batch, 1.0, spec, Turn(n, {})) for n in range(4)]
     plain = found[1].loss
     assert ["r1_penalty" in each.scalars for each in found] == [True, False, False, True]
     torch.testing.assert_close(found[3].loss, plain + 3 * 2 * found[3].scalars["r1_penalty"])

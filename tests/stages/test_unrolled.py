@@ -20,7 +20,7 @@ from progan.stages.spec_losses import Minimax
 from progan.stages.spec_optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.spec_penalties import Gradient
 from progan.stages.stage import build
-from progan.stages.steps import discriminator_objective, generator_objective
+from progan.stages.steps import Turn, discriminator_objective, generator_objective
 from progan.stages.unrolled import Ahead, flat_weights, look_ahead
 from progan.stages.world import World
 from workers import spec
@@ -215,7 +215,7 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
     with frozen(stage.discriminator):
         judge = loop.ahead(stage, 1.0, 16, reals, labels)
         stage.generator_engine.update(
-            [loop.deceive(stage, loop.Turn(1.0, 1, (), judge), latents, reals)], "here"
+            [loop.deceive(stage, 1.0, Turn(1, {}), judge, latents, reals)], "here"
         )
     assert not torch.equal(judge.weights.cpu(), flat_weights(stage.discriminator).cpu())
     for found, expected in (
@@ -235,7 +235,7 @@ def test_one_step_ahead_is_the_next_step(shapes: Path, world: World) -> None:
     ahead = loop.ahead(stage, 1.0, 16, reals, labels)
     latents = stage.draws.latents(Purpose.UNROLLED_LATENTS, 16, 16)
     besides = loop.besides(stage, 16, Purpose.UNROLLED_MIX)
-    taken = loop.tell_apart(stage, loop.Turn(1.0, 1), reals, latents, *besides)
+    taken = loop.tell_apart(stage, 1.0, Turn(1, {}), None, reals, latents, *besides)
     stage.discriminator_engine.update([taken], "here")
     torch.testing.assert_close(
         ahead.weights, flat_weights(stage.discriminator), rtol=1e-5, atol=1e-5
