@@ -133,7 +133,7 @@ def _generator(folder: StageFolder, final: Final) -> Generator:
     generator = Generator(final.model, final.resolution)
     average = read_tensors(folder.final / "ema.safetensors")
     generator.load_state_dict(fitted(average, generator))
-    return generator.requires_grad_(False).to(_alone().device)
+    return generator.eval().requires_grad_(False).to(_alone().device)
 
 
 def _alone() -> World:

@@ -103,6 +103,8 @@ def groups(spec: StageSpec) -> dict[str, int]:
     found = {}
     if spec.model.discriminator.minibatch != "none":
         found["model.stddev_group"] = spec.model.stddev_group
+    if spec.model.generator.norm == "batch":
+        found["model.generator.norm_group"] = spec.model.generator.norm_group
     if isinstance(loss, Relativistic) and loss.kind == "ragan":
         found["objective.loss.group"] = loss.group
     for index, each in enumerate(spec.objective.penalties):

@@ -63,6 +63,17 @@ class GeneratorSpec(Spec):
     attention: AttentionAt = ()
     codes: CodesSpec = CodesSpec()
     """Told beside the latent; they need model.discriminator.head=infogan."""
+    norm: Literal["pixel", "none", "batch", "virtual_batch"] = "pixel"
+    """What follows each layer (networks/norms.py)."""
+    norm_group: Annotated[int, Field(ge=2)] = 8
+    """For batch: consecutive samples that are normalised together while training."""
+    reference: Annotated[int, Field(ge=2)] = 32
+    """For batch and virtual_batch: samples in the reference batch, which is drawn once."""
+
+    @property
+    def refers(self) -> bool:
+        """Whether there is a reference batch."""
+        return self.norm in ("batch", "virtual_batch")
 
 
 class DiscriminatorSpec(Spec):

@@ -92,7 +92,7 @@ def build(
     for network in (generator, discriminator, average):
         network.to(world.device)
         network.memory_format = memory_format(spec.engine)
-    average.requires_grad_(False)
+    average.requires_grad_(False).eval()
 
     generator_engine = Engine("generator", generator, spec, world)
     discriminator_engine = Engine("discriminator", discriminator, spec, world)

@@ -37,7 +37,9 @@ class Generator(nn.Module):
     the codes. `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
     gain / sqrt(fan_in), is multiplied into them here, once. `variant` as in the file: whose
     departures from the paper the network follows. `classes`: their names. `codes`: how many values
-    each categorical one has, and how many continuous ones there are.
+    each categorical one has, and how many continuous ones there are. `norm`: what follows each
+    layer; for batch and virtual_batch with statistics of the `reference` inputs, which are drawn
+    from, too.
     """
 
     def __init__(
@@ -46,23 +48,33 @@ class Generator(nn.Module):
         variant: str = "paper",
         classes: tuple[str, ...] = (),
         codes: tuple[tuple[int, ...], int] = ((), 0),
+        norm: str = "pixel",
     ) -> None:
         super().__init__()
         self.classes, self.codes = classes, codes
-        self.normalises_dense = variant != "pro_gan_pytorch"
-        self.resolution = max(int(name.split(".")[1]) for name in weights)
+        sizes = [int(name.split(".")[1]) for name in weights if name.startswith("blocks.")]
+        self.resolution = max(sizes)
+        self.reference = frozen(weights.get("reference", torch.empty(0, 0)))
+        count = len(self.reference)
+        dense_norm = "none" if variant == "pro_gan_pytorch" else norm
+        self.norm = Norm(dense_norm, weights, "blocks.4.norm0", count)
         dense = weights["blocks.4.dense.weight"]  # (inputs, maps, 4, 4)
         self.inputs = dense.shape[0]
         self.latent = self.inputs - len(classes) - sum(codes[0]) - codes[1]
         self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.inputs)))
         bias = weights["blocks.4.dense.bias"]  # (maps,), or in one variant (maps, 4, 4)
         self.dense_bias = frozen(bias.reshape(dense.shape[1], *bias.shape[1:] or (1, 1)))
-        layers: list[nn.Module] = [Conv(weights, "blocks.4.conv")]
+        layers = [Conv(weights, "blocks.4.conv"), Norm(norm, weights, "blocks.4.norm1", count)]
         size = 8
         while size <= self.resolution:
-            layers += [Up(weights, f"blocks.{size}.conv0"), Conv(weights, f"blocks.{size}.conv1")]
-            if f"blocks.{size}.attention.gate" in weights:
-                layers.append(Attention(weights, f"blocks.{size}.attention"))
+            block = f"blocks.{size}"
+            layers += [Up(weights, f"{block}.conv0"), Norm(norm, weights, f"{block}.norm0", count)]
+            layers += [
+                Conv(weights, f"{block}.conv1"),
+                Norm(norm, weights, f"{block}.norm1", count),
+            ]
+            if f"{block}.attention.gate" in weights:
+                layers.append(Attention(weights, f"{block}.attention"))
             size *= 2
         self.layers = nn.ModuleList(layers)
         self.to_rgb = Conv(weights, f"to_rgb.{self.resolution}", gain=1.0)
@@ -70,14 +82,14 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Draw one image a latent; linear, not clipped to [-1, 1]."""
+        count = len(self.reference)
+        if count:
+            latents = torch.cat([self.reference, latents])
         maps = pixel_norm(latents) @ self.dense.flatten(1)
-        x = F.leaky_relu(maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias, 0.2)
-        if self.normalises_dense:
-            x = pixel_norm(x)
+        x = self.norm(maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias)
         for layer in self.layers:
-            attends = isinstance(layer, Attention)
-            x = layer(x) if attends else pixel_norm(F.leaky_relu(layer(x), 0.2))
-        image: Tensor = self.to_rgb(x)
+            x = layer(x)
+        image: Tensor = self.to_rgb(x[count:])
         return image
 
 
@@ -109,6 +121,42 @@ class Up(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', 2H, 2W)."""
         return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
+
+
+class Norm(nn.Module):
+    """Normalisation and leaky ReLU, after a layer; `count` samples of x are the reference batch."""
+
+    def __init__(self, kind: str, weights: dict[str, Tensor], name: str, count: int) -> None:
+        super().__init__()
+        self.kind, self.count = kind, count
+        if kind in ("batch", "virtual_batch"):
+            self.weight = frozen(weights[f"{name}.weight"].reshape(1, -1, 1, 1))
+            self.bias = frozen(weights[f"{name}.bias"].reshape(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        if self.kind == "pixel":
+            return pixel_norm(F.leaky_relu(x, 0.2))
+        if self.kind == "none":
+            return F.leaky_relu(x, 0.2)
+        if self.kind == "batch":
+            of = x[: self.count]
+            variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
+        else:
+            mean, variance = self.with_itself(x)
+        normed = (x - mean) * torch.rsqrt(variance + 1e-5)
+        return F.leaky_relu(normed * self.weight + self.bias, 0.2)
+
+    def with_itself(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the reference batch and, for what is not in it, the sample."""
+        means = x.mean(dim=(2, 3), keepdim=True)
+        squares = x.square().mean(dim=(2, 3), keepdim=True)
+        mean = means[: self.count].mean(dim=0, keepdim=True)
+        square = squares[: self.count].mean(dim=0, keepdim=True)
+        outside = torch.ones_like(means[:, :1]).cumsum(dim=0) > self.count
+        share = outside / (self.count + 1)
+        mean, square = torch.lerp(mean, means, share), torch.lerp(square, squares, share)
+        return mean, (square - mean.square()).clamp(min=0)
 
 
 class Attention(nn.Module):
@@ -174,7 +222,8 @@ def load(path: str | Path) -> Generator:
     classes = tuple(json.loads(about.get("classes", "[]")))
     codes = json.loads(about.get("codes", '{"categorical": [], "continuous": 0}'))
     told = tuple(codes["categorical"]), codes["continuous"]
-    return Generator(tensors, about.get("variant", "paper"), classes, told).eval()
+    variant, norm = about.get("variant", "paper"), about.get("norm", "pixel")
+    return Generator(tensors, variant, classes, told, norm).eval()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

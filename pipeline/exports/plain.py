@@ -26,6 +26,8 @@ def write_plain(networks: Published, weights: Literal["ema", "generator"], out: 
     about = {"format": "pt", "variant": networks.model.variant}
     if networks.classes:
         about["classes"] = json.dumps(networks.classes)
+    if networks.model.generator.norm != "pixel":
+        about["norm"] = networks.model.generator.norm
     if networks.model.generator.codes.count:
         about["codes"] = networks.model.generator.codes.model_dump_json()
     write_tensors(out / WEIGHTS, parameters(load_networks(networks, weights)), about)

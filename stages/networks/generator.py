@@ -5,18 +5,19 @@ import math
 import torch
 from torch import Tensor, nn
 
+from progan.stages.conditions import conditioned, taking_turns
 from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.layers import (
     EqualizedConv2d,
     LatentTo4x4,
     at_least_float32,
-    leaky_relu_,
     pixel_norm,
     upscale,
 )
+from progan.stages.networks.norms import NORMS, NoNorm
 from progan.stages.networks.recompute import run
 from progan.stages.networks.widths import resolutions, width
-from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
+from progan.stages.spec import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
 
 
 class FirstBlock(nn.Module):
@@ -29,16 +30,17 @@ class FirstBlock(nn.Module):
         super().__init__()
         channels = width(model, FIRST_RESOLUTION)
         per_output = model.variant == "pytorch_gan_zoo"
-        self.normalises_dense = model.variant != "pro_gan_pytorch"
+        norm = NORMS[model.generator.norm]
+        dense_norm = NoNorm if model.variant == "pro_gan_pytorch" else norm
         self.dense = LatentTo4x4(model.inputs, channels, bias_per_output=per_output)
+        self.norm0 = dense_norm(channels, model.generator)
         self.conv = EqualizedConv2d(channels, channels)
+        self.norm1 = norm(channels, model.generator)
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, inputs) -> (N, channels, 4, 4)."""
-        x = leaky_relu_(self.dense(latents))
-        if self.normalises_dense:
-            x = pixel_norm(x)
-        return pixel_norm(leaky_relu_(self.conv(x)))
+        x: Tensor = self.norm1(self.conv(self.norm0(self.dense(latents))))
+        return x
 
 
 class UpBlock(nn.Module):
@@ -47,16 +49,21 @@ class UpBlock(nn.Module):
     With `attends`, self-attention after them.
     """
 
-    def __init__(self, in_channels: int, channels: int, *, attends: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, spec: GeneratorSpec, *, attends: bool = False
+    ) -> None:
         super().__init__()
+        norm = NORMS[spec.norm]
         self.conv0 = EqualizedConv2d(in_channels, channels, resample="up")
+        self.norm0 = norm(channels, spec)
         self.conv1 = EqualizedConv2d(channels, channels)
+        self.norm1 = norm(channels, spec)
         self.attention = SelfAttention(channels) if attends else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, channels, 2H, 2W)."""
-        x = pixel_norm(leaky_relu_(self.conv0(x)))
-        y: Tensor = self.attention(pixel_norm(leaky_relu_(self.conv1(x))))
+        x = self.norm1(self.conv1(self.norm0(self.conv0(x))))
+        y: Tensor = self.attention(x)
         return y
 
 
@@ -67,6 +74,8 @@ class Generator(nn.Module):
     toRGB layer, which `alpha` < 1 needs. Blocks from the resolution `recompute_from` on are
     recomputed in the backward pass.
     """
+
+    reference: Tensor | None
 
     def __init__(
         self,
@@ -82,11 +91,17 @@ class Generator(nn.Module):
         self.model = model
         self.memory_format = torch.contiguous_format
         """In which order feature maps lie in memory; changes no result but by rounding"""
+        self.register_buffer("reference", None)
+        if model.generator.refers:
+            noise = torch.randn(model.generator.reference, model.noise)
+            turns = taking_turns(len(noise), model.classes)
+            self.reference = conditioned(noise, turns, model)
         self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
         for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
             self.blocks[str(size)] = UpBlock(
                 width(model, size // 2),
                 width(model, size),
+                model.generator,
                 attends=size in model.generator.attention,
             )
         shown = [resolution // 2, resolution] if fading else [resolution]
@@ -105,12 +120,19 @@ class Generator(nn.Module):
         alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
         Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]).
         """
+        norm = self.model.generator.norm
+        beside = norm == "virtual_batch" or (norm == "batch" and not self.training)
+        if beside:
+            assert self.reference is not None
+            latents = torch.cat([self.reference.to(latents.dtype), latents])
         x = pixel_norm(latents)
         for size, block in self.blocks.items():
             if int(size) == self.resolution:
                 before = x
             x = run(block, x, recompute=int(size) >= self.recompute_from)
             x = x.contiguous(memory_format=self.memory_format)
+        if beside:
+            x, before = (y[self.model.generator.reference :] for y in (x, before))
         image = at_least_float32(self.to_rgb[str(self.resolution)](x))
         if alpha >= 1.0:
             return image

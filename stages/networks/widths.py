@@ -34,10 +34,13 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
     """
     first = width(model, FIRST_RESOLUTION)
     biases = 16 * first if model.variant == "pytorch_gan_zoo" else first
-    total = model.inputs * 16 * first + biases + _conv(first, first)
+    per_map = 4 if model.generator.refers else 0  # two norms in a block, each with scale and shift
+    total = model.inputs * 16 * first + biases + _conv(first, first) + per_map * first
+    if model.variant == "pro_gan_pytorch":
+        total -= per_map // 2 * first
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
-        total += _conv(width(model, size // 2), maps) + _conv(maps, maps)
+        total += _conv(width(model, size // 2), maps) + _conv(maps, maps) + per_map * maps
         total += _attention(maps) if size in model.generator.attention else 0
     shown = [resolution, resolution // 2] if fading else [resolution]
     return total + sum(_conv(width(model, size), model.channels, kernel=1) for size in shown)

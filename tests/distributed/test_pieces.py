@@ -53,7 +53,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "critics": "hardest",
             "critic_steps": 2,
         },
-        {"discriminator": {"critics": 2}},
+        {"discriminator": {"critics": 2}, "generator": {"norm": "batch", "norm_group": 2}},
     ),
     "consensus": (
         {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
@@ -69,7 +69,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "codes": (
         {"loss": {"kind": "ragan"}, "penalties": [{"kind": "r1", "weight": 1}]},
         {
-            "generator": {"codes": {"categorical": (3,), "continuous": 1}},
+            "generator": {
+                "codes": {"categorical": (3,), "continuous": 1},
+                "norm": "virtual_batch",
+            },
             "discriminator": {"head": "infogan", "minibatch": "discrimination"},
         },
     ),

@@ -68,9 +68,10 @@ def test_the_plan_counts_what_is_built(
     head: str,
     classes: int,
 ) -> None:
+    norm = "batch" if minibatch == "none" else "pixel"
     codes = {"categorical": (3, 4), "continuous": 2} if head == "infogan" else {}
     fields = {
-        "generator": {"attention": attention, "codes": codes},
+        "generator": {"attention": attention, "codes": codes, "norm": norm},
         "discriminator": {"attention": attention, "minibatch": minibatch, "head": head},
         "classes": classes,
     }

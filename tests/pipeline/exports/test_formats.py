@@ -32,8 +32,7 @@ def test_a_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
 def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None:
-    head = {"head": "acgan"}
-    networks = published(tmp_path / "final", classes=3, discriminator=head)
+    networks = published(tmp_path / "final", classes=3, generator={"norm": "virtual_batch"})
     export_networks(networks, tmp_path / "out", formats=[kind])
     name = "config.json" if kind == "huggingface" else "generator.json"
     document = json.loads((tmp_path / "out" / name).read_text())

@@ -26,6 +26,9 @@ SHAPES: list[dict[str, Any]] = [
     {"generator": {"attention": (8, 32)}},
     {"discriminator": {"attention": (8,)}},
     {"classes": 3},
+    {"generator": {"norm": "none"}},
+    {"generator": {"norm": "batch"}},
+    {"generator": {"norm": "virtual_batch", "reference": 5}, "classes": 3},
     {"generator": {"codes": {"categorical": (3, 2), "continuous": 2}}},
 ]
 

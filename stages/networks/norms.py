@@ -1,0 +1,108 @@
+"""What follows each of the generator's layers: normalisation and leaky ReLU, by name.
+
+Where statistics come from a reference batch, its features are the first samples of x.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from progan.stages.networks.layers import at_least_float32, leaky_relu_, pixel_norm
+from progan.stages.spec import GeneratorSpec
+
+EPSILON = 1e-5
+
+
+class PixelNorm(nn.Module):
+    """Every pixel's features to unit mean square, after the activation (PGGAN, section 4.2)."""
+
+    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return pixel_norm(leaky_relu_(x))
+
+
+class NoNorm(nn.Module):
+    """The activation alone."""
+
+    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return leaky_relu_(x)
+
+
+class BatchNorm(nn.Module):
+    """Every map to mean 0 and variance 1, then a scale and a shift, then the activation.
+
+    While training over groups of consecutive samples, where Ioffe and Szegedy 2015 (algorithm 1)
+    take the batch, which would depend on how it was cut over ranks. Elsewhere over the reference
+    batch: a picture depends on nothing drawn beside it, and no running statistics lag behind the
+    weights.
+    """
+
+    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.group, self.reference = spec.norm_group, spec.reference
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape; N a multiple of the group while training."""
+        wide = at_least_float32(x)
+        if self.training:
+            groups = wide.reshape(-1, self.group, *x.shape[1:])
+            variance, mean = torch.var_mean(groups, dim=(1, 3, 4), correction=0, keepdim=True)
+            normed = ((groups - mean) * torch.rsqrt(variance + EPSILON)).reshape(x.shape)
+        else:
+            of = wide[: self.reference]
+            variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
+            normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
+        return scaled(normed, self.weight, self.bias, x.dtype)
+
+
+class VirtualBatchNorm(nn.Module):
+    """The same over the reference batch and the sample itself (Salimans et al. 2016, section 3.6).
+
+    So a sample depends on no other of its batch, while training too.
+    """
+
+    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.reference = spec.reference
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        wide = at_least_float32(x)
+        means = wide.mean(dim=(2, 3), keepdim=True)
+        squares = wide.square().mean(dim=(2, 3), keepdim=True)
+        mean = means[: self.reference].mean(dim=0, keepdim=True)
+        square = squares[: self.reference].mean(dim=0, keepdim=True)
+        own = 1 / (self.reference + 1)
+        share = torch.cat(
+            [wide.new_zeros(self.reference), wide.new_full((len(x) - self.reference,), own)]
+        ).reshape(-1, 1, 1, 1)
+        mean, square = torch.lerp(mean, means, share), torch.lerp(square, squares, share)
+        variance = (square - mean.square()).clamp(min=0)
+        normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
+        return scaled(normed, self.weight, self.bias, x.dtype)
+
+
+def scaled(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
+    """Scale and shift of every map, and the activation."""
+    shape = 1, -1, 1, 1
+    return leaky_relu_((x * weight.reshape(shape) + bias.reshape(shape)).to(dtype))
+
+
+NORMS: dict[str, Callable[[int, GeneratorSpec], nn.Module]] = {
+    "pixel": PixelNorm,
+    "none": NoNorm,
+    "batch": BatchNorm,
+    "virtual_batch": VirtualBatchNorm,
+}
