@@ -55,7 +55,7 @@ class Generator(nn.Module):
         sizes = [int(name.split(".")[1]) for name in weights if name.startswith("blocks.")]
         self.resolution = max(sizes)
         self.reference = frozen(weights.get("reference", torch.empty(0, 0)))
-        count = len(self.reference)
+        self.count = count = len(self.reference)
         dense_norm = "none" if variant == "pro_gan_pytorch" else norm
         self.norm = Norm(dense_norm, weights, "blocks.4.norm0", count)
         dense = weights["blocks.4.dense.weight"]  # (inputs, maps, 4, 4)
@@ -82,14 +82,13 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Draw one image a latent; linear, not clipped to [-1, 1]."""
-        count = len(self.reference)
-        if count:
+        if self.count:
             latents = torch.cat([self.reference, latents])
         maps = pixel_norm(latents) @ self.dense.flatten(1)
         x = self.norm(maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias)
         for layer in self.layers:
             x = layer(x)
-        image: Tensor = self.to_rgb(x[count:])
+        image: Tensor = self.to_rgb(x[self.count :])
         return image
 
 
