@@ -96,6 +96,18 @@ def steps_ahead_of_the_loss(spec: StageSpec) -> str | None:
     return None
 
 
+def slopes_of_a_batch(spec: StageSpec) -> str | None:
+    """Gradient penalties are of a critic that judges samples one by one."""
+    slopes = {"gradient", "dragan", "r1", "r2", "js_regularizer"}
+    found = sorted(slopes & {each.kind for each in spec.objective.penalties})
+    if spec.model.discriminator.norm == "batch" and found:
+        return (
+            f"model.discriminator.norm: with batch the slope at one picture is that of its whole "
+            f"group, which {found[0]} is not meant for; use layer, or leave out the penalty"
+        )
+    return None
+
+
 def consensus_of_several(spec: StageSpec) -> str | None:
     """The joint field is that of two networks."""
     kinds = {each.kind for each in spec.objective.penalties}
@@ -126,6 +138,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     energies_without_reconstruction,
     past_fakes_of_classes,
     steps_ahead_of_the_loss,
+    slopes_of_a_batch,
     consensus_of_several,
     consensus_recomputed,
 )

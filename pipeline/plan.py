@@ -103,8 +103,12 @@ def groups(spec: StageSpec) -> dict[str, int]:
     found = {}
     if spec.model.discriminator.minibatch != "none":
         found["model.stddev_group"] = spec.model.stddev_group
-    if spec.model.generator.norm == "batch":
-        found["model.generator.norm_group"] = spec.model.generator.norm_group
+    for name, network in (
+        ("generator", spec.model.generator),
+        ("discriminator", spec.model.discriminator),
+    ):
+        if network.norm == "batch":
+            found[f"model.{name}.norm_group"] = network.norm_group
     if isinstance(loss, Relativistic) and loss.kind == "ragan":
         found["objective.loss.group"] = loss.group
     for index, each in enumerate(spec.objective.penalties):

@@ -83,6 +83,10 @@ class DiscriminatorSpec(Spec):
     minibatch: Literal["stddev", "discrimination", "none"] = "stddev"
     """How it compares the samples of a group: by the standard deviation of their features (the
     paper's), by learned distances between them (Salimans et al. 2016), or not at all."""
+    norm: Literal["none", "batch", "layer"] = "none"
+    """What follows each layer but fromRGB and the dense ones (networks/norms.py)."""
+    norm_group: Annotated[int, Field(ge=2)] = 8
+    """For batch: consecutive samples that are normalised together."""
     critics: PositiveInt = 1
     """How many there are, each drawn apart (GMAN)."""
     head: HeadSpec = ScalarHead()

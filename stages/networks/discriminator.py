@@ -17,9 +17,10 @@ from progan.stages.networks.layers import (
     minibatch_stddev,
 )
 from progan.stages.networks.minibatch import MinibatchDiscrimination
+from progan.stages.networks.norms import DISCRIMINATOR_NORMS
 from progan.stages.networks.recompute import run
 from progan.stages.networks.widths import KERNELS, resolutions, width
-from progan.stages.spec import FIRST_RESOLUTION, ModelSpec
+from progan.stages.spec import FIRST_RESOLUTION, DiscriminatorSpec, ModelSpec
 
 
 class DownBlock(nn.Module):
@@ -34,6 +35,7 @@ class DownBlock(nn.Module):
         self,
         channels: int,
         out_channels: int,
+        spec: DiscriminatorSpec,
         *,
         activates_first: bool = False,
         attends: bool = False,
@@ -41,13 +43,16 @@ class DownBlock(nn.Module):
         super().__init__()
         self.attention = SelfAttention(channels) if attends else nn.Identity()
         self.activates_first = activates_first
+        norm = DISCRIMINATOR_NORMS[spec.norm]
         self.conv0 = EqualizedConv2d(channels, channels)
+        self.norm0 = norm(channels, spec)
         resample: Literal["down"] | None = None if activates_first else "down"
         self.conv1 = EqualizedConv2d(channels, out_channels, resample=resample)
+        self.norm1 = norm(out_channels, spec)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, out_channels, H/2, W/2)."""
-        x = leaky_relu_(self.conv1(leaky_relu_(self.conv0(self.attention(x)))))
+        x = self.norm1(self.conv1(self.norm0(self.conv0(self.attention(x)))))
         return downscale(x) if self.activates_first else x
 
 
@@ -65,6 +70,7 @@ class LastBlock(nn.Module):
         learns_distances = minibatch == "discrimination"
         self.stddev_group = group if minibatch == "stddev" else None
         self.conv = EqualizedConv2d(channels + (minibatch == "stddev"), channels)
+        self.norm = DISCRIMINATOR_NORMS[model.discriminator.norm](channels, model.discriminator)
         self.dense0 = EqualizedLinear(channels * 16, dense_channels)
         self.compare = (
             MinibatchDiscrimination(dense_channels, group) if learns_distances else nn.Identity()
@@ -75,7 +81,7 @@ class LastBlock(nn.Module):
         """(N, channels, 4, 4) -> (N, features)."""
         if self.stddev_group:
             x = minibatch_stddev(x, self.stddev_group)
-        x = leaky_relu_(self.conv(x))
+        x = self.norm(self.conv(x))
         features: Tensor = self.compare(leaky_relu_(self.dense0(x.flatten(1))))
         return features
 
@@ -122,6 +128,7 @@ class Discriminator(nn.Module):
                 str(size): DownBlock(
                     width(model, size),
                     width(model, size // 2),
+                    model.discriminator,
                     activates_first=model.variant != "paper",
                     attends=size in model.discriminator.attention,
                 )

@@ -14,7 +14,7 @@ from progan.stages.networks.layers import (
     pixel_norm,
     upscale,
 )
-from progan.stages.networks.norms import NORMS, NoNorm
+from progan.stages.networks.norms import GENERATOR_NORMS, NoNorm
 from progan.stages.networks.recompute import run
 from progan.stages.networks.widths import resolutions, width
 from progan.stages.spec import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
@@ -30,7 +30,7 @@ class FirstBlock(nn.Module):
         super().__init__()
         channels = width(model, FIRST_RESOLUTION)
         per_output = model.variant == "pytorch_gan_zoo"
-        norm = NORMS[model.generator.norm]
+        norm = GENERATOR_NORMS[model.generator.norm]
         dense_norm = NoNorm if model.variant == "pro_gan_pytorch" else norm
         self.dense = LatentTo4x4(model.inputs, channels, bias_per_output=per_output)
         self.norm0 = dense_norm(channels, model.generator)
@@ -53,7 +53,7 @@ class UpBlock(nn.Module):
         self, in_channels: int, channels: int, spec: GeneratorSpec, *, attends: bool = False
     ) -> None:
         super().__init__()
-        norm = NORMS[spec.norm]
+        norm = GENERATOR_NORMS[spec.norm]
         self.conv0 = EqualizedConv2d(in_channels, channels, resample="up")
         self.norm0 = norm(channels, spec)
         self.conv1 = EqualizedConv2d(channels, channels)

@@ -1,4 +1,4 @@
-"""What follows each of the generator's layers: normalisation and leaky ReLU, by name.
+"""What follows each layer of the networks: normalisation and leaky ReLU, by name.
 
 Where statistics come from a reference batch, its features are the first samples of x.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.layers import at_least_float32, leaky_relu_, pixel_norm
-from progan.stages.spec import GeneratorSpec
+from progan.stages.spec import DiscriminatorSpec, GeneratorSpec
 
 EPSILON = 1e-5
 
@@ -28,7 +28,7 @@ class PixelNorm(nn.Module):
 class NoNorm(nn.Module):
     """The activation alone."""
 
-    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+    def __init__(self, channels: int, spec: GeneratorSpec | DiscriminatorSpec) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,9 +45,10 @@ class BatchNorm(nn.Module):
     weights.
     """
 
-    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+    def __init__(self, channels: int, spec: GeneratorSpec | DiscriminatorSpec) -> None:
         super().__init__()
-        self.group, self.reference = spec.norm_group, spec.reference
+        self.group = spec.norm_group
+        self.reference = spec.reference if isinstance(spec, GeneratorSpec) else 0
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -63,6 +64,22 @@ class BatchNorm(nn.Module):
             variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
             normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
         return scaled(normed, self.weight, self.bias, x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Every sample to mean 0 and variance 1, a scale and a shift of every map, the activation.
+
+    Ba et al. 2016; for critics with a gradient penalty, which is on samples one by one (Gulrajani
+    et al. 2017, section 4).
+    """
+
+    def __init__(self, channels: int, spec: DiscriminatorSpec) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return leaky_relu_(self.norm(x))
 
 
 class VirtualBatchNorm(nn.Module):
@@ -100,9 +117,15 @@ def scaled(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tenso
     return leaky_relu_((x * weight.reshape(shape) + bias.reshape(shape)).to(dtype))
 
 
-NORMS: dict[str, Callable[[int, GeneratorSpec], nn.Module]] = {
+GENERATOR_NORMS: dict[str, Callable[[int, GeneratorSpec], nn.Module]] = {
     "pixel": PixelNorm,
     "none": NoNorm,
     "batch": BatchNorm,
     "virtual_batch": VirtualBatchNorm,
+}
+
+DISCRIMINATOR_NORMS: dict[str, Callable[[int, DiscriminatorSpec], nn.Module]] = {
+    "none": NoNorm,
+    "batch": BatchNorm,
+    "layer": LayerNorm,
 }

@@ -51,6 +51,8 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
     minibatch = model.discriminator.minibatch
     total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense
+    per_map = 0 if model.discriminator.norm == "none" else 2  # a norm's scale and shift
+    total += per_map * first
     features = dense
     if minibatch == "discrimination":
         total += dense * KERNELS * KERNEL_SIZE
@@ -63,6 +65,7 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
+        total += per_map * (maps + width(model, size // 2))
         total += _attention(maps) if size in model.discriminator.attention else 0
     seen = [resolution, resolution // 2] if fading else [resolution]
     total += sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)

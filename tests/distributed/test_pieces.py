@@ -73,7 +73,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 "codes": {"categorical": (3,), "continuous": 1},
                 "norm": "virtual_batch",
             },
-            "discriminator": {"head": "infogan", "minibatch": "discrimination"},
+            "discriminator": {
+                "head": "infogan",
+                "minibatch": "discrimination",
+                "norm": "layer",
+            },
         },
     ),
 }

@@ -44,6 +44,7 @@ def refusal(*overrides: str) -> str:
             ],
             "objective.penalties: consensus is between two networks",
         ),
+        (["model.discriminator.norm=batch"], "which gradient is not meant for; use layer"),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
     ],

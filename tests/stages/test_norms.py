@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.norms import BatchNorm, VirtualBatchNorm
-from progan.stages.spec import GeneratorSpec, ModelSpec
+from progan.stages.networks.norms import BatchNorm, LayerNorm, VirtualBatchNorm
+from progan.stages.spec import DiscriminatorSpec, GeneratorSpec, ModelSpec
 
 SPEC = GeneratorSpec(norm="batch", norm_group=2, reference=3)
 
@@ -55,6 +56,23 @@ def test_a_virtual_batch_is_the_reference_and_the_sample() -> None:
         mean, variance = (f(of, axis=(0, 2, 3))[:, None, None] for f in (np.mean, np.var))
         expected = activated(norm, (sample - mean) / np.sqrt(variance + 1e-5))
         np.testing.assert_allclose(norm(x)[index].detach(), expected, 1e-9)
+
+
+def test_layer_norm_is_of_every_sample() -> None:
+    norm, x = LayerNorm(4, DiscriminatorSpec()).double(), torch.randn(5, 4, 3, 3).double()
+    mean, variance = (f(x.numpy(), axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.var))
+    normed = (x.numpy() - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(norm(x).detach(), np.where(normed > 0, normed, 0.2 * normed), 1e-9)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_a_normalised_critic_compares_nothing_beyond_its_groups(norm: str) -> None:
+    fields = {"norm": norm, "norm_group": 2, "minibatch": "none"}
+    shape = {"latent": 8, "fmap_base": 32, "fmap_max": 8, "discriminator": fields}
+    critic = Discriminator(ModelSpec.model_validate(shape), 8).double()
+    images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
+    parts = [critic(part) for part in torch.split(images, 2)]
+    torch.testing.assert_close(critic(images), torch.cat(parts))
 
 
 def drawn(norm: str, latents: Tensor, *, training: bool) -> Tensor:

@@ -68,11 +68,17 @@ def test_the_plan_counts_what_is_built(
     head: str,
     classes: int,
 ) -> None:
+    critic_norm = {"stddev": "none", "discrimination": "batch", "none": "layer"}[minibatch]
     norm = "batch" if minibatch == "none" else "pixel"
     codes = {"categorical": (3, 4), "continuous": 2} if head == "infogan" else {}
     fields = {
         "generator": {"attention": attention, "codes": codes, "norm": norm},
-        "discriminator": {"attention": attention, "minibatch": minibatch, "head": head},
+        "discriminator": {
+            "attention": attention,
+            "minibatch": minibatch,
+            "head": head,
+            "norm": critic_norm,
+        },
         "classes": classes,
     }
     model = ModelSpec.model_validate({"latent": 24, "fmap_base": 256, "fmap_max": 40} | fields)
