@@ -105,7 +105,7 @@ def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
         growth=GrowthSpec(fade_images=96, steady_images=160),
         engine=EngineSpec(precision="bf16", zero=1),
         micro_batch=4,
-        checkpoint=CheckpointSpec(every_minutes=1e-6, keep=99),
+        checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.032, keep=99),
     )
     unbroken = run(grown, tmp_path / "unbroken", ranks=2)
     killed = StageFolder(tmp_path / "killed")

@@ -10,7 +10,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from progan.stages.folder import StageFolder
-from progan.stages.spec import EngineSpec, GrowthSpec, ObjectiveSpec, StageSpec
+from progan.stages.spec import (
+    CheckpointSpec,
+    EngineSpec,
+    GrowthSpec,
+    ObjectiveSpec,
+    StageSpec,
+)
 from progan.stages.spec_optimizers import RmsPropSpec
 from progan.stages.spec_updates import ReplaySpec
 from workers import checkpoints, content, figures, run, spec, start
@@ -26,6 +32,7 @@ def ruled(dataset: Path, **changes: Any) -> StageSpec:
         "lr": 0.0005,
         "discriminator_lr": 0.001,
         "growth": GrowthSpec(fade_images=0, steady_images=320),
+        "checkpoint": CheckpointSpec(every_minutes=None, every_kimg=0.032),
     }
     return spec(dataset, **(fields | changes))
 
