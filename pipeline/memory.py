@@ -55,7 +55,7 @@ def _remembered(spec: StageSpec, ranks: int) -> dict[str, int] | None:
 
 def _place(spec: StageSpec, ranks: int) -> Path:
     """Where a footprint is remembered: under all that it depends on, the code included."""
-    fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine"}
+    fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine", "optimizer"}
     shape = spec.model_dump_json(include=fields)
     fading = spec.grown_from is not None, spec.growth.fade_images > 0
     told = repr((shape, fading, ranks, version("torch"), _code()))

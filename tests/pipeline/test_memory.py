@@ -41,7 +41,7 @@ def test_what_was_estimated_is_remembered(counted: list[int]) -> None:
 
 @pytest.mark.parametrize("word", [
     "batch=32", "micro_batch=8", "model.fmap_max=32", "engine.zero=0", "engine.precision=bf16",
-    "objective.critic_steps=2", "growth.fade_kimg=0",
+    "objective.critic_steps=2", "growth.fade_kimg=0", "optimizer.kind=rmsprop",
 ])  # fmt: skip
 def test_what_it_depends_on_is_not_mistaken(word: str, counted: list[int]) -> None:
     estimate()
