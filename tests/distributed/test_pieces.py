@@ -1,9 +1,7 @@
 """Penalties, constraints and what objectives remember, on two ranks, through a fade and a kill."""
 
 import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from progan.stages.spec import (
     ModelSpec,
     ObjectiveSpec,
 )
-from workers import BIN, checkpoints, content, figures, run, spec, start
+from workers import BIN, checkpoints, content, figures, kill, run, spec, start
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[1] / "helpers" / "clipped_weights.py"
@@ -84,18 +82,6 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """What `objective` says, and how `model` differs"""
 
 
-def kill(folder: StageFolder, process: subprocess.Popen[bytes], after: int) -> None:
-    """End a stage's processes at once when it has written so many checkpoints."""
-    while len(checkpoints(folder)) < after:
-        assert process.poll() is None, folder.log.read_text()[-3000:]
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not folder.final.exists()
-    while subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).stdout:
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
     shapes: Path, tmp_path: Path, case: str
@@ -116,7 +102,7 @@ def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
         growth=GrowthSpec(fade_images=96, steady_images=160),
         engine=EngineSpec(precision="bf16", zero=1),
         micro_batch=4,
-        checkpoint=CheckpointSpec(every_minutes=1e-6, keep=99),
+        checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.032, keep=99),
     )
     unbroken = run(grown, tmp_path / "unbroken", ranks=2)
     killed = StageFolder(tmp_path / "killed")

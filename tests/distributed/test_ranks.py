@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,7 @@ import pytest
 from progan.stages.folder import StageFolder
 from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec
 from progan.stages.ticks import read_ticks
-from workers import checkpoints, content, figures, run, spec, start
+from workers import checkpoints, content, figures, kill, run, spec, start
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +62,7 @@ def test_a_killed_stage_ends_with_the_same_bytes(
     on_two: StageFolder, shapes: Path, tmp_path: Path
 ) -> None:
     folder = StageFolder(tmp_path)
-    process = start(spec(shapes), tmp_path, ranks=2)
-    while not len(checkpoints(folder)) >= 3:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not folder.final.exists()
-    for _ in range(100):  # until the kernel has ended the workers
-        if subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).returncode:
-            break
-        time.sleep(0.1)
+    kill(folder, start(spec(shapes), tmp_path, ranks=2), after=3)
     run(spec(shapes), tmp_path, ranks=2)
     assert figures(folder) == figures(on_two)
     assert content(folder.final) == content(on_two.final)

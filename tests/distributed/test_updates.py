@@ -1,8 +1,5 @@
 """Real workers under other update rules: the same on any ranks, after a kill, through a fade."""
 
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +7,16 @@ import pytest
 from safetensors.numpy import load_file
 
 from progan.stages.folder import StageFolder
-from progan.stages.spec import EngineSpec, GrowthSpec, ObjectiveSpec, StageSpec
+from progan.stages.spec import (
+    CheckpointSpec,
+    EngineSpec,
+    GrowthSpec,
+    ObjectiveSpec,
+    StageSpec,
+)
 from progan.stages.spec_optimizers import RmsPropSpec
 from progan.stages.spec_updates import ReplaySpec
-from workers import checkpoints, content, figures, run, spec, start
+from workers import content, figures, kill, run, spec, start
 
 pytestmark = pytest.mark.slow
 RULES = ObjectiveSpec(critic_steps=2, unrolled=2, replay=ReplaySpec(size=48))
@@ -26,6 +29,7 @@ def ruled(dataset: Path, **changes: Any) -> StageSpec:
         "lr": 0.0005,
         "discriminator_lr": 0.001,
         "growth": GrowthSpec(fade_images=0, steady_images=320),
+        "checkpoint": CheckpointSpec(every_minutes=None, every_kimg=0.032),
     }
     return spec(dataset, **(fields | changes))
 
@@ -44,32 +48,24 @@ def test_ranks_are_not_part_of_the_mathematics(
     other = run(ruled(shapes, engine=engine), tmp_path, ranks)
     expected, found = figures(on_two), figures(other)
     assert len(expected) == len(found) == 10
-    for before, after in zip(expected, found, strict=True):
+    # From the first unit that falls on the other side of its kink on, steps ahead amplify it.
+    for before, after in zip(expected[:8], found[:8], strict=True):
         assert before.pop("phase") == after.pop("phase")
-        # Steps ahead amplify what is rounded differently.
-        assert after == pytest.approx(before, rel=1e-2, abs=1e-3)
+        assert after == pytest.approx(before, rel=2e-4, abs=2e-5)
         assert (after["lr"], after["discriminator_lr"]) == (0.0005, 0.001)
     past, wanted = (
-        load_file(folder.checkpoint(320) / "replay.safetensors")["images"]
+        load_file(folder.checkpoint(256) / "replay.safetensors")["images"]
         for folder in (other, on_two)
     )
     assert past.shape == (3, 16, 3, 8, 8)
-    assert abs(past - wanted).max() < 1e-2
+    assert abs(past - wanted).max() < 1e-3
 
 
 def test_a_killed_stage_ends_with_the_same_bytes(
     on_two: StageFolder, shapes: Path, tmp_path: Path
 ) -> None:
     folder = StageFolder(tmp_path)
-    process = start(ruled(shapes), tmp_path, ranks=2)
-    while not len(checkpoints(folder)) >= 3:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not folder.final.exists()
-    while subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).stdout:
-        time.sleep(0.1)
+    kill(folder, start(ruled(shapes), tmp_path, ranks=2), after=3)
     run(ruled(shapes), tmp_path, ranks=2)
     assert figures(folder) == figures(on_two)
     assert content(folder.final) == content(on_two.final)

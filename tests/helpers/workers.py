@@ -1,8 +1,10 @@
 """Real worker processes for the tests: stages small enough to train in seconds."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,21 @@ def run(stage: StageSpec, path: Path, ranks: int) -> StageFolder:
     process = start(stage, path, ranks)
     assert process.wait(300) == 0, StageFolder(path).log.read_text()[-3000:]
     return StageFolder(path)
+
+
+def kill(folder: StageFolder, process: subprocess.Popen[bytes], after: int) -> None:
+    """End a launcher at once when its stage has so many checkpoints; return when all have ended."""
+    while len(checkpoints(folder)) < after:
+        assert process.poll() is None, folder.log.read_text()[-3000:]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not folder.final.exists()
+    for _ in range(100):  # until the kernel has ended the workers
+        if subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).returncode:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"workers of {folder.path} outlive their launcher")
 
 
 def figures(folder: StageFolder) -> list[dict[str, Any]]:
