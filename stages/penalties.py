@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from progan.stages.historical import distance
 from progan.stages.losses import NOTHING
+from progan.stages.networks.convolution import slopes_of_images_alone
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.spec_penalties import Dragan, Gradient, Term
 from progan.stages.weight_penalties import orthogonality
@@ -43,7 +44,8 @@ def gradients(seen: Comparison, points: Tensor) -> tuple[Tensor, Tensor]:
     """
     points = points if points.requires_grad else points.detach().requires_grad_()
     logits = seen.discriminate(points)
-    (found,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+    with slopes_of_images_alone():
+        (found,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     return at_least_float32(logits), at_least_float32(found).flatten(1)
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.stages.networks.convolution import convolve, convolve_transposed
 from progan.stages.networks.spectral import used_weight
 
 SQRT2 = math.sqrt(2.0)
@@ -74,6 +75,7 @@ class EqualizedConv2d(nn.Module):
     """
 
     u: Tensor | None
+    shifts: Tensor
 
     def __init__(
         self,
@@ -90,27 +92,33 @@ class EqualizedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.scale = gain / math.sqrt(in_channels * kernel_size**2)
         self.resample = resample
+        if resample:
+            self.register_buffer("shifts", four_shifts(resample), persistent=False)
         self.register_buffer("u", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H', W'), H' = 2H, H/2 or H."""
         weight = used_weight(self)
+        if not self.resample:
+            return convolve(x, weight, self.bias)
+        fused = (weight.reshape(-1, 9) @ self.shifts).reshape(*weight.shape[:2], 4, 4)
         if self.resample == "up":
-            kernel = four_shifts(weight.flip(2, 3)).transpose(0, 1)
-            return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
-        if self.resample == "down":
-            return F.conv2d(x, four_shifts(weight) / 4, self.bias, stride=2, padding=1)
-        return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
+            return convolve_transposed(x, fused.transpose(0, 1), self.bias, stride=2)
+        return convolve(x, fused, self.bias, stride=2)
 
 
-def four_shifts(weight: Tensor) -> Tensor:
-    """Sum a (.., 3, 3) kernel over its four shifts by one pixel: (.., 4, 4).
+def four_shifts(resample: Literal["up", "down"]) -> Tensor:
+    """What makes a 3x3 kernel, as a row of 9, the 4x4 kernel of a resampling by 2: (9, 16).
 
-    It is the 3x3 kernel convolved with the 2x2 box, which is what resampling by 2 adds to it.
+    The kernel is convolved with a 2x2 box, that is, summed over its four shifts by one pixel. Going
+    down the box is a mean; going up, the kernel is turned, as transposed convolutions want it.
     """
-    padded = F.pad(weight, (1, 1, 1, 1))
-    rows = padded[..., 1:, :] + padded[..., :-1, :]
-    return rows[..., 1:] + rows[..., :-1]
+    one = torch.eye(9).reshape(9, 3, 3)
+    if resample == "up":
+        one = one.flip(1, 2)
+    padded = F.pad(one, (1, 1, 1, 1))
+    rows = padded[:, 1:] + padded[:, :-1]
+    return (rows[..., 1:] + rows[..., :-1]).flatten(1) / (4 if resample == "down" else 1)
 
 
 def leaky_relu_(x: Tensor) -> Tensor:
