@@ -66,7 +66,7 @@ def gradient_penalty(seen: Comparison, spec: Gradient) -> Tensor:
 def dragan(seen: Comparison, spec: Dragan) -> Tensor:
     """(|grad D(x + delta)| - target)^2 around reals, delta ~ N(0, c I), (N,).
 
-    Source: Kodali et al. 2017 (arXiv 1705.07215), section 2.4. As in the authors' code c goes with
+    Source: Kodali et al. 2017 (arXiv 1705.07215), section 2. As in the authors' code c goes with
     the spread of the reals. There it is a batch's, which would depend on how the batch was cut over
     ranks; here sqrt(c) is `noise` times the standard deviation of the one picture's values.
     """
