@@ -20,7 +20,7 @@
 
   /** Height of the stairs, in steps, at so many images of a stage. */
   const heightAt = (stage, place, seen) =>
-    place + (stage.fade_images ? Math.min(1, seen / stage.fade_images) : 1);
+    place + (stage.mode === "fade" ? Math.min(1, seen / stage.fade_images) : 1);
 
   function draw() {
     const width = figure.clientWidth - 2 * parseFloat(getComputedStyle(figure).paddingLeft);

@@ -57,6 +57,16 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
         {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
     ),
+    "stacked": (
+        {
+            "loss": "hinge",
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+            ],
+        },
+        {},
+    ),
     "began": (
         {
             "loss": {"kind": "began", "lambda_k": 0.1},
@@ -99,7 +109,9 @@ def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
         **same,
         resolution=16,
         grown_from=before.final,
-        growth=GrowthSpec(fade_images=96, steady_images=160),
+        growth=GrowthSpec(
+            mode="stacked" if case == "stacked" else "fade", fade_images=96, steady_images=160
+        ),
         engine=EngineSpec(precision="bf16", zero=1),
         micro_batch=4,
         checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.032, keep=99),
@@ -141,6 +153,25 @@ def test_the_number_of_ranks_is_not_part_of_it(shapes: Path, tmp_path: Path) -> 
     for alone, shared in zip(one, two, strict=True):
         assert alone.pop("phase") == shared.pop("phase")
         assert shared == pytest.approx(alone, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2])
+def test_nor_is_it_of_stacked_training(shapes: Path, tmp_path: Path, zero: int) -> None:
+    short = {"growth": GrowthSpec(fade_images=0, steady_images=32), "metrics": OFF}
+    before = run(spec(shapes, **short), tmp_path / "before", ranks=1)
+    grown = spec(
+        shapes,
+        resolution=16,
+        grown_from=before.final,
+        growth=GrowthSpec(mode="stacked", fade_images=64, steady_images=64),
+        engine={"zero": zero, "precision": "fp32"},
+        metrics=OFF,
+    )
+    one, two = (figures(run(grown, tmp_path / str(ranks), ranks)) for ranks in (1, 2))
+    assert [tick["phase"] for tick in two] == ["separate", "joint", "joint", "done"]
+    for alone, shared in zip(one, two, strict=True):
+        assert alone.pop("phase") == shared.pop("phase")
+        assert shared == pytest.approx(alone, rel=1e-3, abs=1e-5)
 
 
 def test_clipped_weights_are_clipped_whoever_steps_on_them(shapes: Path) -> None:
