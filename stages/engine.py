@@ -228,8 +228,8 @@ class Engine:
 def frozen(*modules: nn.Module) -> Iterator[None]:
     """Let gradients flow through modules but not into them, and spare their computation.
 
-    An update moves no such weight, not by a bit, as long as it has none since its moments were
-    reset: without a gradient it is left out, or in a shard steps by 0 / (0 + eps).
+    An update moves no such weight, not by a bit, if it has had no gradient since its moments were
+    reset: the optimiser leaves it out, or in a shard steps by 0 / (0 + eps).
     """
     for module in modules:
         module.requires_grad_(False)

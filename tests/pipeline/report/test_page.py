@@ -84,6 +84,7 @@ def test_stacked_stages_are_told_by_their_phases(browser: Browser, tmp_path: Pat
         page.locator("#plan-chart svg.chart").hover(position={"x": images / 1500 * width, "y": 100})
         assert said in tip.inner_text() and "alpha 1.00" in tip.inner_text()
     assert page.locator("#stages th").all_inner_texts()[3:5] == ["Separate", "Joint"]
+    assert "Shaded: new layers are trained separately." in page.locator("#curves").inner_text()
     page.close()
 
 
