@@ -142,7 +142,7 @@ def consensus_of_a_part(spec: StageSpec) -> str | None:
 
 
 def moments_of_the_kept(spec: StageSpec) -> str | None:
-    """The step count that corrects the first moments of all weights must begin with them."""
+    """Moments that begin in mid-stage must not be corrected by a step count that has run on."""
     if spec.growth.mode == "stacked" and not spec.optimizer.reset_on_growth:
         return (
             "growth.mode: stacked begins to train the generator's older layers in mid-stage, and "

@@ -13,7 +13,7 @@ stay as they came; in the joint phase everything is trained. The discriminator i
 both: a level's discriminator is its own in SGAN, and its older layers have to judge features that
 only the new ones make now. StyleGAN-XL (Sauer et al. 2022, arXiv 2202.00273) grows in the same way,
 a new head on a generator that is kept. SGAN's encoder, with its conditional and entropy losses, is
-not part of this: pictures of a lower resolution take the place of its features.
+not part of this: what the older layers generate takes the place of its features.
 
 none: everything at once, alpha 1 from the first step.
 """
