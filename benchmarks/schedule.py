@@ -17,6 +17,7 @@ from rich.table import Table
 
 from measuring import read_results, show
 from progan.pipeline.config import RunConfig, load_config
+from progan.pipeline.plan import growth_spec
 
 SECONDS_AN_HOUR = 3600
 
@@ -37,8 +38,7 @@ def schedule(
     """
     stages = []
     for resolution in config.resolutions:
-        fade = 0.0 if resolution == config.growth.first else config.growth.fade_kimg.at(resolution)
-        kimg = fade + config.growth.steady_kimg.at(resolution)
+        kimg = growth_spec(config.growth, resolution).total_images / 1000
         ms = ms_per_picture.get(resolution)
         hours = ms * kimg / (ranks * share * SECONDS_AN_HOUR) if ms is not None else None
         stages.append(

@@ -31,6 +31,7 @@ from progan.stages.spec import (
     CheckpointSpec,
     EmaSpec,
     EngineSpec,
+    GrowthMode,
     MetricsSpec,
     ModelSpec,
     ObjectiveSpec,
@@ -55,8 +56,12 @@ class GrowthConfig(Group):
 
     first: int = 4
     last: int = 1024
+    mode: GrowthMode = "fade"
+    """How a new resolution comes in: by a fade (PGGAN); stacked, what is new in the generator being
+    trained separately before all is trained jointly (SGAN); or none, all at once."""
     fade_kimg: ByResolution[NonNegativeFloat] = ByResolution[NonNegativeFloat]({"default": 600})
-    """Thousands of images over which a new resolution fades in."""
+    """Thousands of images over which a new resolution fades in, or is trained separately. With
+    mode none there is no such phase, and this counts as 0."""
     steady_kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 600})
     """Thousands of images shown after that."""
 

@@ -130,6 +130,28 @@ def consensus_recomputed(spec: StageSpec) -> str | None:
     return None
 
 
+def consensus_of_a_part(spec: StageSpec) -> str | None:
+    """The joint field is that of all weights."""
+    kinds = {each.kind for each in spec.objective.penalties}
+    if spec.growth.mode == "stacked" and "consensus" in kinds:
+        return (
+            "growth.mode: stacked keeps some weights as they are, and consensus is between all "
+            "weights of both networks; leave out one of them"
+        )
+    return None
+
+
+def moments_of_the_kept(spec: StageSpec) -> str | None:
+    """Moments that begin in mid-stage must not be corrected by a step count that has run on."""
+    if spec.growth.mode == "stacked" and not spec.optimizer.reset_on_growth:
+        return (
+            "growth.mode: stacked begins to train the generator's older layers in mid-stage, and "
+            "with the moments of the others kept their first steps would be far too large; set "
+            "optimizer.reset_on_growth=true"
+        )
+    return None
+
+
 RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     untaught_classes,
     head_without_classes,
@@ -141,12 +163,32 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     slopes_of_a_batch,
     consensus_of_several,
     consensus_recomputed,
+    consensus_of_a_part,
+    moments_of_the_kept,
 )
 
 
 def contradiction(spec: StageSpec) -> str | None:
     """Why a stage cannot be what its configuration asks for, and what to do; None if it can."""
     return next((problem for rule in RULES if (problem := rule(spec))), None)
+
+
+def nothing_to_stack(config: RunConfig) -> str | None:
+    """Why a run's stages have nothing to train separately; None if they have, or need not."""
+    growth, grown = config.growth, config.resolutions[1:]
+    if growth.mode != "stacked":
+        return None
+    if not grown:
+        return (
+            f"growth.mode: stacked, but growth.first and growth.last are both {growth.last}, so "
+            "that no layers are added that could be trained separately; leave it out"
+        )
+    if lacking := [each for each in grown if not growth.fade_kimg.at(each)]:
+        return (
+            f"growth.fade_kimg: stage {lacking[0]} is to be trained separately for 0 kimg; set "
+            "more, or growth.mode=none"
+        )
+    return None
 
 
 def without_labels(config: RunConfig, manifest: Manifest) -> str | None:

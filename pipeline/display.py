@@ -1,16 +1,29 @@
 """Shows where a run stands: bars on a terminal, a line now and then anywhere else."""
 
 import time
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from progan.stages.spec import StageSpec
+from progan.stages.spec import GrowthMode, StageSpec
 
 LINE_SECONDS = 10.0
 QUEUED = "waiting for the scheduler"
+HEADINGS: dict[GrowthMode, tuple[str, str]] = {
+    "fade": ("fade", "steady"),
+    "stacked": ("separate", "joint"),
+}
+"""Of the images of a stage's two phases"""
+
+
+def phase_headings(modes: Collection[GrowthMode]) -> tuple[str, str]:
+    """What to call the phases of stages that grow by these modes: fade, steady; separate, joint."""
+    found = [names for mode, names in HEADINGS.items() if mode in modes] or [HEADINGS["fade"]]
+    firsts, seconds = zip(*found, strict=True)
+    return "/".join(firsts), "/".join(seconds)
 
 
 def duration(seconds: float) -> str:
@@ -37,7 +50,7 @@ def describe(spec: StageSpec, progress: dict[str, Any] | None) -> str:
     speed = progress["images_per_second"]
     left = seconds_left(spec, progress)
     return (
-        f"{progress['phase']:7} alpha {progress['alpha']:.2f}  "
+        f"{progress['phase']:8} alpha {progress['alpha']:.2f}  "
         f"{progress['images_seen'] / 1000:.1f}/{total / 1000:.1f} kimg  "
         f"{speed:.0f} images/s  {'-:--:--' if left is None else duration(left)} left"
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from progan.datasets.files import write_whole
 from progan.datasets.storage import default_cache_folder
+from progan.stages import growth
 from progan.stages import spec as stages_spec
 from progan.stages.spec import StageSpec
 
@@ -57,7 +58,7 @@ def _place(spec: StageSpec, ranks: int) -> Path:
     """Where a footprint is remembered: under all that it depends on, the code included."""
     fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine", "optimizer"}
     shape = spec.model_dump_json(include=fields)
-    fading = spec.grown_from is not None, spec.growth.fade_images > 0
+    fading = spec.grown_from is not None, growth.alpha(0, spec.growth) < 1
     told = repr((shape, fading, ranks, version("torch"), _code()))
     return default_cache_folder() / "memory" / f"{sha256(told.encode()).hexdigest()[:32]}.json"
 

@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from progan.pipeline.config import RunConfig
-from progan.pipeline.contradictions import contradiction
+from progan.pipeline.config import GrowthConfig, RunConfig
+from progan.pipeline.contradictions import contradiction, nothing_to_stack
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan_updates import unworkable
 from progan.pipeline.rundir import RunFolder
@@ -30,7 +30,6 @@ def stage_spec(
     """One stage of a run."""
     first = resolution == config.growth.first
     given = config.model.init if first else None
-    fade_kimg = 0 if first else config.growth.fade_kimg.at(resolution)
     return StageSpec(
         resolution=resolution,
         grown_from=None if first else run.stage(resolution // 2).final,
@@ -42,10 +41,7 @@ def stage_spec(
         micro_batch=config.micro_batch.at(resolution),
         lr=config.optimizer.lr.at(resolution),
         discriminator_lr=config.optimizer.discriminator_lr.at(resolution),
-        growth=GrowthSpec(
-            fade_images=round(fade_kimg * 1000),
-            steady_images=round(config.growth.steady_kimg.at(resolution) * 1000),
-        ),
+        growth=growth_spec(config.growth, resolution),
         model=config.model.spec,
         objective=config.objective,
         optimizer=config.optimizer.spec,
@@ -61,8 +57,21 @@ def stage_spec(
     )
 
 
+def growth_spec(growth: GrowthConfig, resolution: int) -> GrowthSpec:
+    """How a stage comes in, and how long it is. What fades in over no images has no mode."""
+    grown = resolution > growth.first and growth.mode != "none"
+    fade_images = round(growth.fade_kimg.at(resolution) * 1000) if grown else 0
+    return GrowthSpec(
+        mode=growth.mode if fade_images else "none",
+        fade_images=fade_images,
+        steady_images=round(growth.steady_kimg.at(resolution) * 1000),
+    )
+
+
 def check(config: RunConfig, ranks: int) -> None:
     """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
+    if problem := nothing_to_stack(config):
+        raise ConfigError(problem)
     for spec in stage_specs(config, RunFolder(Path()), ""):
         if problem := contradiction(spec) or unshareable(spec, ranks):
             raise ConfigError(problem)

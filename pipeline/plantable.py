@@ -6,6 +6,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
+from progan.pipeline.display import phase_headings
 from progan.pipeline.memory import GIB
 from progan.stages.networks.widths import discriminator_parameters, generator_parameters, width
 from progan.stages.published import read_published
@@ -46,6 +47,7 @@ def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
     model, resolution = spec.model, spec.resolution
     return {
         "resolution": resolution,
+        "mode": spec.growth.mode,
         "fade_kimg": spec.growth.fade_images / 1000,
         "steady_kimg": spec.growth.steady_images / 1000,
         "batch": spec.batch,
@@ -62,16 +64,17 @@ def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
 
 def plan_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
+    first, second = phase_headings({stage["mode"] for stage in document["stages"]})
     table = Table(
         title=f"{document['total_kimg']:,.0f} kimg in {len(document['stages'])} stages",
-        caption="fade, steady: kimg; G, D: million parameters; memory: GiB a rank",
+        caption=f"{first}, {second}: kimg; G, D: million parameters; memory: GiB a rank",
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
     if init := document["init"]:
         anew = "" if "discriminator" in init["networks"] else "; its discriminator begins anew"
         table.caption = f"starts from {init['path']}{anew}\n{table.caption}"
-    headings = ("stage", "fade", "steady", "batch", "steps", "lr", "maps", "G", "D", "memory")
+    headings = ("stage", first, second, "batch", "steps", "lr", "maps", "G", "D", "memory")
     for heading in headings:
         table.add_column(heading, justify="right")
     for stage in document["stages"]:

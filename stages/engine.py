@@ -128,7 +128,7 @@ class Engine:
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
         self.world.arrivals.arrive()
-        state = {"step": self._a_state()["step"].detach().cpu().reshape(1).clone()}
+        state = {"step": torch.tensor([float(self._steps())])}
         for name, parameter in self.module.named_parameters():
             for moment in self._moment_names():
                 state[f"{name}.{moment}"] = self._full(parameter, moment).cpu().clone()
@@ -144,7 +144,7 @@ class Engine:
             moment: torch.cat([self._full(each, moment).flatten() for each in parameters])
             for moment in self._moment_names()
         }
-        return Moments(int(self._a_state()["step"]), flat)
+        return Moments(self._steps(), flat)
 
     @property
     def loss_factor(self) -> float:
@@ -187,6 +187,10 @@ class Engine:
     def _a_state(self) -> dict[str, Tensor]:
         return next(iter(self._optimizer.state.values()))
 
+    def _steps(self) -> int:
+        """Steps since the moments were reset. Frozen weights have none, unless they are sharded."""
+        return int(torch.stack([own["step"] for own in self._optimizer.state.values()]).max())
+
     def _full(self, parameter: nn.Parameter, moment: str) -> Tensor:
         """What the optimiser remembers of a parameter, wherever it is kept."""
         if not self._sharded:
@@ -221,10 +225,16 @@ class Engine:
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Let gradients flow through a module but not into it, and spare their computation."""
-    module.requires_grad_(False)
+def frozen(*modules: nn.Module) -> Iterator[None]:
+    """Let gradients flow through modules but not into them, and spare their computation.
+
+    An update moves no such weight, not by a bit, if it has had no gradient since its moments were
+    reset: the optimiser leaves it out, or in a shard steps by 0 / (0 + eps).
+    """
+    for module in modules:
+        module.requires_grad_(False)
     try:
         yield
     finally:
-        module.requires_grad_(True)
+        for module in modules:
+            module.requires_grad_(True)

@@ -83,10 +83,12 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
 
-    # Generator: be taken for real, of the classes that were just seen.
+    # Generator: be taken for real, of the classes that were just seen. In a separate phase only the
+    # layers that are new learn to.
     latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
     latents = conditioned(latents, labels, spec.model)
-    with frozen(stage.discriminator):
+    older = stage.generator.older() if growth.phase(seen, spec.growth) == "separate" else []
+    with frozen(stage.discriminator, *older):
         judge = ahead(stage, alpha, position, reals, labels) if spec.objective.unrolled else None
         seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
         parts = in_parts(stage, latents, *seen_too)

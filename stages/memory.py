@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from progan.stages import constraints, ema
+from progan.stages import constraints, ema, growth
 from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
 from progan.stages.networks.critics import Critics, make_discriminator
@@ -60,7 +60,7 @@ class _Step:
         self.live = live
         self.share, self.part = spec.batch // ranks, spec.part(ranks)
         self.size = spec.model.channels, spec.resolution, spec.resolution
-        self.alpha = 0.5 if spec.growth.fade_images else 1.0
+        self.alpha = growth.alpha(0, spec.growth)  # a fade keeps the most, whatever its alpha
         fading = spec.grown_from is not None
         shape = spec.model, spec.resolution
         recompute_from = spec.engine.activation_checkpointing

@@ -219,13 +219,19 @@ class CheckpointSpec(Spec):
     """Per stage; after that, a divergence ends it."""
 
 
+GrowthMode = Literal["fade", "stacked", "none"]
+"""How a new resolution comes in (growth.py)"""
+
+
 class GrowthSpec(Spec):
     """Length of one stage in images."""
 
+    mode: GrowthMode = "fade"
     fade_images: Annotated[int, Field(ge=0)]
-    """Images over which alpha goes from 0 to 1; 0 at the first resolution."""
+    """Images over which alpha goes from 0 to 1, or the generator's new layers are trained alone; 0
+    at the first resolution."""
     steady_images: Annotated[int, Field(ge=0)]
-    """Images shown after that, at alpha 1."""
+    """Images shown after that, with everything trained at alpha 1."""
 
     @property
     def total_images(self) -> int:

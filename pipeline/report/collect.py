@@ -102,6 +102,7 @@ def _stage(stage: Begun, standing: dict[str, Any], hue: int) -> StagePart:
         resolution=spec.resolution,
         state=standing["state"],
         begins=stage.begins,
+        mode=spec.growth.mode,
         fade_images=spec.growth.fade_images,
         total_images=spec.growth.total_images,
         images_seen=max(last_tick, progress.get("images_seen", 0)),

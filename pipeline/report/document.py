@@ -5,6 +5,8 @@ Images are counted over the whole run: `at` is those of the stages before and of
 
 from pydantic import BaseModel, ConfigDict
 
+from progan.stages.spec import GrowthMode
+
 
 class Part(BaseModel):
     """Base of all parts."""
@@ -20,7 +22,9 @@ class StagePart(Part):
     """As `progan status` says"""
     begins: int
     """Images of the run before it"""
+    mode: GrowthMode
     fade_images: int
+    """Of its fade, or of its separate phase"""
     total_images: int
     images_seen: int
     batch: int

@@ -132,7 +132,10 @@
         drawMosaic(canvas, images[shown]);
         drawOne(one, images[shown], chosen);
       });
-      const phase = frame.phase === "fading" ? `fading in, alpha ${frame.alpha.toFixed(2)}` : "fully in";
+      const phase =
+        frame.phase === "fading" ? `fading in, alpha ${frame.alpha.toFixed(2)}`
+        : frame.phase === "separate" || frame.phase === "joint" ? frame.phase
+        : "fully in";
       where.replaceChildren(
         make("b", {}, `${size}, ${phase}`),
         make("span", {}, `${kimg(frame.images_seen)} of this stage, ${kimg(frame.at)} in all`),

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from progan.datasets.files import write_whole
-from progan.pipeline.display import duration
+from progan.pipeline.display import duration, phase_headings
 from progan.pipeline.report.collect import collect
 from progan.pipeline.report.document import Report
 from progan.pipeline.rundir import RunFolder
@@ -43,6 +43,7 @@ def render(report: Report) -> str:
     script = "".join((HERE / name).read_text() for name in SCRIPTS)
     return environment.get_template("page.html.j2").render(
         report=report,
+        phases=phase_headings({stage.mode for stage in report.stages}),
         data=report.model_dump_json(include=DRAWN_BY_SCRIPTS).translate(JSON_IN_HTML),
         style=(HERE / "page.css").read_text(),
         script=script,

@@ -18,9 +18,12 @@
   const chart = make("svg:svg", { class: "chart", role: "img", height: HEIGHT });
   chart.setAttribute("aria-label", `The plan: ${report.stages.map((s) => s.resolution).join(", ")} pixels`);
 
+  /** Images of a stage over which the stairs rise. */
+  const slopeOf = (stage) => (stage.mode === "fade" ? stage.fade_images : 0);
+
   /** Height of the stairs, in steps, at so many images of a stage. */
   const heightAt = (stage, place, seen) =>
-    place + (stage.fade_images ? Math.min(1, seen / stage.fade_images) : 1);
+    place + (slopeOf(stage) ? Math.min(1, seen / slopeOf(stage)) : 1);
 
   function draw() {
     const width = figure.clientWidth - 2 * parseFloat(getComputedStyle(figure).paddingLeft);
@@ -32,7 +35,7 @@
 
     /** Outline of a stage between two counts of its images. */
     function outline(stage, place, from, to) {
-      const corners = [from, ...[stage.fade_images].filter((at) => at > from && at < to), to];
+      const corners = [from, ...[slopeOf(stage)].filter((at) => at > from && at < to), to];
       const top = corners.map((at) => `${x(stage.begins + at)},${y(heightAt(stage, place, at))}`);
       return `M${x(stage.begins + from)},${bottom} L${top.join(" L")} L${x(stage.begins + to)},${bottom}Z`;
     }
@@ -47,7 +50,7 @@
       const room = x(stage.begins + whole) - x(stage.begins);
       if (room > 9 * String(stage.resolution).length) {
         const name = make("svg:text", { class: "name", "text-anchor": "middle" }, String(stage.resolution));
-        name.setAttribute("x", (x(stage.begins + stage.fade_images) + x(stage.begins + whole)) / 2);
+        name.setAttribute("x", (x(stage.begins + slopeOf(stage)) + x(stage.begins + whole)) / 2);
         name.setAttribute("y", y(place + 1) - 8);
         chart.append(name);
       }

@@ -31,6 +31,13 @@ const lengthOf = (stage) => Math.max(stage.total_images, stage.images_seen);
 const lastStage = report.stages.at(-1);
 const runLength = lastStage.begins + lengthOf(lastStage);
 
+/** What a stage does first, for its fade_images, and then. */
+const PHASES = {
+  fade: ["fading in", "steady"],
+  stacked: ["separate", "joint"],
+  none: ["steady", "steady"],
+};
+
 /** The stage that had shown so many images of the run; a border belongs to the one before it. */
 function stageAt(at) {
   return report.stages.find((stage) => at <= stage.begins + lengthOf(stage)) ?? lastStage;
@@ -40,12 +47,13 @@ function stageAt(at) {
 function standing(at) {
   const stage = stageAt(at);
   const seen = at - stage.begins;
-  const fading = seen < stage.fade_images;
+  const first = seen < stage.fade_images;
+  const fading = first && stage.mode === "fade";
   return {
     stage,
     seen,
     alpha: fading ? seen / stage.fade_images : 1,
-    phase: fading ? "fading in" : "steady",
+    phase: PHASES[stage.mode][first ? 0 : 1],
   };
 }
 

@@ -163,6 +163,8 @@ class Sender:
             for tick in read_ticks(folder.metrics)
             if tick["images_seen"] > self._reached[stage.run_id]
         ]
+        if ticks:
+            store.set_tags(stage.run_id, {"phase": ticks[-1]["phase"]})
         for count, batch in batches([points(tick, tick["images_seen"]) for tick in ticks]):
             store.log_points(stage.run_id, batch)
             self._reached[stage.run_id] = ticks[count - 1]["images_seen"]

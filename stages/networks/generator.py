@@ -112,6 +112,11 @@ class Generator(nn.Module):
             }
         )
 
+    def older(self) -> list[nn.Module]:
+        """The layers that are there since an earlier resolution."""
+        layers = (*self.blocks.items(), *self.to_rgb.items())
+        return [layer for size, layer in layers if int(size) < self.resolution]
+
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """Images of a batch of latents.
 

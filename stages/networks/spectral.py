@@ -64,9 +64,12 @@ def normalise(network: nn.Module) -> None:
 
 @torch.no_grad()
 def iterate(network: nn.Module) -> None:
-    """One power iteration in every layer that is normalised: v = W^T u / |.|, u = W v / |.|."""
+    """One power iteration in every layer that is normalised: v = W^T u / |.|, u = W v / |.|.
+
+    A layer that is frozen keeps its vector, so that what it computes stays the same too.
+    """
     for _, layer in layers(network):
-        if layer.u is not None:
+        if layer.u is not None and layer.weight.requires_grad:
             matrix = layer.weight.flatten(1)
             v = nn.functional.normalize(layer.u @ matrix, dim=0)
             layer.u.copy_(nn.functional.normalize(matrix @ v, dim=0))

@@ -14,6 +14,8 @@ def test_hours_are_pictures_times_milliseconds() -> None:
     assert [stage["hours"] for stage in found["stages"]] == [1.0, 3.0]
     assert found["hours"] == 4.0
     assert schedule(config, {4: 3.0, 8: 6.0}, ranks=4, share=0.5)["hours"] == 2.0
+    at_once = load_config("demo", ("growth.last=8", "growth.mode=none", "growth.steady_kimg=1200"))
+    assert schedule(at_once, {4: 3.0, 8: 6.0}, ranks=1, share=1.0)["hours"] == 3.0
 
 
 def test_what_was_not_measured_is_said() -> None:

@@ -57,6 +57,16 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
         {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
     ),
+    "stacked": (
+        {
+            "loss": "hinge",
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+            ],
+        },
+        {},
+    ),
     "began": (
         {
             "loss": {"kind": "began", "lambda_k": 0.1},
@@ -99,7 +109,9 @@ def test_it_grows_in_bf16_and_a_kill_changes_no_byte(
         **same,
         resolution=16,
         grown_from=before.final,
-        growth=GrowthSpec(fade_images=96, steady_images=160),
+        growth=GrowthSpec(
+            mode="stacked" if case == "stacked" else "fade", fade_images=96, steady_images=160
+        ),
         engine=EngineSpec(precision="bf16", zero=1),
         micro_batch=4,
         checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.032, keep=99),
@@ -141,6 +153,32 @@ def test_the_number_of_ranks_is_not_part_of_it(shapes: Path, tmp_path: Path) -> 
     for alone, shared in zip(one, two, strict=True):
         assert alone.pop("phase") == shared.pop("phase")
         assert shared == pytest.approx(alone, rel=1e-3, abs=1e-6)
+
+
+def test_nor_is_it_of_stacked_training(shapes: Path, tmp_path: Path) -> None:
+    short = GrowthSpec(fade_images=0, steady_images=32)
+    before = run(spec(shapes, growth=short, metrics=OFF), tmp_path / "before", ranks=1)
+
+    def trained(ranks: int, zero: int) -> list[dict[str, Any]]:
+        grown = spec(
+            shapes,
+            resolution=16,
+            grown_from=before.final,
+            growth=GrowthSpec(mode="stacked", fade_images=64, steady_images=64),
+            engine={"zero": zero, "precision": "fp32"},
+            metrics=OFF,
+            lr=1e-4,
+        )
+        return figures(run(grown, tmp_path / f"{ranks}-{zero}", ranks))
+
+    alone = trained(ranks=1, zero=0)
+    phases = [tick.pop("phase") for tick in alone]
+    assert phases == ["separate", "joint", "joint", "done"]
+    for zero in (0, 1, 2):
+        shared = trained(ranks=2, zero=zero)
+        assert [tick.pop("phase") for tick in shared] == phases
+        for one, two in zip(alone, shared, strict=True):
+            assert two == pytest.approx(one, rel=1e-3, abs=1e-5)
 
 
 def test_clipped_weights_are_clipped_whoever_steps_on_them(shapes: Path) -> None:

@@ -30,14 +30,16 @@ class TrackedRun:
         """What a command that trains the run would track it with."""
         return Sender(self.folder, self.config, self.specs)
 
-    def train(self, resolution: int, ticks: int, loss: float = 1.0) -> StageFolder:
+    def train(
+        self, resolution: int, ticks: int, loss: float = 1.0, phase: str = "steady"
+    ) -> StageFolder:
         """Add so many ticks of 100 images to a stage, and the samples."""
         stage = self.folder.stage(resolution)
         write_whole(stage.spec, b"{}")
         write_whole(stage.reals, b"png")
         lines = stage.metrics.read_text().count("\n") if stage.metrics.exists() else 0
         for seen in range(100 * lines + 100, 100 * (lines + ticks) + 100, 100):
-            tick = {"images_seen": seen, "phase": "steady", "loss": loss, "time": time.time()}
+            tick = {"images_seen": seen, "phase": phase, "loss": loss, "time": time.time()}
             append_tick(stage.metrics, tick)
             write_whole(stage.fakes(seen), b"png")
         return stage

@@ -26,6 +26,7 @@ def test_what_touches_no_begun_stage_may_change(override: str) -> None:
         ("growth.first=8", "growth.first: the run was started with 4, not 8"),
         ("batch=32", "batch: stage 4 has begun with 16, not 32"),
         ("optimizer.lr=0.1", "optimizer.lr: stage 4 has begun with 0.002, not 0.1"),
+        ("growth.mode=stacked", "growth.mode: stage 8 has begun with fade, not stacked"),
         ("growth.fade_kimg.8=9", "growth.fade_kimg: stage 8 has begun with 3000, not 9000"),
         ("objective.critic_steps=2", "objective.critic_steps: stage 4 has begun with 1, not 2"),
         ("engine.precision=bf16", "engine.precision: stage 4 has begun with fp32, not bf16"),
@@ -37,6 +38,11 @@ def test_what_would_change_a_begun_stage_is_refused(override: str, message: str)
     with pytest.raises(ConfigError) as caught:
         accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
     assert message in str(caught.value)
+
+
+def test_the_mode_of_growth_may_change_while_nothing_has_grown() -> None:
+    changed = load_config("demo", ("growth.mode=stacked",))
+    assert accept_changes(load_config("demo"), changed, begun=[4]) == ["growth.mode=stacked"]
 
 
 def test_no_change_is_none() -> None:

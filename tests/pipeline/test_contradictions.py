@@ -44,6 +44,22 @@ def refusal(*overrides: str) -> str:
             ],
             "objective.penalties: consensus is between two networks",
         ),
+        (
+            ["growth.mode=stacked", "objective.penalties=[{kind: consensus, weight: 1}]"],
+            "growth.mode: stacked keeps some weights as they are, and consensus is between all",
+        ),
+        (
+            ["growth.mode=stacked", "optimizer.reset_on_growth=false"],
+            "growth.mode: stacked begins to train the generator's older layers in mid-stage",
+        ),
+        (
+            ["growth.mode=stacked", "growth.last=4"],
+            "growth.mode: stacked, but growth.first and growth.last are both 4",
+        ),
+        (
+            ["growth.mode=stacked", "growth.fade_kimg={8: 1, 16: 0}"],
+            "growth.fade_kimg: stage 16 is to be trained separately for 0 kimg",
+        ),
         (["model.discriminator.norm=batch"], "which gradient is not meant for; use layer"),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
@@ -56,6 +72,8 @@ def test_what_contradicts_itself_is_refused(words: list[str], said: str) -> None
 def test_what_belongs_together_is_not() -> None:
     check(load_config("demo"), ranks=2)
     check(load_config("demo", ("model.classes=10", "model.discriminator.head=acgan")), ranks=2)
+    check(load_config("demo", ("growth.mode=stacked", "objective.unrolled=2")), ranks=2)
+    check(load_config("demo", ("growth.mode=none", "growth.last=4")), ranks=2)
 
 
 def test_the_data_set_must_have_the_classes(shapes: Path) -> None:

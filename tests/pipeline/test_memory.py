@@ -55,12 +55,13 @@ def test_what_is_known_is_told_at_once_and_the_rest_as_it_comes(counted: list[in
 
 @pytest.mark.parametrize("word", [
     "batch=32", "micro_batch=8", "model.fmap_max=32", "engine.zero=0", "engine.precision=bf16",
-    "objective.critic_steps=2", "growth.fade_kimg=0", "optimizer.kind=rmsprop",
+    "objective.critic_steps=2", "growth.fade_kimg=0", "growth.mode=stacked",
+    "optimizer.kind=rmsprop",
 ])  # fmt: skip
 def test_what_it_depends_on_is_not_mistaken(word: str, counted: list[int]) -> None:
     estimate()
     estimate(word)
-    assert counted[3:] == ([8, 16] if "fade" in word else [4, 8, 16])
+    assert counted[3:] == ([8, 16] if "growth" in word else [4, 8, 16])
 
 
 def test_another_number_of_ranks_is_another_estimate(counted: list[int]) -> None:

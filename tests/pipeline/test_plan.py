@@ -7,7 +7,7 @@ import pytest
 
 from progan.pipeline.config import load_config
 from progan.pipeline.memory import GIB, shortage
-from progan.pipeline.plan import stage_specs
+from progan.pipeline.plan import growth_spec, stage_specs
 from progan.pipeline.plantable import plan_document, plan_table
 from progan.pipeline.rundir import RunFolder
 
@@ -30,6 +30,30 @@ def test_the_table_shows_what_a_rank_needs(document: dict[str, Any]) -> None:
 def test_the_table_shows_both_learning_rates_where_they_differ(document: dict[str, Any]) -> None:
     document["stages"][1]["discriminator_lr"] = 0.004
     assert list(plan_table(document).columns[5].cells) == ["0.001", "0.0015 D 0.004"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "images"),
+    [
+        ("fade", ["fade", "steady"], ["0", "3"]),
+        ("stacked", ["separate", "joint"], ["0", "3"]),
+        ("none", ["fade", "steady"], ["0", "0"]),
+    ],
+)
+def test_the_phases_have_their_names(mode: str, names: list[str], images: list[str]) -> None:
+    config = load_config("demo", (f"growth.mode={mode}", "growth.last=8"))
+    found = plan_document(stage_specs(config, RunFolder(Path("RUN")), ""), [None, None])
+    assert [stage["mode"] for stage in found["stages"]] == ["none", mode]
+    assert found["total_kimg"] == (7 if mode == "none" else 10)
+    first, second = plan_table(found).columns[1:3]
+    assert [first.header, second.header] == names
+    assert list(first.cells) == images
+
+
+def test_a_first_stage_has_no_mode_nor_one_that_fades_over_nothing() -> None:
+    growth = load_config("demo", ("growth.fade_kimg={8: 1, 16: 0}",)).growth
+    modes = [growth_spec(growth, resolution).mode for resolution in (4, 8, 16)]
+    assert modes == ["none", "fade", "none"]
 
 
 @pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])

@@ -34,9 +34,9 @@ def uri(tmp_path: Path, empty: Path) -> str:
 
 def test_a_run_and_its_stages_are_nested_and_end_as_they_ended(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run", "tracking.tags.team=faces")
-    run.train(4, ticks=3)
+    run.train(4, ticks=3, phase="done")
     run.finish(4)
-    run.train(8, ticks=2)
+    run.train(8, ticks=2, phase="separate")
     run.sender().end("KILLED")
     found = told(uri)
     parent, first, second = found["run"], found["run-0004"], found["run-0008"]
@@ -47,6 +47,7 @@ def test_a_run_and_its_stages_are_nested_and_end_as_they_ended(tmp_path: Path, u
         "samples/fakes_000000100.png", "samples/fakes_000000200.png", "samples/reals.png",
     ]  # fmt: skip
     assert parent["params"]["growth.last"] == second["params"]["resolution"] == "8"
+    assert (first["tags"]["phase"], second["tags"]["phase"]) == ("done", "separate")
     assert parent["tags"]["team"] == first["tags"]["team"] == "faces"
 
 
@@ -71,7 +72,7 @@ def test_thousands_of_ticks_go_in_few_requests(
     run = TrackedRun(tmp_path / "run")
     run.train(4, ticks=1)
     for number in range(2000):
-        tick = {"images_seen": 200 + number, "loss": 1.0, "time": 1e9}
+        tick = {"images_seen": 200 + number, "phase": "steady", "loss": 1.0, "time": 1e9}
         append_tick(run.folder.stage(4).metrics, tick)
     sizes: list[int] = []
     log_points = Store.log_points

@@ -166,6 +166,13 @@ def test_a_fade_is_counted(pictures: Path, grown_from: Path, world: World) -> No
     assert estimate == pytest.approx(allocated_on_the_cpu(spec, world), rel=0.15)
 
 
+def test_stacked_training_needs_what_its_joint_phase_does(pictures: Path, grown_from: Path) -> None:
+    stacked = GrowthSpec(mode="stacked", fade_images=1000, steady_images=1000)
+    at_once = GrowthSpec(mode="none", fade_images=0, steady_images=1000)
+    specs = [stage_spec(pictures, grown_from=grown_from, growth=g) for g in (stacked, at_once)]
+    assert footprint(specs[0], 1) == footprint(specs[1], 1)
+
+
 def test_sharding_over_more_ranks_takes_less_of_each(pictures: Path) -> None:
     def total(zero: int, ranks: int) -> int:
         spec = stage_spec(pictures, resolution=4, model=ModelSpec(), batch=4 * ranks, zero=zero)

@@ -27,6 +27,15 @@ def test_phases_follow_each_other() -> None:
     assert [phase(n, GROWTH) for n in seen] == ["fading", "fading", "steady", "steady", "done"]
 
 
+def test_stacked_training_is_separate_and_then_joint_at_full_resolution() -> None:
+    stacked = GrowthSpec(mode="stacked", fade_images=1000, steady_images=500)
+    seen = (0, 999, 1000, 1499, 1500)
+    assert [phase(n, stacked) for n in seen] == ["separate", "separate", "joint", "joint", "done"]
+    assert {alpha(n, stacked) for n in seen} == {1.0}
+    steps = range(0, 1500, 64)
+    assert [seen for seen in steps if becomes_steady(seen, 64, stacked)] == [1024]
+
+
 @given(st.integers(1, 300), st.integers(0, 2000), st.integers(1, 2000))
 def test_a_fade_ends_in_exactly_one_step(batch: int, fade: int, steady: int) -> None:
     growth = GrowthSpec(fade_images=fade, steady_images=steady)

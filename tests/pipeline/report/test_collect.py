@@ -147,6 +147,15 @@ def test_stages_are_compared_at_their_own_resolution_and_at_the_last(tmp_path: P
     assert "5,000 images" in page and "<td>0.1250</td>" in page and "<td>–</td>" in page
 
 
+def test_a_page_speaks_of_no_phase_that_the_run_has_not(tmp_path: Path) -> None:
+    pages = {
+        mode: render(collect(draw_run(tmp_path / mode, *WORDS, f"growth.mode={mode}")))
+        for mode in ("fade", "none")
+    }
+    assert ["along the slope" in page for page in pages.values()] == [True, False]
+    assert ["Shaded: a resolution fades in." in page for page in pages.values()] == [True, False]
+
+
 def test_what_a_comparison_of_all_stages_says_is_not_said_twice(tmp_path: Path) -> None:
     run = draw_run(tmp_path / "run", *WORDS)
     for resolution in (4, 8, 16):

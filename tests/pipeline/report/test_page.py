@@ -70,6 +70,24 @@ def test_the_slider_changes_the_pictures(open_page: Page) -> None:
     assert ImageChops.difference(first, last).getbbox() is not None
 
 
+def test_stacked_stages_are_told_by_their_phases(browser: Browser, tmp_path: Path) -> None:
+    words = (*WORDS, "growth.mode=stacked")
+    report = write_report(draw_run(tmp_path / "run", *words, until=(16, 200)))
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_selector("#charts path.line")
+    assert "16 × 16, separate" in page.locator("#where").inner_text()
+    tip = page.locator("#plan-chart .tip")
+    # The run has 1,500 images; stage 8 has those from 300 to 900, stage 16 those after it.
+    width = page.locator("#plan-chart svg.chart").bounding_box()["width"]  # type: ignore[index]
+    for images, said in ((450, "8 × 8, separate"), (750, "8 × 8, joint"), (1400, "16 × 16, joint")):
+        page.locator("#plan-chart svg.chart").hover(position={"x": images / 1500 * width, "y": 100})
+        assert said in tip.inner_text() and "alpha 1.00" in tip.inner_text()
+    assert page.locator("#stages th").all_inner_texts()[3:5] == ["Separate", "Joint"]
+    assert "Shaded: new layers are trained separately." in page.locator("#curves").inner_text()
+    page.close()
+
+
 def test_it_plays_from_the_first_picture_to_the_last(open_page: Page) -> None:
     open_page.evaluate("moments = []")
     open_page.evaluate("document.addEventListener('moment', (event) => moments.push(event.detail))")
