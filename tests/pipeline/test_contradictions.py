@@ -44,6 +44,14 @@ def refusal(*overrides: str) -> str:
             ],
             "objective.penalties: consensus is between two networks",
         ),
+        (
+            [
+                "model.generator.codes.continuous=2",
+                "model.discriminator.head=infogan",
+                "objective.penalties=[{kind: mode_regularizer}]",
+            ],
+            "objective.penalties: mode_regularizer has the generator draw real pictures again",
+        ),
         (["model.discriminator.norm=batch"], "which gradient is not meant for; use layer"),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
