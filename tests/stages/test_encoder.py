@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from progan.stages import handoff
 from progan.stages.engine import frozen
@@ -25,6 +25,7 @@ from progan.stages.spec_penalties import ModeRegularizer
 from progan.stages.stage import Stage, build
 from progan.stages.steps import generator_objective
 from progan.stages.tensors import read_tensors
+from progan.stages.unrolled import Ahead, flat_weights
 from progan.stages.world import World
 from workers import spec
 
@@ -120,6 +121,25 @@ def test_generator_and_encoder_feel_it_and_the_discriminator_does_not() -> None:
     for network in (generator, encoder):
         assert all(p.grad is not None and p.grad.any() for p in network.parameters())
     assert all(p.grad is None for p in critics.parameters())
+
+
+def test_it_is_for_the_discriminator_ahead_to_judge() -> None:
+    torch.manual_seed(0)
+    generator, discriminator, encoder = (
+        Generator(MODEL, 4),
+        Discriminator(MODEL, 4),
+        Encoder(MODEL, 4),
+    )
+    reals, latents = torch.randn(4, 3, 4, 4), torch.randn(4, 8)
+
+    def term(judge: Discriminator | Ahead) -> Tensor:
+        batch = latents, 1.0, ENCODED, reals
+        found = generator_objective(generator, judge, *batch, encoder=encoder)
+        return found.scalars["generator_mode_regularizer_penalty"]
+
+    weights = flat_weights(discriminator)
+    here, there = (Ahead(discriminator, weights * factor) for factor in (1, 2))
+    assert term(here) == term(discriminator) != term(there)
 
 
 def test_the_generator_is_told_the_classes_of_the_reals() -> None:
