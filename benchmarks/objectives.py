@@ -55,6 +55,10 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "minimax + r1": penalised("r1", 1),
     "minimax + r2": penalised("r2", 1),
     "minimax + js_regularizer": penalised("js_regularizer", 1),
+    "minimax + mode_regularizer": penalised("mode_regularizer", 1),
+    "nonsaturating + mode_regularizer": objective(
+        loss="nonsaturating", penalties=[{"kind": "mode_regularizer"}]
+    ),
     "minimax, critic_steps 5": objective(critic_steps=5),
     "minimax, two rates": objective() | {"discriminator_lr": 2 * RATE},
     "minimax, unrolled 5": objective(unrolled=5),

@@ -21,6 +21,7 @@ from progan.stages.randomness import Draws
 from progan.stages.replay import Replay
 from progan.stages.spec import ModelSpec, ObjectiveSpec
 from progan.stages.spec_optimizers import AnyOptimizer
+from progan.stages.spec_penalties import has_encoder
 from progan.stages.steps import Turn, discriminator_objective, generator_objective
 from progan.stages.unrolled import Ahead, look_ahead
 
@@ -68,6 +69,14 @@ class ToyGenerator(Perceptrons):
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """(N, LATENT) -> (N, 2, 1, 1)."""
         return self.layers(latents)[..., None, None]
+
+
+class ToyEncoder(Perceptrons):
+    """Points as pictures -> latents."""
+
+    def forward(self, images: Tensor, alpha: float) -> Tensor:
+        """(N, 2, 1, 1) -> (N, LATENT)."""
+        return self.layers(images.flatten(1))
 
 
 class ToyDiscriminator(Perceptrons):
@@ -121,8 +130,12 @@ class Game:
         self.seeds, self.batch = seeds, seeds * BATCH
         self.generator = ToyGenerator(seeds, LATENT, 2)
         self.discriminator = ToyDiscriminator(seeds, 2, 1)
+        encoded = has_encoder(objective.penalties)
+        self.encoder = ToyEncoder(seeds, 2, LATENT) if encoded else None
+        self.forgers = [*self.generator.parameters()]
+        self.forgers += self.encoder.parameters() if self.encoder else []
         self.discriminator_lr = discriminator_lr
-        self.steps_g = make_optimizer(self.generator.parameters(), lr, optimizer)
+        self.steps_g = make_optimizer(self.forgers, lr, optimizer)
         self.steps_d = make_optimizer(self.discriminator.parameters(), discriminator_lr, optimizer)
         draws = Draws(0, 1, self.batch, 0, 1)
         again = objective.replay
@@ -150,10 +163,10 @@ class Game:
         judge: Any = self._ahead(reals) if self.objective.unrolled else self.discriminator
         self.steps_g.zero_grad()
         generator: Any = self.generator
-        latents = self._latents(self.batch)
-        loss = generator_objective(generator, judge, latents, 1.0, self.objective, reals).loss
-        parameters = list(self.generator.parameters())
-        for each, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        encoder: Any = self.encoder
+        batch = self._latents(self.batch), 1.0, self.objective, reals
+        loss = generator_objective(generator, judge, *batch, encoder=encoder).loss
+        for each, slope in zip(self.forgers, torch.autograd.grad(loss, self.forgers), strict=True):
             each.grad = slope
         self.steps_g.step()
 

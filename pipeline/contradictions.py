@@ -49,6 +49,17 @@ def codes_without_reader(spec: StageSpec) -> str | None:
     return None
 
 
+def codes_of_reals(spec: StageSpec) -> str | None:
+    """Nobody knows from which codes a real picture could have been drawn."""
+    kinds = {each.kind for each in spec.objective.penalties}
+    if "mode_regularizer" in kinds and spec.model.generator.codes.count:
+        return (
+            "objective.penalties: mode_regularizer has the generator draw real pictures again, "
+            "whose codes nobody knows; leave it out, or model.generator.codes"
+        )
+    return None
+
+
 def two_constraints(spec: StageSpec) -> str | None:
     """One bound on the weights undoes another."""
     penalties = spec.objective.penalties
@@ -156,6 +167,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     untaught_classes,
     head_without_classes,
     codes_without_reader,
+    codes_of_reals,
     two_constraints,
     energies_without_reconstruction,
     past_fakes_of_classes,

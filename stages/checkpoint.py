@@ -25,7 +25,7 @@ class Checkpoint(NamedTuple):
     """In the stage's stream of images: `images_seen` and what was passed over (rollback)"""
     tensors: dict[str, dict[str, Tensor]]
     """By file: generator, discriminator, ema (parameters by name), optimizer (moments), and where
-    there are any, pieces (what the objective remembers) and replay (past fakes)"""
+    there are any, encoder, pieces (what the objective remembers) and replay (past fakes)"""
     tally: dict[str, Any]
     """What the unfinished tick has summed up (Tally)"""
 

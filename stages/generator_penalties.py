@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.stages.historical import distance
-from progan.stages.spec_penalties import FeatureMatching, PullingAway, Term
+from progan.stages.spec_penalties import FeatureMatching, ModeRegularizer, PullingAway, Term
 from progan.stages.weight_penalties import orthogonality
 
 
@@ -26,6 +26,10 @@ class Deception(NamedTuple):
     """What penalties remember (pieces.py)"""
     disagreement: Callable[[], Tensor]
     """() -> (), half the square of both losses' gradients (consensus.py)"""
+    reconstruct: Callable[[], Tensor] | None = None
+    """() -> the reals as generator and encoder draw them again, if there is an encoder"""
+    unmasking: Callable[[Tensor], Tensor] | None = None
+    """Reconstructions -> (N,), what it costs that they are not taken for real"""
 
 
 def feature_matching(seen: Deception, spec: FeatureMatching) -> Tensor:
@@ -56,11 +60,35 @@ def pulling_away(seen: Deception, spec: PullingAway) -> Tensor:
     return of_pairs / (spec.group * (spec.group - 1))
 
 
+def mode_regularizer(seen: Deception, spec: ModeRegularizer) -> Tensor:
+    """lambda_1 d(x, G(E(x))) - lambda_2 log D(G(E(x))) at reals x, (N,); for G and E.
+
+    d is the mean square of the difference, of a picture's values or of the discriminator's features
+    of it. Logarithms are for losses whose logit's sigmoid is a probability, `minimax` among them;
+    elsewhere their place is taken by what the loss makes of a fake for its generator. Several
+    critics judge as they do the fakes. Source: Che et al. 2017 (arXiv 1612.02136), sections 3.1 and
+    3.2, the generator's and the encoder's objectives. There log D has the other sign, though it is
+    to become large.
+    """
+    assert seen.reals is not None and seen.reconstruct and seen.unmasking
+    again = seen.reconstruct()
+    if spec.distance == "pixels":
+        difference = (again - seen.reals).flatten(1)
+    else:
+        with torch.no_grad():
+            wanted = seen.features(seen.reals)
+        difference = seen.features(again) - wanted
+    # Of several critics, each has features of its own of every picture.
+    distances = difference.square().mean(dim=1).reshape(-1, len(again)).mean(dim=0)
+    return spec.lambda_1 * distances + spec.lambda_2 * seen.unmasking(again)
+
+
 GENERATOR_PENALTIES: dict[str, Callable[[Deception, Any], Tensor]] = {
     "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
     "historical_average": lambda seen, spec: distance("generator", seen.network, seen.pieces),
     "feature_matching": feature_matching,
     "pulling_away": pulling_away,
+    "mode_regularizer": mode_regularizer,
     "consensus": lambda seen, spec: seen.disagreement(),
 }
 

@@ -67,6 +67,17 @@ def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
         network.load_state_dict(given)
 
 
+def grow_from(folder: Path, name: Network, network: nn.Module, resolution: int) -> None:
+    """Load what the previous stage published under that name; StageError if it does not fit.
+
+    An encoder that the previous stage's objective did not need begins anew.
+    """
+    if name == "encoder" and not (folder / "encoder.safetensors").is_file():
+        log.warning("%s has no encoder: it begins anew", folder)
+        return
+    grow(network, load(folder, name), resolution)
+
+
 def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> None:
     """Load the previous stage's parameters by name into a network one resolution larger.
 

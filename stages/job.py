@@ -104,12 +104,7 @@ def _train_and_publish(
     if not finished:
         return StoppedOnRequestError("stopped on request; started again, it goes on")
     if world.is_first:
-        networks = {
-            "generator": stage.generator,
-            "discriminator": stage.discriminator,
-            "ema": stage.average,
-        }
-        handoff.publish(folder.final, stage.final(), networks)
+        handoff.publish(folder.final, stage.final(), stage.networks())
         _write_evaluation(stage, folder)
     return None
 

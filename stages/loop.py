@@ -196,4 +196,6 @@ def deceive(
     networks = stage.generator, judge or stage.discriminator
     seen = None if reals is None else fade(reals, alpha)
     with autocast(stage.spec.engine, stage.world.device.type):
-        return generator_objective(*networks, latents, alpha, stage.spec.objective, seen, turn)
+        return generator_objective(
+            *networks, latents, alpha, stage.spec.objective, seen, turn, stage.encoder
+        )

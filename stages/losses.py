@@ -35,6 +35,9 @@ class Loss(NamedTuple):
     generator: Side
     generator_sees_reals: bool = False
     """Where not, the generator's side is given no real_logits: an empty tensor."""
+    of_reconstructions: Side | None = None
+    """The generator's side for reals that it is to draw again, where that is another
+    (mode_regularizer)"""
 
 
 def wgan() -> Loss:
@@ -53,7 +56,11 @@ def real_or_fake(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
 def minimax(spec: Minimax) -> Loss:
     """-log D(x) - log(1 - D(G(z))), and for the generator log(1 - D(G(z)))."""
     discriminator = partial(real_or_fake, smoothing=spec.smoothing)
-    return Loss(discriminator, lambda _, fake: -F.softplus(fake))
+    return Loss(
+        discriminator,
+        lambda _, fake: -F.softplus(fake),
+        of_reconstructions=lambda _, fake: F.softplus(-fake),
+    )
 
 
 def nonsaturating(spec: NonSaturating) -> Loss:

@@ -1,6 +1,7 @@
 """The device memory that training a stage takes, before anything is trained."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from progan.stages.holdings import Holdings
 from progan.stages.livebytes import LiveBytes
 from progan.stages.networks.critics import Critics, make_discriminator
 from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.encoder import make_encoder, together
 from progan.stages.networks.generator import Generator
 from progan.stages.optimizers import MOMENTS, Moments
 from progan.stages.pieces import first
@@ -63,12 +65,12 @@ class _Step:
         self.alpha = growth.alpha(0, spec.growth)  # a fade keeps the most, whatever its alpha
         fading = spec.grown_from is not None
         shape = spec.model, spec.resolution
-        recompute_from = spec.engine.activation_checkpointing
+        options: dict[str, Any]
+        options = {"fading": fading, "recompute_from": spec.engine.activation_checkpointing}
         with live.making("weights"):
-            self.generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
-            self.discriminator = make_discriminator(
-                *shape, fading=fading, recompute_from=recompute_from
-            )
+            self.generator = Generator(*shape, **options)
+            self.discriminator = make_discriminator(*shape, **options)
+            self.encoder = make_encoder(spec.objective.penalties, *shape, **options)
             constraints.install("generator", self.generator, spec.objective.penalties)
             constraints.install("discriminator", self.discriminator, spec.objective.penalties)
         with live.making("average"):
@@ -86,7 +88,7 @@ class _Step:
             ]
             self.turn = Turn(0, first(spec.objective, networks), field)
         held = spec.optimizer, spec.engine.sharding(ranks), ranks, live
-        self.generator_holdings = Holdings(self.generator, *held)
+        self.generator_holdings = Holdings(together(self.generator, self.encoder), *held)
         self.discriminator_holdings = Holdings(self.discriminator, *held)
         with live.making("replay"):
             draws = Draws(spec.seed, spec.resolution, spec.batch, 0, ranks)
@@ -153,6 +155,7 @@ class _Step:
                     self.spec.objective,
                     reals,
                     self.turn,
+                    self.encoder,
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()

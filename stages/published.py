@@ -16,7 +16,7 @@ from progan.stages import final
 from progan.stages.errors import StageError
 from progan.stages.spec import ModelSpec
 
-Network = Literal["generator", "discriminator", "ema"]
+Network = Literal["generator", "discriminator", "ema", "encoder"]
 WEIGHTS = "generator.safetensors"
 DOCUMENT = "generator.json"
 DOCUMENTS = (DOCUMENT, "config.json", f"artifacts/generator/{DOCUMENT}")
@@ -101,7 +101,7 @@ def read_exported(path: Path) -> ExportedGenerator:
 
 def _final(folder: Path) -> Published:
     published = final.read_final(folder)
-    names: tuple[Network, ...] = ("generator", "discriminator", "ema")
+    names: tuple[Network, ...] = ("generator", "discriminator", "ema", "encoder")
     files = {name: folder / f"{name}.safetensors" for name in names}
     there = {name: file for name, file in files.items() if file.is_file()}
     return Published(

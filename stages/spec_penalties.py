@@ -7,7 +7,7 @@ formulas are in `penalties.py` and `constraints.py`.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from progan.stages.specbase import Spec
 
@@ -26,6 +26,8 @@ class Penalty(Spec):
     """Whether it looks at reals with noise on them"""
     needs_reals: ClassVar[bool] = False
     """Whether it makes the generator's loss look at reals"""
+    needs_encoder: ClassVar[bool] = False
+    """Whether an encoder is to be trained beside the generator"""
 
 
 class CriticPenalty(Penalty):
@@ -118,6 +120,22 @@ class PullingAway(Penalty):
     networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
 
 
+class ModeRegularizer(Penalty):
+    """Every real picture is one that the generator can draw, and draws well enough to deceive."""
+
+    kind: Literal["mode_regularizer"]
+    weight: PositiveFloat = 1.0
+    lambda_1: NonNegativeFloat = 0.2
+    """Of how far a real is from what generator and encoder make of it."""
+    lambda_2: NonNegativeFloat = 0.4
+    """Of how far that is from being taken for real."""
+    distance: Literal["pixels", "features"] = "pixels"
+    """Between the values of pictures, or what the discriminator's last layer sees of them."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+    needs_reals: ClassVar[bool] = True
+    needs_encoder: ClassVar[bool] = True
+
+
 class Constraint(Spec):
     """What holds at every step."""
 
@@ -154,6 +172,7 @@ Term = (
     | HistoricalAverage
     | FeatureMatching
     | PullingAway
+    | ModeRegularizer
     | Consensus
 )
 AnyPenalty = Term | SpectralNorm | WeightClip
@@ -168,6 +187,11 @@ def terms(penalties: Penalties, network: NetworkName, update: int) -> list[Term]
         for each in penalties
         if isinstance(each, Penalty) and network in each.networks and update % each.interval == 0
     ]
+
+
+def has_encoder(penalties: Penalties) -> bool:
+    """Whether any needs an encoder beside the generator."""
+    return any(isinstance(each, Penalty) and each.needs_encoder for each in penalties)
 
 
 def noise_shape(penalties: Penalties, picture: tuple[int, ...]) -> tuple[int, ...]:

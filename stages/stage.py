@@ -7,6 +7,7 @@ import copy
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from progan.datasets.loader import Batches
 from progan.stages import constraints, handoff
@@ -15,6 +16,7 @@ from progan.stages.engine import Engine
 from progan.stages.final import Final
 from progan.stages.networks.critics import Critics, make_discriminator
 from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.encoder import Encoder, make_encoder, together
 from progan.stages.networks.generator import Generator
 from progan.stages.pieces import Pieces, first, restore
 from progan.stages.precision import memory_format
@@ -38,6 +40,8 @@ class Stage:
     discriminator: Discriminator | Critics
     average: Generator
     """The generator's moving average, whole on every rank"""
+    encoder: Encoder | None
+    """Trained by the generator's engine, where a penalty needs one"""
     generator_engine: Engine
     discriminator_engine: Engine
     batches: Batches
@@ -51,6 +55,15 @@ class Stage:
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
+    def networks(self) -> dict[str, nn.Module]:
+        """All that have weights, by the names of their files."""
+        found: dict[str, nn.Module] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "ema": self.average,
+        }
+        return found if self.encoder is None else found | {"encoder": self.encoder}
+
     def checkpoint(self, tally: dict[str, object]) -> Checkpoint:
         """The stage's state in memory. All ranks must call it."""
         engines = {"generator": self.generator_engine, "discriminator": self.discriminator_engine}
@@ -59,12 +72,8 @@ class Stage:
             for name, engine in engines.items()
             for key, value in engine.moments().items()
         }
-        tensors = {
-            "generator": parameters(self.generator),
-            "discriminator": parameters(self.discriminator),
-            "ema": parameters(self.average),
-            "optimizer": moments,
-        }
+        tensors = {name: parameters(network) for name, network in self.networks().items()}
+        tensors["optimizer"] = moments
         if self.pieces:
             tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in self.pieces.items()}
         if self.replay:
@@ -88,13 +97,14 @@ def build(
 ) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
     position = past(checkpoint.position if checkpoint else 0, rollbacks)
-    generator, discriminator, average = _networks(spec, checkpoint)
-    for network in (generator, discriminator, average):
-        network.to(world.device)
-        network.memory_format = memory_format(spec.engine)
+    generator, discriminator, average, encoder = _networks(spec, checkpoint)
+    for network in (generator, discriminator, average, encoder):
+        if network is not None:
+            network.to(world.device)
+            network.memory_format = memory_format(spec.engine)
     average.requires_grad_(False).eval()
 
-    generator_engine = Engine("generator", generator, spec, world)
+    generator_engine = Engine("generator", together(generator, encoder), spec, world)
     discriminator_engine = Engine("discriminator", discriminator, spec, world)
     if checkpoint:
         for engine in (generator_engine, discriminator_engine):
@@ -126,6 +136,7 @@ def build(
         generator=generator,
         discriminator=discriminator,
         average=average,
+        encoder=encoder,
         generator_engine=generator_engine,
         discriminator_engine=discriminator_engine,
         batches=batches,
@@ -139,8 +150,8 @@ def build(
 
 def _networks(
     spec: StageSpec, checkpoint: Checkpoint | None
-) -> tuple[Generator, Discriminator | Critics, Generator]:
-    """Generator, discriminator and average with the weights the stage begins or goes on with.
+) -> tuple[Generator, Discriminator | Critics, Generator, Encoder | None]:
+    """Generator, discriminator, average and encoder, with the weights they begin or go on with.
 
     New weights are the same on every rank, and whatever the ranks: all draw from one seed.
     """
@@ -153,16 +164,21 @@ def _networks(
     constraints.install("generator", generator, spec.objective.penalties)
     constraints.install("discriminator", discriminator, spec.objective.penalties)
     average = copy.deepcopy(generator)
-    networks: dict[Network, Generator | Discriminator | Critics] = {
+    networks: dict[Network, Generator | Discriminator | Critics | Encoder] = {
         "generator": generator,
         "discriminator": discriminator,
         "ema": average,
     }
+    encoder = make_encoder(
+        spec.objective.penalties, *shape, fading=fading, recompute_from=recompute_from
+    )
+    if encoder is not None:
+        networks["encoder"] = encoder
     if spec.init and not checkpoint:
         handoff.start_from(networks, spec.init)
     for name, network in networks.items():
         if checkpoint:
             network.load_state_dict(checkpoint.tensors[name])
         elif spec.grown_from:
-            handoff.grow(network, handoff.load(spec.grown_from, name), spec.resolution)
-    return generator, discriminator, average
+            handoff.grow_from(spec.grown_from, name, network, spec.resolution)
+    return generator, discriminator, average, encoder

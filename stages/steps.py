@@ -9,8 +9,9 @@ from torch import Tensor
 from progan.stages.consensus import Networks, field, half_square
 from progan.stages.generator_penalties import Deception, generator_penalty
 from progan.stages.losses import loss as adversarial
-from progan.stages.networks.critics import Critics, for_each
+from progan.stages.networks.critics import Critics, for_each, over_critics
 from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.encoder import Encoder, redrawn
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.penalties import NONE, Comparison, penalty
@@ -113,19 +114,21 @@ def generator_objective(
     spec: ObjectiveSpec,
     reals: Tensor | None = None,
     turn: Turn = FIRST,
+    encoder: Encoder | None = None,
 ) -> Objective:
     """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
 
-    latents: (N, inputs); reals: as for the discriminator, for what sees them.
+    latents: (N, inputs); reals: as for the discriminator, for what sees them; encoder: what is
+    trained with the generator, if a penalty needs it.
 
     What a discriminator some steps ahead says of reals depends on the generator, and counts against
     it as in the game's whole value (Metz et al. 2017, eq. 7).
     """
     chosen = adversarial(spec.loss, turn.pieces)
-    conditions = latents[:, generator.model.latent :]
+    told = latents[:, generator.model.latent :]
     fakes = generator(latents, alpha)
     critics = generator.model.discriminator.critics
-    seen_fakes, conditions = for_each(critics, fakes, conditions)
+    seen_fakes, conditions = for_each(critics, fakes, told)
     fake = discriminator.judge(seen_fakes, alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
@@ -134,8 +137,7 @@ def generator_objective(
         assert reals is not None
         seen_reals = for_each(critics, reals)[0]
         real_logits = at_least_float32(discriminator(seen_reals, alpha, conditions))
-    by_critic = chosen.generator(real_logits, fake_logits).reshape(critics, -1)
-    loss = by_critic.mean() if spec.critics == "mean" else by_critic.amax(dim=0).mean()
+    loss = over_critics(chosen.generator(real_logits, fake_logits), critics, spec.critics).mean()
     scalars = {"generator_logits": fake_logits.mean()}
     for name, cost in fake.costs.items():
         loss = loss + cost.mean()
@@ -153,7 +155,19 @@ def generator_objective(
         own = field(networks, *batch, spec.loss, turn.pieces, "generator")
         return half_square(own, turn.field)
 
-    seen = Deception(features, fakes, reals, generator, turn.pieces, disagreement)
+    def reconstruct() -> Tensor:
+        assert encoder is not None and reals is not None
+        return redrawn(generator, encoder, reals, told, alpha)
+
+    def unmasking(images: Tensor) -> Tensor:
+        side = chosen.of_reconstructions or chosen.generator
+        copies = for_each(critics, images)[0]
+        logits = at_least_float32(discriminator(copies, alpha, conditions))
+        return over_critics(side(real_logits, logits), critics, spec.critics)
+
+    seen = Deception(
+        features, fakes, reals, generator, turn.pieces, disagreement, reconstruct, unmasking
+    )
     for each in terms(spec.penalties, "generator", turn.number):
         term = generator_penalty(seen, each).mean()
         loss = loss + each.weight * each.interval * term

@@ -1,7 +1,7 @@
 """Several discriminators at once, as GMAN has them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,12 @@ def for_each(critics: int, *batches: Tensor) -> tuple[Tensor, ...]:
     if critics == 1:
         return batches
     return tuple(torch.cat([batch] * critics) for batch in batches)
+
+
+def over_critics(costs: Tensor, critics: int, rule: Literal["mean", "hardest"]) -> Tensor:
+    """Costs for every critic (critics x N,) as one a picture: (N,)."""
+    by_critic = costs.reshape(critics, -1)
+    return by_critic.mean(dim=0) if rule == "mean" else by_critic.amax(dim=0)
 
 
 def make_discriminator(

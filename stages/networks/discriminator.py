@@ -97,8 +97,8 @@ class Verdict(NamedTuple):
     """What else both networks are to minimise, (N,) by name"""
 
 
-class Discriminator(nn.Module):
-    """Images at one resolution -> logits (PGGAN, table 2).
+class Features(nn.Module):
+    """Images at one resolution -> features: all of PGGAN's discriminator but its last layer.
 
     Only the blocks from `resolution` down exist. With `fading` there is also the previous
     resolution's fromRGB layer, which `alpha` < 1 needs. Blocks from the resolution
@@ -137,8 +137,34 @@ class Discriminator(nn.Module):
         )
         last = LastBlock(model)
         self.blocks["4"] = last
+        self.width = last.features
+
+    def _features(self, images: Tensor, alpha: float) -> Tensor:
+        """(N, channels, resolution, resolution) -> (N, width)."""
+        images = images.contiguous(memory_format=self.memory_format)
+        x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
+        for size, block in self.blocks.items():
+            x = run(block, x, recompute=int(size) >= self.recompute_from)
+            if int(size) == self.resolution and alpha < 1.0:
+                previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
+                x = torch.lerp(leaky_relu_(previous), x, alpha)
+        return x
+
+
+class Discriminator(Features):
+    """Images at one resolution -> logits (PGGAN, table 2)."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        resolution: int,
+        *,
+        fading: bool = False,
+        recompute_from: int | None = None,
+    ) -> None:
+        super().__init__(model, resolution, fading=fading, recompute_from=recompute_from)
         self.head = HEADS[model.discriminator.head.kind](
-            last.features, model, Growing(resolution, fading, recompute_from)
+            self.width, model, Growing(resolution, fading, recompute_from)
         )
 
     def forward(
@@ -177,16 +203,6 @@ class Discriminator(nn.Module):
             self._conclude(of_reals, reals, alpha, conditions, fakes=False),
             self._conclude(of_fakes, fakes, alpha, conditions, fakes=True),
         )
-
-    def _features(self, images: Tensor, alpha: float) -> Tensor:
-        images = images.contiguous(memory_format=self.memory_format)
-        x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
-        for size, block in self.blocks.items():
-            x = run(block, x, recompute=int(size) >= self.recompute_from)
-            if int(size) == self.resolution and alpha < 1.0:
-                previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
-                x = torch.lerp(leaky_relu_(previous), x, alpha)
-        return x
 
     def _conclude(
         self, x: Tensor, images: Tensor, alpha: float, conditions: Tensor | None, fakes: bool

@@ -5,7 +5,7 @@ Source: PGGAN, table 2, and `networks.py` of its official code.
 
 from collections.abc import Iterator
 
-from progan.stages.spec import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
+from progan.stages.spec import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
 
 KERNELS, KERNEL_SIZE = 32, 5
 """Of minibatch discrimination: numbers it appends, and features each is a distance of"""
@@ -76,6 +76,11 @@ def decoder_model(model: ModelSpec, features: int) -> ModelSpec:
     """The generator that an autoencoder decodes so many features with."""
     plain = {"latent": features, "classes": 0, "generator": GeneratorSpec()}
     return model.model_copy(update=plain)
+
+
+def encoder_model(model: ModelSpec) -> ModelSpec:
+    """The discriminator that an encoder is but for its last layer."""
+    return model.model_copy(update={"discriminator": DiscriminatorSpec(minibatch="none")})
 
 
 def attention_widths(channels: int) -> tuple[int, int]:

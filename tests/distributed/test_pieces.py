@@ -53,6 +53,22 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"discriminator": {"critics": 2}, "generator": {"norm": "batch", "norm_group": 2}},
     ),
+    "encoder": (
+        {
+            "loss": {"kind": "rgan", "base": "nonsaturating"},
+            "penalties": [
+                {"kind": "mode_regularizer", "interval": 2},
+                {"kind": "mode_regularizer", "distance": "features"},
+                {"kind": "spectral_norm", "networks": BOTH},
+            ],
+            "critics": "hardest",
+            "critic_steps": 2,
+        },
+        {
+            "classes": len(SHAPES),
+            "discriminator": {"critics": 2, "head": "projection", "attention": (8,)},
+        },
+    ),
     "consensus": (
         {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
         {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
@@ -137,6 +153,7 @@ def test_the_number_of_ranks_is_not_part_of_it(shapes: Path, tmp_path: Path) -> 
                 {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
                 {"kind": "historical_average", "weight": 1, "networks": BOTH},
                 {"kind": "feature_matching", "weight": 1},
+                {"kind": "mode_regularizer", "interval": 2},
                 {"kind": "consensus", "weight": 1},
             ],
         }

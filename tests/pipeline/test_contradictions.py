@@ -60,6 +60,14 @@ def refusal(*overrides: str) -> str:
             ["growth.mode=stacked", "growth.fade_kimg={8: 1, 16: 0}"],
             "growth.fade_kimg: stage 16 is to be trained separately for 0 kimg",
         ),
+        (
+            [
+                "model.generator.codes.continuous=2",
+                "model.discriminator.head=infogan",
+                "objective.penalties=[{kind: mode_regularizer}]",
+            ],
+            "objective.penalties: mode_regularizer has the generator draw real pictures again",
+        ),
         (["model.discriminator.norm=batch"], "which gradient is not meant for; use layer"),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),

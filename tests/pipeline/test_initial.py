@@ -32,7 +32,7 @@ def test_the_first_stage_begins_with_the_pictures_of_what_it_was_given(
 ) -> None:
     networks = published(tmp_path / "final")
     init = InitSpec(path=tmp_path / "final", sha256=networks.fingerprint)
-    generator, _, average = _networks(spec(shapes, model=networks.model, init=init), None)
+    generator, _, average, _ = _networks(spec(shapes, model=networks.model, init=init), None)
     latents = torch.randn(4, 16)
     assert torch.equal(average(latents), load_generator(tmp_path / "final")(latents))
     assert not torch.equal(generator(latents), average(latents))

@@ -18,12 +18,14 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.spec import EngineSpec, GrowthSpec, ModelSpec, ObjectiveSpec, StageSpec
 from progan.stages.spec_optimizers import RmsPropSpec
+from progan.stages.spec_penalties import ModeRegularizer
 from progan.stages.spec_updates import ReplaySpec
 from progan.stages.stage import build
 from progan.stages.world import World
 from workers import spec
 
 NARROW = ModelSpec(latent=64, fmap_base=1024, fmap_max=32)
+MODES = ModeRegularizer(kind="mode_regularizer")
 RMSPROP = RmsPropSpec(kind="rmsprop")
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed would take the GPU")
 
@@ -103,6 +105,7 @@ def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
             {"objective": ObjectiveSpec(unrolled=2), "resolution": 8}, marks=pytest.mark.slow
         ),
         {"objective": ObjectiveSpec(replay=ReplaySpec(size=800)), "resolution": 16},
+        {"objective": ObjectiveSpec(penalties=(MODES,)), "resolution": 16},
         {"optimizer": RMSPROP, "resolution": 4, "model": ModelSpec(fmap_max=128)},
     ],
     ids=[
@@ -111,6 +114,7 @@ def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
         "weights outweigh activations",
         "unrolled",
         "replay",
+        "encoder",
         "rmsprop",
     ],
 )
