@@ -32,6 +32,13 @@ def test_the_table_shows_both_learning_rates_where_they_differ(document: dict[st
     assert list(plan_table(document).columns[5].cells) == ["0.001", "0.0015 D 0.004"]
 
 
+def test_dcgan_is_one_stage_whose_maps_end_at_half_the_picture() -> None:
+    specs = stage_specs(load_config("dcgan-64"), RunFolder(Path("RUN")), "")
+    (stage,) = plan_document(specs, [None])["stages"]
+    told = [stage[key] for key in ("resolution", "fade_kimg", "steady_kimg", "steps", "width")]
+    assert told == [64, 0, 8750, 68_360, 128]
+
+
 @pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
 def test_nothing_is_said_of_what_fits(document: dict[str, Any], gpus: list[int]) -> None:
     assert shortage(document, gpus) is None
