@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from progan.datasets.manifest import Manifest
 from progan.pipeline.config import RunConfig
-from progan.stages.spec import StageSpec
+from progan.stages.networks.widths import finest
+from progan.stages.spec import FIRST_RESOLUTION, StageSpec
 from progan.stages.spec_penalties import SpectralNorm, WeightClip
 
 CONDITIONAL = ("acgan", "projection")
@@ -163,6 +164,36 @@ def moments_of_the_kept(spec: StageSpec) -> str | None:
     return None
 
 
+def not_of_dcgan(spec: StageSpec) -> str | None:
+    """What belongs to networks that grow, as PGGAN's do."""
+    model, top = spec.model, finest(spec.model, spec.resolution)
+    if model.arch != "dcgan":
+        return None
+    if spec.grown_from or top < FIRST_RESOLUTION:
+        return (
+            "model.arch: dcgan does not grow; set growth.first and growth.last to one resolution, "
+            "8 or more"
+        )
+    if model.variant != "paper":
+        return f"model.variant: {model.variant} is of progressive networks; leave it out with dcgan"
+    if model.generator.norm == "pixel":
+        return (
+            "model.generator.norm: pixel, the default, is of progressive networks; with dcgan set "
+            "model.generator.norm=batch (the paper's), virtual_batch or none"
+        )
+    if model.discriminator.head.kind == "autoencoder":
+        return (
+            "model.discriminator.head: an autoencoder's decoder is a generator that grows; with "
+            "dcgan take another head, or model.arch=progressive"
+        )
+    if max(model.generator.attention + model.discriminator.attention, default=0) > top:
+        return (
+            f"model.generator.attention, model.discriminator.attention: dcgan's largest feature "
+            f"maps for pictures of {spec.resolution} are {top}x{top}; name {top} or less"
+        )
+    return None
+
+
 RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     untaught_classes,
     head_without_classes,
@@ -177,6 +208,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     consensus_recomputed,
     consensus_of_a_part,
     moments_of_the_kept,
+    not_of_dcgan,
 )
 
 

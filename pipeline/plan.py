@@ -8,7 +8,7 @@ from progan.pipeline.contradictions import contradiction, nothing_to_stack
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan_updates import unworkable
 from progan.pipeline.rundir import RunFolder
-from progan.stages.networks.widths import width
+from progan.stages.networks.widths import finest, width
 from progan.stages.spec import GrowthSpec, InitSpec, StageSpec, TickSpec
 from progan.stages.spec_losses import Relativistic
 from progan.stages.spec_penalties import FeatureMatching, PullingAway
@@ -77,10 +77,11 @@ def check(config: RunConfig, ranks: int) -> None:
             raise ConfigError(problem)
         if problem := unworkable(spec, ranks):
             raise ConfigError(problem)
-        if width(spec.model, spec.resolution) < 1:
+        size = finest(spec.model, spec.resolution)
+        if width(spec.model, size) < 1:
             raise ConfigError(
                 f"model.fmap_base: {spec.model.fmap_base} leaves no feature map at "
-                f"{spec.resolution}; use at least {spec.resolution // 2}"
+                f"{size}; use at least {size // 2}"
             )
 
 

@@ -8,7 +8,12 @@ from rich.table import Table
 
 from progan.pipeline.display import phase_headings
 from progan.pipeline.memory import GIB
-from progan.stages.networks.widths import discriminator_parameters, generator_parameters, width
+from progan.stages.networks.widths import (
+    discriminator_parameters,
+    finest,
+    generator_parameters,
+    width,
+)
 from progan.stages.published import read_published
 from progan.stages.spec import StageSpec
 
@@ -54,7 +59,7 @@ def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
         "steps": -(-spec.growth.total_images // spec.images_per_step),
         "lr": spec.lr,
         "discriminator_lr": spec.rates["discriminator"],
-        "width": width(model, resolution),
+        "width": width(model, finest(model, resolution)),
         "generator_parameters": generator_parameters(model, resolution, fading=fading),
         "discriminator_parameters": discriminator_parameters(model, resolution, fading=fading),
         "memory_bytes": None if footprint is None else sum(footprint.values()),

@@ -97,6 +97,9 @@ class DiscriminatorSpec(Spec):
 class ModelSpec(Spec):
     """Shape of both networks."""
 
+    arch: Literal["progressive", "dcgan"] = "progressive"
+    """What they are built of: the paper's blocks, or DCGAN's layers at one fixed resolution
+    (networks/dcgan.py)."""
     latent: PositiveInt = 512
     """Size of the latent vector."""
     fmap_base: PositiveInt = 8192
@@ -113,6 +116,11 @@ class ModelSpec(Spec):
     """Whose departures from the paper the networks follow: what imported weights need."""
     generator: GeneratorSpec = GeneratorSpec()
     discriminator: DiscriminatorSpec = DiscriminatorSpec()
+
+    @property
+    def equalized(self) -> bool:
+        """Whether weights have an equalised learning rate (PGGAN, section 4.1)."""
+        return self.arch == "progressive"
 
     @property
     def noise(self) -> int:

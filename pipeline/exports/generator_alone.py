@@ -1,4 +1,6 @@
-"""A trained PGGAN generator (Karras et al., ICLR 2018), in one file that needs only torch.
+"""A trained generator in one file that needs only torch.
+
+PGGAN's (Karras et al., ICLR 2018) or DCGAN's (Radford et al., ICLR 2016), as the weights say.
 
 The weights are the .safetensors file beside this one.
 
@@ -31,7 +33,7 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 class Generator(nn.Module):
-    """Latents (N, inputs) of any scale -> images (N, channels, resolution, resolution).
+    """Latents (N, inputs) -> images (N, channels, resolution, resolution).
 
     `inputs` are `latent` random numbers, then for each class whether it is the one asked for, then
     the codes. `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
@@ -39,7 +41,7 @@ class Generator(nn.Module):
     departures from the paper the network follows. `classes`: their names. `codes`: how many values
     each categorical one has, and how many continuous ones there are. `norm`: what follows each
     layer; for batch and virtual_batch with statistics of the `reference` inputs, which are drawn
-    from, too.
+    from, too. `arch`: whose layers these are.
     """
 
     def __init__(
@@ -49,53 +51,104 @@ class Generator(nn.Module):
         classes: tuple[str, ...] = (),
         codes: tuple[tuple[int, ...], int] = ((), 0),
         norm: str = "pixel",
+        arch: str = "progressive",
     ) -> None:
         super().__init__()
-        self.classes, self.codes = classes, codes
-        sizes = [int(name.split(".")[1]) for name in weights if name.startswith("blocks.")]
-        self.resolution = max(sizes)
+        self.classes, self.codes, self.arch = classes, codes, arch
+        self.resolution = max(int(n.split(".")[1]) for n in weights if n.startswith("to_rgb."))
         self.reference = frozen(weights.get("reference", torch.empty(0, 0)))
-        self.count = count = len(self.reference)
-        dense_norm = "none" if variant == "pro_gan_pytorch" else norm
-        self.norm = Norm(dense_norm, weights, "blocks.4.norm0", count)
-        dense = weights["blocks.4.dense.weight"]  # (inputs, maps, 4, 4)
-        self.inputs = dense.shape[0]
+        self.count = len(self.reference)
+        if arch == "dcgan":
+            self.inputs, layers = dcgan(weights, self.resolution, norm, self.count)
+        else:
+            self.inputs, layers = progressive(weights, self.resolution, norm, self.count, variant)
         self.latent = self.inputs - len(classes) - sum(codes[0]) - codes[1]
-        self.dense = frozen(dense * (math.sqrt(2) / 4 / math.sqrt(self.inputs)))
-        bias = weights["blocks.4.dense.bias"]  # (maps,), or in one variant (maps, 4, 4)
-        self.dense_bias = frozen(bias.reshape(dense.shape[1], *bias.shape[1:] or (1, 1)))
-        layers = [Conv(weights, "blocks.4.conv"), Norm(norm, weights, "blocks.4.norm1", count)]
-        size = 8
-        while size <= self.resolution:
-            block = f"blocks.{size}"
-            layers += [Up(weights, f"{block}.conv0"), Norm(norm, weights, f"{block}.norm0", count)]
-            layers += [
-                Conv(weights, f"{block}.conv1"),
-                Norm(norm, weights, f"{block}.norm1", count),
-            ]
-            if f"{block}.attention.gate" in weights:
-                layers.append(Attention(weights, f"{block}.attention"))
-            size *= 2
-        self.layers = nn.ModuleList(layers)
-        self.to_rgb = Conv(weights, f"to_rgb.{self.resolution}", gain=1.0)
-        self.channels = self.to_rgb.weight.shape[0]
+        self.channels = len(weights[f"to_rgb.{self.resolution}.bias"])
+        self.layers, self.to_rgb = nn.ModuleList(layers[:-1]), layers[-1]
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Draw one image a latent; linear, not clipped to [-1, 1]."""
-        if self.count:
-            latents = torch.cat([self.reference, latents])
-        maps = pixel_norm(latents) @ self.dense.flatten(1)
-        x = self.norm(maps.reshape(-1, *self.dense.shape[1:]) + self.dense_bias)
+        """Draw one image a latent; PGGAN's are linear, not clipped to [-1, 1]."""
+        x = torch.cat([self.reference, latents]) if self.count else latents
         for layer in self.layers:
             x = layer(x)
         image: Tensor = self.to_rgb(x[self.count :])
-        return image
+        return torch.tanh(image) if self.arch == "dcgan" else image
+
+
+def progressive(
+    weights: dict[str, Tensor], resolution: int, norm: str, count: int, variant: str
+) -> tuple[int, list[nn.Module]]:
+    """How many inputs PGGAN's generator has, and its layers; the last one makes the picture."""
+    dense = Dense(weights, "blocks.4.dense")
+    dense_norm = "none" if variant == "pro_gan_pytorch" else norm
+    layers = [dense, Norm(dense_norm, weights, "blocks.4.norm0", count)]
+    layers += [Conv(weights, "blocks.4.conv"), Norm(norm, weights, "blocks.4.norm1", count)]
+    size = 8
+    while size <= resolution:
+        block = f"blocks.{size}"
+        layers += [Up(weights, f"{block}.conv0"), Norm(norm, weights, f"{block}.norm0", count)]
+        layers += [Conv(weights, f"{block}.conv1"), Norm(norm, weights, f"{block}.norm1", count)]
+        if f"{block}.attention.gate" in weights:
+            layers.append(Attention(weights, f"{block}.attention", gain=1.0))
+        size *= 2
+    return len(dense.weight), [*layers, Conv(weights, f"to_rgb.{resolution}", gain=1.0)]
+
+
+def dcgan(
+    weights: dict[str, Tensor], resolution: int, norm: str, count: int
+) -> tuple[int, list[nn.Module]]:
+    """The same of DCGAN's generator, whose weights are used as they are."""
+    first = Transposed(weights, "blocks.4.conv")
+    layers = [first, Norm(norm, weights, "blocks.4.norm", count, slope=0.0)]
+    size = 8
+    while size < resolution:
+        block = f"blocks.{size}"
+        layers.append(Transposed(weights, f"{block}.conv"))
+        layers.append(Norm(norm, weights, f"{block}.norm", count, slope=0.0))
+        if f"{block}.attention.gate" in weights:
+            layers.append(Attention(weights, f"{block}.attention", gain=None))
+        size *= 2
+    return len(first.weight), [*layers, Transposed(weights, f"to_rgb.{resolution}")]
+
+
+class Dense(nn.Module):
+    """Normalises its inputs and makes 4x4 maps of them."""
+
+    def __init__(self, weights: dict[str, Tensor], name: str) -> None:
+        super().__init__()
+        weight = weights[f"{name}.weight"]  # (inputs, maps, 4, 4)
+        self.weight = frozen(weight * (math.sqrt(2) / 4 / math.sqrt(len(weight))))
+        bias = weights[f"{name}.bias"]  # (maps,), or in one variant (maps, 4, 4)
+        self.bias = frozen(bias.reshape(weight.shape[1], *bias.shape[1:] or (1, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) -> (N, C, 4, 4)."""
+        maps = pixel_norm(x) @ self.weight.flatten(1)
+        return maps.reshape(-1, *self.weight.shape[1:]) + self.bias
+
+
+class Transposed(nn.Module):
+    """A transposed 4x4 convolution of stride 2; of vectors it makes 4x4 maps."""
+
+    def __init__(self, weights: dict[str, Tensor], name: str) -> None:
+        super().__init__()
+        self.weight = frozen(weights[f"{name}.weight"].transpose(0, 1))
+        bias = weights.get(f"{name}.bias")
+        self.bias = None if bias is None else frozen(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', 2H, 2W); (N, C) -> (N, C', 4, 4)."""
+        if x.dim() == 2:
+            return F.conv_transpose2d(x[:, :, None, None], self.weight, self.bias)
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
 
 
 class Conv(nn.Module):
     """A convolution that keeps the size."""
 
-    def __init__(self, weights: dict[str, Tensor], name: str, gain: float = math.sqrt(2)) -> None:
+    def __init__(
+        self, weights: dict[str, Tensor], name: str, gain: float | None = math.sqrt(2)
+    ) -> None:
         super().__init__()
         self.weight = frozen(scaled(weights[f"{name}.weight"], gain))
         self.bias = frozen(weights[f"{name}.bias"])
@@ -125,9 +178,11 @@ class Up(nn.Module):
 class Norm(nn.Module):
     """Normalisation and leaky ReLU, after a layer; `count` samples of x are the reference batch."""
 
-    def __init__(self, kind: str, weights: dict[str, Tensor], name: str, count: int) -> None:
+    def __init__(
+        self, kind: str, weights: dict[str, Tensor], name: str, count: int, slope: float = 0.2
+    ) -> None:
         super().__init__()
-        self.kind, self.count = kind, count
+        self.kind, self.count, self.slope = kind, count, slope
         if kind in ("batch", "virtual_batch"):
             self.weight = frozen(weights[f"{name}.weight"].reshape(1, -1, 1, 1))
             self.bias = frozen(weights[f"{name}.bias"].reshape(1, -1, 1, 1))
@@ -135,16 +190,16 @@ class Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         if self.kind == "pixel":
-            return pixel_norm(F.leaky_relu(x, 0.2))
+            return pixel_norm(F.leaky_relu(x, self.slope))
         if self.kind == "none":
-            return F.leaky_relu(x, 0.2)
+            return F.leaky_relu(x, self.slope)
         if self.kind == "batch":
             of = x[: self.count]
             variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
         else:
             mean, variance = self.with_itself(x)
         normed = (x - mean) * torch.rsqrt(variance + 1e-5)
-        return F.leaky_relu(normed * self.weight + self.bias, 0.2)
+        return F.leaky_relu(normed * self.weight + self.bias, self.slope)
 
     def with_itself(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the reference batch and, for what is not in it, the sample."""
@@ -161,12 +216,12 @@ class Norm(nn.Module):
 class Attention(nn.Module):
     """Self-attention between the places of a feature map (SAGAN)."""
 
-    def __init__(self, weights: dict[str, Tensor], name: str) -> None:
+    def __init__(self, weights: dict[str, Tensor], name: str, gain: float | None) -> None:
         super().__init__()
-        self.query = Conv(weights, f"{name}.query", gain=1.0)
-        self.key = Conv(weights, f"{name}.key", gain=1.0)
-        self.value = Conv(weights, f"{name}.value", gain=1.0)
-        self.out = Conv(weights, f"{name}.out", gain=1.0)
+        self.query = Conv(weights, f"{name}.query", gain)
+        self.key = Conv(weights, f"{name}.key", gain)
+        self.value = Conv(weights, f"{name}.value", gain)
+        self.out = Conv(weights, f"{name}.out", gain)
         self.gate = frozen(weights[f"{name}.gate"])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,9 +255,9 @@ def random_inputs(
     return torch.cat(told, dim=1)
 
 
-def scaled(weight: Tensor, gain: float) -> Tensor:
-    """A kernel (out, in, k, k) times gain / sqrt(fan_in)."""
-    return weight * (gain / math.sqrt(weight[0].numel()))
+def scaled(weight: Tensor, gain: float | None) -> Tensor:
+    """A kernel (out, in, k, k) times gain / sqrt(fan_in), or as it is."""
+    return weight if gain is None else weight * (gain / math.sqrt(weight[0].numel()))
 
 
 def frozen(values: Tensor) -> nn.Parameter:
@@ -222,7 +277,8 @@ def load(path: str | Path) -> Generator:
     codes = json.loads(about.get("codes", '{"categorical": [], "continuous": 0}'))
     told = tuple(codes["categorical"]), codes["continuous"]
     variant, norm = about.get("variant", "paper"), about.get("norm", "pixel")
-    return Generator(tensors, variant, classes, told, norm).eval()
+    arch = about.get("arch", "progressive")
+    return Generator(tensors, variant, classes, told, norm, arch).eval()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

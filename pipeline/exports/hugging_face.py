@@ -9,6 +9,23 @@ from progan.stages.published import DOCUMENT, WEIGHTS, describe_inputs, read_exp
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
 TRAINING = "training.json"
+ARCHITECTURES = {
+    "progressive": {
+        "tag": "pggan",
+        "kind": "progressive-growing GAN",
+        "paper": "Progressive Growing of GANs",
+        "url": "https://arxiv.org/abs/1710.10196",
+        "authors": "Karras et al., ICLR 2018",
+    },
+    "dcgan": {
+        "tag": "dcgan",
+        "kind": "DCGAN",
+        "paper": "Unsupervised Representation Learning with Deep Convolutional GANs",
+        "url": "https://arxiv.org/abs/1511.06434",
+        "authors": "Radford et al., ICLR 2016",
+    },
+}
+"""What the model card says, by `model.arch`"""
 
 
 def write_hugging_face(model: Path, out: Path) -> None:
@@ -44,6 +61,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
         told=f", of the classes {', '.join(generator.classes)}" if classes else "",
         inputs=describe_inputs(document.model),
         settings=_settings(model / TRAINING),
+        **ARCHITECTURES[document.model.arch],
         **document.model.model_dump(),
     )
     (out / "README.md").write_text(card)

@@ -24,6 +24,8 @@ def write_plain(networks: Published, weights: Literal["ema", "generator"], out: 
     from progan.stages.tensors import parameters, write_tensors
 
     about = {"format": "pt", "variant": networks.model.variant}
+    if networks.model.arch != "progressive":
+        about["arch"] = networks.model.arch
     if networks.classes:
         about["classes"] = json.dumps(networks.classes)
     if networks.model.generator.norm != "pixel":

@@ -1,12 +1,14 @@
-"""The discriminator of PGGAN, as far as one stage needs it."""
+"""The discriminator, as far as one stage needs it: PGGAN's blocks, or DCGAN's (dcgan.py)."""
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
+from progan.stages.networks.dcgan import discriminator_blocks, draw_plainly
 from progan.stages.networks.growing import Growing
 from progan.stages.networks.heads import HEADS
 from progan.stages.networks.layers import (
@@ -97,8 +99,44 @@ class Verdict(NamedTuple):
     """What else both networks are to minimise, (N,) by name"""
 
 
+def growing_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, nn.ModuleDict, int]:
+    """PGGAN's fromRGB layers, its blocks by the size of the maps they see, its features.
+
+    Source: table 2 of the paper.
+    """
+    resolution, fading, _ = growing
+    seen = [resolution // 2, resolution] if fading else [resolution]
+    from_rgb = nn.ModuleDict(
+        {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
+    )
+    sizes = list(resolutions(resolution, 2 * FIRST_RESOLUTION))
+    blocks = nn.ModuleDict(
+        {
+            str(size): DownBlock(
+                width(model, size),
+                width(model, size // 2),
+                model.discriminator,
+                activates_first=model.variant != "paper",
+                attends=size in model.discriminator.attention,
+            )
+            for size in reversed(sizes)
+        }
+    )
+    last = LastBlock(model)
+    blocks["4"] = last
+    return from_rgb, blocks, last.features
+
+
+BLOCKS: dict[str, Callable[[ModelSpec, Growing], tuple[nn.ModuleDict, nn.ModuleDict, int]]] = {
+    "progressive": growing_blocks,
+    "dcgan": discriminator_blocks,
+}
+"""By `model.arch`: the layers from RGB, the blocks, by the size of the maps they see, and how many
+features these make"""
+
+
 class Features(nn.Module):
-    """Images at one resolution -> features: all of PGGAN's discriminator but its last layer.
+    """Images at one resolution -> features: all of a discriminator but its last layer.
 
     Only the blocks from `resolution` down exist. With `fading` there is also the previous
     resolution's fromRGB layer, which `alpha` < 1 needs. Blocks from the resolution
@@ -118,26 +156,8 @@ class Features(nn.Module):
         self.recompute_from = recompute_from or math.inf
         self.memory_format = torch.contiguous_format
         """In which order feature maps lie in memory; changes no result but by rounding"""
-        seen = [resolution // 2, resolution] if fading else [resolution]
-        self.from_rgb = nn.ModuleDict(
-            {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
-        )
-        sizes = list(resolutions(resolution, 2 * FIRST_RESOLUTION))
-        self.blocks = nn.ModuleDict(
-            {
-                str(size): DownBlock(
-                    width(model, size),
-                    width(model, size // 2),
-                    model.discriminator,
-                    activates_first=model.variant != "paper",
-                    attends=size in model.discriminator.attention,
-                )
-                for size in reversed(sizes)
-            }
-        )
-        last = LastBlock(model)
-        self.blocks["4"] = last
-        self.width = last.features
+        growing = Growing(resolution, fading, recompute_from)
+        self.from_rgb, self.blocks, self.width = BLOCKS[model.arch](model, growing)
 
     def _features(self, images: Tensor, alpha: float) -> Tensor:
         """(N, channels, resolution, resolution) -> (N, width)."""
@@ -152,7 +172,7 @@ class Features(nn.Module):
 
 
 class Discriminator(Features):
-    """Images at one resolution -> logits (PGGAN, table 2)."""
+    """Images at one resolution -> logits."""
 
     def __init__(
         self,
@@ -166,6 +186,8 @@ class Discriminator(Features):
         self.head = HEADS[model.discriminator.head.kind](
             self.width, model, Growing(resolution, fading, recompute_from)
         )
+        if not model.equalized:
+            draw_plainly(self)
 
     def forward(
         self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None

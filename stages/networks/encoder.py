@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from progan.stages.networks.dcgan import draw_plainly
 from progan.stages.networks.discriminator import Features
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import EqualizedLinear, at_least_float32
@@ -24,6 +25,8 @@ class Encoder(Features):
     def __init__(self, model: ModelSpec, resolution: int, **options: Any) -> None:
         super().__init__(encoder_model(model), resolution, **options)
         self.head = EqualizedLinear(self.width, model.latent, gain=1.0)
+        if not model.equalized:
+            draw_plainly(self)
 
     def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
         """Latents of a batch of images, faded like the discriminator's: (N, latent), float32.

@@ -1,12 +1,15 @@
-"""The generator of PGGAN, as far as one stage needs it."""
+"""The generator, as far as one stage needs it: PGGAN's blocks, or DCGAN's (dcgan.py)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from progan.stages.conditions import conditioned, taking_turns
 from progan.stages.networks.attention import SelfAttention
+from progan.stages.networks.dcgan import draw_plainly, generator_blocks
+from progan.stages.networks.growing import Growing
 from progan.stages.networks.layers import (
     EqualizedConv2d,
     LatentTo4x4,
@@ -23,7 +26,8 @@ from progan.stages.spec import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
 class FirstBlock(nn.Module):
     """Latent -> 4x4 features: a dense layer, then a 3x3 convolution, each normalised.
 
-    pro_gan_pytorch normalises only the second.
+    So is the latent, with the classes and codes that may follow it, as in the official code.
+    pro_gan_pytorch normalises only the second layer.
     """
 
     def __init__(self, model: ModelSpec) -> None:
@@ -39,7 +43,7 @@ class FirstBlock(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, inputs) -> (N, channels, 4, 4)."""
-        x: Tensor = self.norm1(self.conv(self.norm0(self.dense(latents))))
+        x: Tensor = self.norm1(self.conv(self.norm0(self.dense(pixel_norm(latents)))))
         return x
 
 
@@ -67,8 +71,34 @@ class UpBlock(nn.Module):
         return y
 
 
+def growing_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, nn.ModuleDict]:
+    """PGGAN's blocks by the size of the maps they make, and its toRGB layers (table 2)."""
+    resolution, fading, _ = growing
+    blocks = nn.ModuleDict({"4": FirstBlock(model)})
+    for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
+        blocks[str(size)] = UpBlock(
+            width(model, size // 2),
+            width(model, size),
+            model.generator,
+            attends=size in model.generator.attention,
+        )
+    shown = [resolution // 2, resolution] if fading else [resolution]
+    to_rgb = {
+        str(size): EqualizedConv2d(width(model, size), model.channels, 1, gain=1.0)
+        for size in shown
+    }
+    return blocks, nn.ModuleDict(to_rgb)
+
+
+BLOCKS: dict[str, Callable[[ModelSpec, Growing], tuple[nn.ModuleDict, nn.ModuleDict]]] = {
+    "progressive": growing_blocks,
+    "dcgan": generator_blocks,
+}
+"""By `model.arch`: the blocks, by the size of the maps they make, and the layers to RGB"""
+
+
 class Generator(nn.Module):
-    """Latents -> images at one resolution (PGGAN, table 2).
+    """Latents -> images at one resolution.
 
     Only the blocks up to `resolution` exist. With `fading` there is also the previous resolution's
     toRGB layer, which `alpha` < 1 needs. Blocks from the resolution `recompute_from` on are
@@ -96,21 +126,9 @@ class Generator(nn.Module):
             noise = torch.randn(model.generator.reference, model.noise)
             turns = taking_turns(len(noise), model.classes)
             self.reference = conditioned(noise, turns, model)
-        self.blocks = nn.ModuleDict({"4": FirstBlock(model)})
-        for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
-            self.blocks[str(size)] = UpBlock(
-                width(model, size // 2),
-                width(model, size),
-                model.generator,
-                attends=size in model.generator.attention,
-            )
-        shown = [resolution // 2, resolution] if fading else [resolution]
-        self.to_rgb = nn.ModuleDict(
-            {
-                str(size): EqualizedConv2d(width(model, size), model.channels, 1, gain=1.0)
-                for size in shown
-            }
-        )
+        self.blocks, self.to_rgb = BLOCKS[model.arch](model, Growing(resolution, fading))
+        if not model.equalized:
+            draw_plainly(self)
 
     def older(self) -> list[nn.Module]:
         """The layers that are there since an earlier resolution."""
@@ -120,17 +138,17 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """Images of a batch of latents.
 
-        latents: (N, model.inputs), any scale: they are normalised here, together with the classes
-        and codes that may follow them (conditions.py), as in the official code.
+        latents: (N, model.inputs), with the classes and codes that may follow them (conditions.py).
         alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
-        Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]).
+        Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]); DCGAN's end
+        in tanh.
         """
         norm = self.model.generator.norm
         beside = norm == "virtual_batch" or (norm == "batch" and not self.training)
         if beside:
             assert self.reference is not None
             latents = torch.cat([self.reference.to(latents.dtype), latents])
-        x = pixel_norm(latents)
+        x = before = latents
         for size, block in self.blocks.items():
             if int(size) == self.resolution:
                 before = x

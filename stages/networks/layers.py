@@ -15,6 +15,8 @@ from progan.stages.networks.convolution import convolve, convolve_transposed
 from progan.stages.networks.spectral import used_weight
 
 SQRT2 = math.sqrt(2.0)
+SLOPE = 0.2
+"""Of leaky ReLU below 0, in PGGAN and in DCGAN's discriminator"""
 
 
 class EqualizedLinear(nn.Module):
@@ -121,12 +123,12 @@ def four_shifts(resample: Literal["up", "down"]) -> Tensor:
     return (rows[..., 1:] + rows[..., :-1]).flatten(1) / (4 if resample == "down" else 1)
 
 
-def leaky_relu_(x: Tensor) -> Tensor:
-    """Leaky ReLU with the paper's slope, 0.2, in place.
+def leaky_relu_(x: Tensor, slope: float = SLOPE) -> Tensor:
+    """Leaky ReLU in place, with the paper's slope unless another is given.
 
     The backward pass needs only its result, so that one map a convolution is kept and not two.
     """
-    return F.leaky_relu(x, 0.2, inplace=True)
+    return F.leaky_relu(x, slope, inplace=True)
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:

@@ -4,11 +4,12 @@ Where statistics come from a reference batch, its features are the first samples
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from progan.stages.networks.layers import at_least_float32, leaky_relu_, pixel_norm
+from progan.stages.networks.layers import SLOPE, at_least_float32, leaky_relu_, pixel_norm
 from progan.stages.spec import DiscriminatorSpec, GeneratorSpec
 
 EPSILON = 1e-5
@@ -17,23 +18,27 @@ EPSILON = 1e-5
 class PixelNorm(nn.Module):
     """Every pixel's features to unit mean square, after the activation (PGGAN, section 4.2)."""
 
-    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+    def __init__(self, channels: int, spec: GeneratorSpec, slope: float = SLOPE) -> None:
         super().__init__()
+        self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return pixel_norm(leaky_relu_(x))
+        return pixel_norm(leaky_relu_(x, self.slope))
 
 
 class NoNorm(nn.Module):
     """The activation alone."""
 
-    def __init__(self, channels: int, spec: GeneratorSpec | DiscriminatorSpec) -> None:
+    def __init__(
+        self, channels: int, spec: GeneratorSpec | DiscriminatorSpec, slope: float = SLOPE
+    ) -> None:
         super().__init__()
+        self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return leaky_relu_(x)
+        return leaky_relu_(x, self.slope)
 
 
 class BatchNorm(nn.Module):
@@ -45,8 +50,11 @@ class BatchNorm(nn.Module):
     weights.
     """
 
-    def __init__(self, channels: int, spec: GeneratorSpec | DiscriminatorSpec) -> None:
+    def __init__(
+        self, channels: int, spec: GeneratorSpec | DiscriminatorSpec, slope: float = SLOPE
+    ) -> None:
         super().__init__()
+        self.slope = slope
         self.group = spec.norm_group
         self.reference = spec.reference if isinstance(spec, GeneratorSpec) else 0
         self.weight = nn.Parameter(torch.ones(channels))
@@ -63,7 +71,7 @@ class BatchNorm(nn.Module):
             of = wide[: self.reference]
             variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
             normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
-        return scaled(normed, self.weight, self.bias, x.dtype)
+        return leaky_relu_(scaled(normed, self.weight, self.bias).to(x.dtype), self.slope)
 
 
 class LayerNorm(nn.Module):
@@ -88,8 +96,9 @@ class VirtualBatchNorm(nn.Module):
     So a sample depends on no other of its batch, while training too.
     """
 
-    def __init__(self, channels: int, spec: GeneratorSpec) -> None:
+    def __init__(self, channels: int, spec: GeneratorSpec, slope: float = SLOPE) -> None:
         super().__init__()
+        self.slope = slope
         self.reference = spec.reference
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -108,16 +117,24 @@ class VirtualBatchNorm(nn.Module):
         mean, square = torch.lerp(mean, means, share), torch.lerp(square, squares, share)
         variance = (square - mean.square()).clamp(min=0)
         normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
-        return scaled(normed, self.weight, self.bias, x.dtype)
+        return leaky_relu_(scaled(normed, self.weight, self.bias).to(x.dtype), self.slope)
 
 
-def scaled(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """Scale and shift of every map, and the activation."""
+def scaled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Scale and shift of every map."""
     shape = 1, -1, 1, 1
-    return leaky_relu_((x * weight.reshape(shape) + bias.reshape(shape)).to(dtype))
+    return x * weight.reshape(shape) + bias.reshape(shape)
 
 
-GENERATOR_NORMS: dict[str, Callable[[int, GeneratorSpec], nn.Module]] = {
+class MakeNorm(Protocol):
+    """Makes what follows a layer of the generator."""
+
+    def __call__(self, channels: int, spec: GeneratorSpec, slope: float = SLOPE) -> nn.Module:
+        """slope: of the activation below 0; 0 makes it a ReLU."""
+        ...
+
+
+GENERATOR_NORMS: dict[str, MakeNorm] = {
     "pixel": PixelNorm,
     "none": NoNorm,
     "batch": BatchNorm,

@@ -27,11 +27,18 @@ def width(model: ModelSpec, resolution: int) -> int:
     return min(2 * model.fmap_base // resolution, model.fmap_max)
 
 
+def finest(model: ModelSpec, resolution: int) -> int:
+    """The highest resolution of a stage's feature maps; DCGAN has none at the picture's."""
+    return resolution // 2 if model.arch == "dcgan" else resolution
+
+
 def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
     """Parameters of the generator that a stage trains.
 
     With `fading` the previous resolution's toRGB layer is counted too.
     """
+    if model.arch == "dcgan":
+        return _dcgan_generator(model, resolution)
     first = width(model, FIRST_RESOLUTION)
     biases = 16 * first if model.variant == "pytorch_gan_zoo" else first
     per_map = 4 if model.generator.refers else 0  # two norms in a block, each with scale and shift
@@ -48,6 +55,8 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
 
 def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
     """Parameters of the discriminator that a stage trains; `fading` as for the generator."""
+    if model.arch == "dcgan":
+        return _dcgan_discriminator(model, resolution) * model.discriminator.critics
     first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
     minibatch = model.discriminator.minibatch
     total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense
@@ -70,6 +79,32 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     seen = [resolution, resolution // 2] if fading else [resolution]
     total += sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
     return total * model.discriminator.critics
+
+
+def _dcgan_generator(model: ModelSpec, resolution: int) -> int:
+    spec, total, before = model.generator, 0, model.inputs
+    per_map = 2 if spec.refers else 1  # a norm's scale and shift, or a bias
+    for size in resolutions(finest(model, resolution)):
+        maps = width(model, size)
+        total += 16 * before * maps + per_map * maps
+        total += _attention(maps) if size in spec.attention else 0
+        before = maps
+    return total + _conv(before, model.channels, kernel=4)
+
+
+def _dcgan_discriminator(model: ModelSpec, resolution: int) -> int:
+    spec, top = model.discriminator, finest(model, resolution)
+    per_map = 1 if spec.norm == "none" else 2
+    total = _conv(model.channels, width(model, top), kernel=4)
+    for size in resolutions(top, 2 * FIRST_RESOLUTION):
+        maps, fewer = width(model, size), width(model, size // 2)
+        total += 16 * maps * fewer + per_map * fewer
+        total += _attention(maps) if size in spec.attention else 0
+    features = 16 * (width(model, FIRST_RESOLUTION) + (spec.minibatch == "stddev"))
+    if spec.minibatch == "discrimination":
+        total += features * KERNELS * KERNEL_SIZE
+        features += KERNELS
+    return total + _head(model, features)
 
 
 def decoder_model(model: ModelSpec, features: int) -> ModelSpec:

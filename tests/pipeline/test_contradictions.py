@@ -11,6 +11,9 @@ from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan import check, stage_specs, unshareable
 from progan.pipeline.rundir import RunFolder
 
+DCGAN = ("model.arch=dcgan", "growth.first=32", "growth.last=32")
+BATCH_NORM = "model.generator.norm=batch"
+
 
 def refusal(*overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
@@ -70,6 +73,18 @@ def refusal(*overrides: str) -> str:
         ),
         (["model.discriminator.norm=batch"], "which gradient is not meant for; use layer"),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
+        (["model.arch=dcgan"], "model.arch: dcgan does not grow; set growth.first and growth.last"),
+        (["model.arch=dcgan", "growth.last=4"], "to one resolution, 8 or more"),
+        ([*DCGAN], "model.generator.norm: pixel, the default, is of progressive networks"),
+        ([*DCGAN, "model.variant=pytorch_gan_zoo"], "pytorch_gan_zoo is of progressive networks"),
+        (
+            [*DCGAN, BATCH_NORM, "model.discriminator.head=autoencoder"],
+            "model.discriminator.head: an autoencoder's decoder is a generator that grows",
+        ),
+        (
+            [*DCGAN, BATCH_NORM, "model.discriminator.attention=[16, 32]"],
+            "feature maps for pictures of 32 are 16x16; name 16 or less",
+        ),
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
     ],
 )
@@ -82,6 +97,8 @@ def test_what_belongs_together_is_not() -> None:
     check(load_config("demo", ("model.classes=10", "model.discriminator.head=acgan")), ranks=2)
     check(load_config("demo", ("growth.mode=stacked", "objective.unrolled=2")), ranks=2)
     check(load_config("demo", ("growth.mode=none", "growth.last=4")), ranks=2)
+    check(load_config("demo", (*DCGAN, BATCH_NORM)), ranks=2)
+    check(load_config("dcgan-64"), ranks=4)
 
 
 def test_the_data_set_must_have_the_classes(shapes: Path) -> None:

@@ -56,6 +56,13 @@ def test_a_first_stage_has_no_mode_nor_one_that_fades_over_nothing() -> None:
     assert modes == ["none", "fade", "none"]
 
 
+def test_dcgan_is_one_stage_whose_maps_end_at_half_the_picture() -> None:
+    specs = stage_specs(load_config("dcgan-64"), RunFolder(Path("RUN")), "")
+    (stage,) = plan_document(specs, [None])["stages"]
+    told = [stage[key] for key in ("resolution", "fade_kimg", "steady_kimg", "steps", "width")]
+    assert told == [64, 0, 8750, 68_360, 128]
+
+
 @pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
 def test_nothing_is_said_of_what_fits(document: dict[str, Any], gpus: list[int]) -> None:
     assert shortage(document, gpus) is None

@@ -16,7 +16,15 @@ from progan.stages.loop import step
 from progan.stages.memory import footprint
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.spec import EngineSpec, GrowthSpec, ModelSpec, ObjectiveSpec, StageSpec
+from progan.stages.spec import (
+    DiscriminatorSpec,
+    EngineSpec,
+    GeneratorSpec,
+    GrowthSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    StageSpec,
+)
 from progan.stages.spec_optimizers import RmsPropSpec
 from progan.stages.spec_penalties import ModeRegularizer
 from progan.stages.spec_updates import ReplaySpec
@@ -26,6 +34,11 @@ from workers import spec
 
 NARROW = ModelSpec(latent=64, fmap_base=1024, fmap_max=32)
 MODES = ModeRegularizer(kind="mode_regularizer")
+DCGAN = ModelSpec(
+    arch="dcgan", latent=100, fmap_base=256,
+    generator=GeneratorSpec(norm="batch"), discriminator=DiscriminatorSpec(norm="batch"),
+)  # fmt: skip
+PLAIN = ObjectiveSpec.model_validate({"loss": "nonsaturating", "penalties": []})
 RMSPROP = RmsPropSpec(kind="rmsprop")
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed would take the GPU")
 
@@ -107,6 +120,7 @@ def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
         {"objective": ObjectiveSpec(replay=ReplaySpec(size=800)), "resolution": 16},
         {"objective": ObjectiveSpec(penalties=(MODES,)), "resolution": 16},
         {"optimizer": RMSPROP, "resolution": 4, "model": ModelSpec(fmap_max=128)},
+        {"model": DCGAN, "objective": PLAIN, "resolution": 32, "batch": 16},
     ],
     ids=[
         "two parts",
@@ -116,6 +130,7 @@ def allocated_on_the_cpu(spec: StageSpec, world: World) -> int:
         "replay",
         "encoder",
         "rmsprop",
+        "dcgan",
     ],
 )
 def test_the_estimate_is_what_a_step_takes(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from progan.stages.networks.critics import make_discriminator
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.widths import (
@@ -10,7 +11,7 @@ from progan.stages.networks.widths import (
     resolutions,
     width,
 )
-from progan.stages.spec import ModelSpec
+from progan.stages.spec import DiscriminatorSpec, GeneratorSpec, ModelSpec
 
 PAPER = ModelSpec()
 # Active path at each resolution, G and D, with the paper's widths.
@@ -50,6 +51,45 @@ def test_all_stages_together_have_the_official_totals() -> None:
         discriminator |= sizes(Discriminator(PAPER, resolution))
     assert sum(generator.values()) == 23_079_115
     assert sum(discriminator.values()) == 23_087_249
+
+
+def test_dcgan_has_its_well_known_size() -> None:
+    """PyTorch's example, 64 to 512 maps: 3,576,704 and 2,765,568 parameters, without biases.
+
+    Ours are those of the layers that no norm follows, and of the output.
+    """
+    norm = {"norm": "batch"}
+    fields = {"arch": "dcgan", "latent": 100, "fmap_base": 1024, "generator": norm}
+    model = ModelSpec.model_validate(fields | {"discriminator": norm | {"minibatch": "none"}})
+    assert generator_parameters(model, 64) == 3_576_704 + 3
+    assert discriminator_parameters(model, 64) == 2_765_568 + 64 + 1
+
+
+@pytest.mark.parametrize("resolution", [8, 64])
+@pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "none"])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("attention", [(), (32, 8)])
+def test_the_plan_counts_what_is_built_of_dcgan(
+    resolution: int, minibatch: str, norm: str, attention: tuple[int, ...]
+) -> None:
+    pieces = {"norm": norm, "attention": attention}
+    model = ModelSpec(
+        arch="dcgan",
+        latent=24,
+        fmap_base=256,
+        fmap_max=40,
+        classes=7,
+        generator=GeneratorSpec.model_validate(pieces),
+        discriminator=DiscriminatorSpec.model_validate(
+            pieces | {"minibatch": minibatch, "head": "acgan", "critics": 2}
+        ),
+    )
+    assert sum(sizes(Generator(model, resolution)).values()) == generator_parameters(
+        model, resolution
+    )
+    critics = make_discriminator(model, resolution)
+    counted = discriminator_parameters(model, resolution)
+    assert sum(parameter.numel() for parameter in critics.parameters()) == counted
 
 
 @pytest.mark.parametrize("resolution", [8, 64, 256])

@@ -41,6 +41,18 @@ def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
+def test_a_format_draws_what_dcgan_draws(tmp_path: Path, kind: str) -> None:
+    """Norms and the reference batch are those of training here, and scaled as they are there."""
+    networks = published(
+        tmp_path / "final", 16, arch="dcgan", generator={"norm": "batch", "attention": (8,)}
+    )
+    export_networks(networks, tmp_path / "out", formats=[kind])
+    if kind == "huggingface":
+        assert "# A DCGAN, 16x16" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.slow
 def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path) -> None:
     networks = published(tmp_path / "final")
     export_networks(networks, tmp_path / "out", formats=["huggingface"], weights="generator")

@@ -30,11 +30,14 @@ SHAPES: list[dict[str, Any]] = [
     {"generator": {"norm": "batch"}},
     {"generator": {"norm": "virtual_batch", "reference": 5}, "classes": 3},
     {"generator": {"codes": {"categorical": (3, 2), "continuous": 2}}},
+    {"arch": "dcgan", "generator": {"norm": "batch"}},
+    {"arch": "dcgan", "generator": {"norm": "virtual_batch", "attention": (8,)}, "classes": 3},
+    {"arch": "dcgan", "generator": {"norm": "none"}},
 ]
+DRAWN = [(s, r) for s in SHAPES for r in (4, 8, 32) if r > 4 or s.get("arch") != "dcgan"]
 
 
-@pytest.mark.parametrize("resolution", [4, 8, 32])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "resolution"), DRAWN)
 def test_it_draws_the_same_to_the_bit(
     tmp_path: Path, shape: dict[str, Any], resolution: int
 ) -> None:

@@ -1,0 +1,183 @@
+"""DCGAN's layers: both networks for one fixed resolution, as blocks by the size of their maps.
+
+Source: Radford, Metz and Chintala 2016 (arXiv 1511.06434), sections 3 and 4, figure 1. Kernels are
+4x4 where the authors' code has 5x5: with a stride of 2 every pixel then has as many taps as its
+neighbour, which spares the checkerboard. Latents are from N(0, 1), as everywhere here, and not
+normalised; the paper's are uniform.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progan.stages.networks.attention import SelfAttention
+from progan.stages.networks.growing import Growing
+from progan.stages.networks.layers import at_least_float32, minibatch_stddev
+from progan.stages.networks.minibatch import MinibatchDiscrimination
+from progan.stages.networks.norms import DISCRIMINATOR_NORMS, GENERATOR_NORMS
+from progan.stages.networks.spectral import layers, used_weight
+from progan.stages.networks.widths import KERNELS, finest, resolutions, width
+from progan.stages.spec import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
+
+STANDARD_DEVIATION = 0.02
+
+
+class Conv4x4(nn.Module):
+    """A 4x4 convolution that halves the resolution, or transposed doubles it.
+
+    `first` makes 4x4 maps of vectors. There is no bias where a norm follows that shifts.
+    """
+
+    u: Tensor | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kind: Literal["first", "up", "down"],
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.scale = 1.0
+        self.register_buffer("u", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H', W'), H' = H/2 or 2H.
+
+        `first`: (N, in_channels) -> (N, out_channels, 4, 4).
+        """
+        weight = used_weight(self)
+        if self.kind == "down":
+            return F.conv2d(x, weight, self.bias, stride=2, padding=1)
+        weight = weight.transpose(0, 1)
+        if self.kind == "first":
+            return F.conv_transpose2d(x[:, :, None, None], weight, self.bias)
+        return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
+
+
+class UpBlock(nn.Module):
+    """The generator's: a transposed convolution, normalised, ReLU, and self-attention if any."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        spec: GeneratorSpec,
+        kind: Literal["first", "up"],
+        *,
+        attends: bool,
+    ) -> None:
+        super().__init__()
+        self.conv = Conv4x4(in_channels, channels, kind, bias=not spec.refers)
+        self.norm = GENERATOR_NORMS[spec.norm](channels, spec, slope=0.0)
+        self.attention = SelfAttention(channels) if attends else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, channels, 2H, 2W); the first of (N, in_channels)."""
+        y: Tensor = self.attention(self.norm(self.conv(x)))
+        return y
+
+
+class ToRgb(Conv4x4):
+    """The generator's last layer: a transposed convolution and tanh."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__(in_channels, channels, "up")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, channels, 2H, 2W) in (-1, 1), float32 or better."""
+        return torch.tanh(at_least_float32(super().forward(x)))
+
+
+class DownBlock(nn.Module):
+    """The discriminator's: self-attention if any, a convolution, normalised, leaky ReLU."""
+
+    def __init__(
+        self, channels: int, out_channels: int, spec: DiscriminatorSpec, *, attends: bool
+    ) -> None:
+        super().__init__()
+        self.attention = SelfAttention(channels) if attends else nn.Identity()
+        self.conv = Conv4x4(channels, out_channels, "down", bias=spec.norm == "none")
+        self.norm = DISCRIMINATOR_NORMS[spec.norm](out_channels, spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, out_channels, H/2, W/2)."""
+        y: Tensor = self.norm(self.conv(self.attention(x)))
+        return y
+
+
+class LastBlock(nn.Module):
+    """4x4 maps -> features: their pixels, and how the samples of a group compare, if that is asked.
+
+    The head's dense layer on them is the paper's single output.
+    """
+
+    def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
+        minibatch, group = model.discriminator.minibatch, model.stddev_group
+        self.stddev_group = group if minibatch == "stddev" else None
+        features = 16 * (width(model, FIRST_RESOLUTION) + (minibatch == "stddev"))
+        learns_distances = minibatch == "discrimination"
+        self.compare = (
+            MinibatchDiscrimination(features, group) if learns_distances else nn.Identity()
+        )
+        self.features = features + (KERNELS if learns_distances else 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, 4, 4) -> (N, features)."""
+        if self.stddev_group:
+            x = minibatch_stddev(x, self.stddev_group)
+        features: Tensor = self.compare(x.flatten(1))
+        return features
+
+
+def generator_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, nn.ModuleDict]:
+    """The generator's blocks, by the size of the maps they make, and its last layer."""
+    assert not growing.fading, "DCGAN does not grow"
+    resolution = growing.resolution
+    spec, blocks, channels = model.generator, nn.ModuleDict(), model.inputs
+    for size in resolutions(finest(model, resolution)):
+        kind: Literal["first", "up"] = "first" if size == FIRST_RESOLUTION else "up"
+        maps = width(model, size)
+        blocks[str(size)] = UpBlock(channels, maps, spec, kind, attends=size in spec.attention)
+        channels = maps
+    return blocks, nn.ModuleDict({str(resolution): ToRgb(channels, model.channels)})
+
+
+def discriminator_blocks(
+    model: ModelSpec, growing: Growing
+) -> tuple[nn.ModuleDict, nn.ModuleDict, int]:
+    """The discriminator's first layer, its blocks by the size of the maps they see, its features.
+
+    The first layer is not normalised.
+    """
+    assert not growing.fading, "DCGAN does not grow"
+    spec, top = model.discriminator, finest(model, growing.resolution)
+    first = Conv4x4(model.channels, width(model, top), "down")
+    blocks = nn.ModuleDict(
+        {
+            str(size): DownBlock(
+                width(model, size), width(model, size // 2), spec, attends=size in spec.attention
+            )
+            for size in reversed(list(resolutions(top, 2 * FIRST_RESOLUTION)))
+        }
+    )
+    last = LastBlock(model)
+    blocks[str(FIRST_RESOLUTION)] = last
+    return nn.ModuleDict({str(growing.resolution): first}), blocks, last.features
+
+
+def draw_plainly(network: nn.Module) -> None:
+    """Draw all weights from N(0, 0.02), to be used as they are, without an equalised rate.
+
+    Source: section 4 of the paper. Biases stay 0, and norms' scales 1.
+    """
+    for _, layer in layers(network):
+        layer.scale = 1.0
+        nn.init.normal_(layer.weight, std=STANDARD_DEVIATION)
