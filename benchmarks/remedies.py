@@ -6,11 +6,7 @@ training goes wrong, remedy and comparison both have that setting.
 
 from typing import Any, NamedTuple
 
-from toy import BATCH, Says
-
-RATE = 0.01
-CLIPPED = 0.2
-"""Bound of weights, for layers of 64: the paper's 0.01 is for wider ones"""
+from toy import BATCH, RATE, Says
 
 
 class Entry(NamedTuple):
@@ -38,6 +34,7 @@ def discriminator(**pieces: Any) -> Says:
 
 
 NONSATURATING = objective(loss="nonsaturating")
+CLIPPED_WGAN = penalised("weight_clip", loss="wgan", bound=0.2)  # 0.01 is for wider layers
 ENERGY = discriminator(head={"kind": "autoencoder"})
 AHEAD: Says = {"lr": RATE, "discriminator_lr": 5 * RATE}
 """A discriminator that is nearly always right, so that a loss that saturates says nothing"""
@@ -47,123 +44,82 @@ MOMENTUM: Says = {"lr": 2 * RATE, "optimizer": {"beta1": 0.9, "beta2": 0.999}}
 """Steps that overshoot, so that both circle"""
 HIGH: Says = {"lr": 5 * RATE}
 """Steps that are too large for an unbounded discriminator"""
-RMSPROP: Says = {"lr": RATE, "optimizer": {"kind": "rmsprop"}}
+RMSPROP: Says = {"optimizer": {"kind": "rmsprop"}}
 
 
-def beside(name: str, entries: dict[str, Says]) -> dict[str, Entry]:
-    """Remedies that are compared with the entry of this name."""
-    return {remedy: Entry(says, name) for remedy, says in entries.items()}
+def beside(name: str, setting: Says, remedies: dict[str, Says]) -> dict[str, Entry]:
+    """Remedies in a setting, which are compared with the entry of this name."""
+    return {remedy: Entry(setting | says, name) for remedy, says in remedies.items()}
 
 
 DIVERGENCES = ("kl", "reverse_kl", "pearson", "neyman", "squared_hellinger", "jensen_shannon",
                "total_variation")  # fmt: skip
-LOSSES: dict[str, Entry] = {
+EBGAN = {"kind": "ebgan", "margin": 1}
+LOSSES = {
     "minimax": Entry(AHEAD),
-    **beside(
-        "minimax",
-        {
-            **{
-                loss: objective(loss={"kind": loss}) | AHEAD
-                for loss in ("nonsaturating", "lsgan", "hinge", "rgan", "ragan")
-            },
-            **{
-                f"fgan {divergence}": objective(loss={"kind": "fgan", "divergence": divergence})
-                | AHEAD
-                for divergence in DIVERGENCES
-            },
-            "labels smoothed": objective(loss={"kind": "minimax", "smoothing": 0.1}) | AHEAD,
+    **beside("minimax", AHEAD, {
+        "labels smoothed": objective(loss={"kind": "minimax", "smoothing": 0.1}),
+        **{
+            loss: objective(loss={"kind": loss})
+            for loss in ("nonsaturating", "lsgan", "hinge", "rgan", "ragan")
         },
-    ),
-    "ebgan": Entry(objective(loss={"kind": "ebgan", "margin": 1}) | ENERGY),
-    **beside(
-        "ebgan",
-        {
-            "ebgan + pulling_away": penalised(
-                "pulling_away", 0.1, {"kind": "ebgan", "margin": 1}, group=BATCH
-            )
-            | ENERGY,
-            "began": objective(loss={"kind": "began"}) | ENERGY,
+        **{
+            f"fgan {divergence}": objective(loss={"kind": "fgan", "divergence": divergence})
+            for divergence in DIVERGENCES
         },
-    ),
-}
-PENALTIES: dict[str, Entry] = {
-    **beside(
-        "minimax",
-        {
-            "gradient": penalised("gradient", 1) | AHEAD,
-            "gradient, one-sided": penalised("gradient", 1, one_sided=True) | AHEAD,
-            "r1": penalised("r1", 1) | AHEAD,
-            "r2": penalised("r2", 1) | AHEAD,
-            "dragan": penalised("dragan", 1) | AHEAD,
-            "js_regularizer": penalised("js_regularizer", 1) | AHEAD,
-        },
-    ),
-    "wgan": Entry(objective(loss="wgan") | AHEAD),
-    **beside(
-        "wgan",
-        {
-            "wgan + gradient": penalised("gradient", 1, "wgan") | AHEAD,
-            "wgan + weight_clip": penalised("weight_clip", loss="wgan", bound=CLIPPED) | AHEAD,
-        },
-    ),
-    "hinge, high rate": Entry(objective(loss="hinge") | HIGH),
-    **beside(
-        "hinge, high rate",
-        {
-            "spectral_norm": penalised("spectral_norm", loss="hinge") | HIGH,
-            "orthogonal": penalised("orthogonal", 0.01, "hinge") | HIGH,
-        },
-    ),
-    "nonsaturating, momentum": Entry(NONSATURATING | MOMENTUM),
-    **beside(
-        "nonsaturating, momentum",
-        {
-            "r1, momentum": penalised("r1", 0.2, "nonsaturating") | MOMENTUM,
-            "historical_average": penalised(
-                "historical_average", 0.001, "nonsaturating",
-                networks=["generator", "discriminator"],
-            )
-            | MOMENTUM,
-            "consensus": penalised("consensus", 10, "nonsaturating") | MOMENTUM,
-            "feature_matching": penalised("feature_matching", 1, "nonsaturating", group=64)
-            | MOMENTUM,
-            "replay": objective(
-                loss="nonsaturating", replay={"size": 100 * BATCH, "share": 0.5}
-            )
-            | MOMENTUM,
-        },
-    ),
+    }),
+    "ebgan": Entry(ENERGY | objective(loss=EBGAN)),
+    **beside("ebgan", ENERGY, {
+        "pulling_away": penalised("pulling_away", 0.1, EBGAN, group=BATCH),
+        "began": objective(loss="began"),
+    }),
 }  # fmt: skip
-PIECES: dict[str, Entry] = {
-    "nonsaturating, high rate": Entry(NONSATURATING | HIGH),
-    **beside(
-        "nonsaturating, high rate",
-        {
-            "minibatch: stddev": NONSATURATING | HIGH | discriminator(minibatch="stddev"),
-            "minibatch: discrimination": NONSATURATING
-            | HIGH
-            | discriminator(minibatch="discrimination"),
-            "critics: 3, mean": NONSATURATING | HIGH | discriminator(critics=3),
-            "critics: 3, hardest": objective(loss="nonsaturating", critics="hardest")
-            | HIGH
-            | discriminator(critics=3),
+PENALTIES = {
+    **beside("minimax", AHEAD, {
+        "gradient": penalised("gradient", 1),
+        "gradient, one-sided": penalised("gradient", 1, one_sided=True),
+        **{
+            kind: penalised(kind, 1) for kind in ("r1", "r2", "dragan", "js_regularizer")
         },
-    ),
-}
-UPDATES: dict[str, Entry] = {
-    "nonsaturating, slow D": Entry(NONSATURATING | BEHIND),
-    **beside(
-        "nonsaturating, slow D",
-        {
-            "critic_steps: 5": objective(loss="nonsaturating", critic_steps=5) | BEHIND,
-            "two rates": NONSATURATING | BEHIND | {"discriminator_lr": 5 * RATE},
-            "unrolled: 5": objective(loss="nonsaturating", unrolled=5) | BEHIND,
-        },
-    ),
-    "wgan, clipped, adam": Entry(penalised("weight_clip", loss="wgan", bound=CLIPPED) | MOMENTUM),
-    "wgan, clipped, rmsprop": Entry(
-        penalised("weight_clip", loss="wgan", bound=CLIPPED) | RMSPROP, "wgan, clipped, adam"
-    ),
-}
-REMEDIES = LOSSES | PENALTIES | PIECES | UPDATES
+    }),
+    "wgan": Entry(AHEAD | objective(loss="wgan")),
+    **beside("wgan", AHEAD, {
+        "wgan + gradient": penalised("gradient", 1, "wgan"),
+        "spectral_norm": penalised("spectral_norm", loss="wgan"),
+        "orthogonal": penalised("orthogonal", 0.1, "wgan"),
+    }),
+    "wgan, rmsprop": Entry(RMSPROP | objective(loss="wgan")),
+    **beside("wgan, rmsprop", RMSPROP, {"weight_clip": CLIPPED_WGAN}),
+    "nonsaturating, momentum": Entry(MOMENTUM | NONSATURATING),
+    **beside("nonsaturating, momentum", MOMENTUM, {
+        "r1, momentum": penalised("r1", 0.2, "nonsaturating"),
+        "historical_average": penalised(
+            "historical_average", 0.001, "nonsaturating", networks=["generator", "discriminator"]
+        ),
+        "consensus": penalised("consensus", 10, "nonsaturating"),
+        "feature_matching": penalised("feature_matching", 1, "nonsaturating", group=64),
+        "replay": objective(loss="nonsaturating", replay={"size": 100 * BATCH, "share": 0.5}),
+    }),
+}  # fmt: skip
+PIECES = {
+    "nonsaturating, high rate": Entry(HIGH | NONSATURATING),
+    **beside("nonsaturating, high rate", HIGH, {
+        "minibatch: stddev": NONSATURATING | discriminator(minibatch="stddev"),
+        "minibatch: discrimination": NONSATURATING | discriminator(minibatch="discrimination"),
+        "critics: 3, mean": NONSATURATING | discriminator(critics=3),
+        "critics: 3, hardest": objective(loss="nonsaturating", critics="hardest")
+        | discriminator(critics=3),
+    }),
+}  # fmt: skip
+UPDATES = {
+    "nonsaturating, slow D": Entry(BEHIND | NONSATURATING),
+    **beside("nonsaturating, slow D", BEHIND, {
+        "critic_steps: 5": objective(loss="nonsaturating", critic_steps=5),
+        "two rates": NONSATURATING | {"discriminator_lr": 5 * RATE},
+        "unrolled: 5": objective(loss="nonsaturating", unrolled=5),
+    }),
+    "weight_clip, momentum": Entry(CLIPPED_WGAN | {"optimizer": MOMENTUM["optimizer"]}),
+    **beside("weight_clip, momentum", CLIPPED_WGAN, {"rmsprop": RMSPROP}),
+}  # fmt: skip
+REMEDIES: dict[str, Entry] = LOSSES | PENALTIES | PIECES | UPDATES
 """By name"""

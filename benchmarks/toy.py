@@ -1,9 +1,9 @@
 """A game small enough for seconds on one core, in which plain minimax drops modes.
 
 Reals come from Gaussians in the plane, on a ring (Metz et al. 2017, section 3.1) or a grid; both
-networks are perceptrons of the project's layers. All else is a stage's: its step, its engines, its
-random numbers, and whatever its configuration asks for. A point is a picture of one pixel, whose
-third channel is always 0.
+networks are perceptrons of the project's layers. All else is a stage's: its step, its random
+numbers, its optimisers, and whatever its configuration asks for. A point is a picture of one pixel,
+whose third channel is always 0.
 """
 
 import copy
@@ -13,36 +13,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from perceptrons import ToyCritics, ToyDiscriminator, ToyGenerator, as_pictures
 from progan.stages import constraints
 from progan.stages.loop import step
-from progan.stages.networks.autoencoder import Autoencoder
-from progan.stages.networks.critics import Critics
-from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.growing import Growing
-from progan.stages.networks.heads import HEADS
-from progan.stages.networks.layers import EqualizedLinear, leaky_relu_, minibatch_stddev
-from progan.stages.networks.minibatch import MinibatchDiscrimination
-from progan.stages.networks.widths import KERNELS
 from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.pieces import first
 from progan.stages.randomness import Draws, grid_latents, weight_seed
 from progan.stages.replay import make_replay
-from progan.stages.spec import ModelSpec, StageSpec
-from progan.stages.spec_heads import AutoencoderHead
+from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage
 from progan.stages.steps import Objective
 from progan.stages.world import World
 
-WIDTH, BATCH = 64, 128
+BATCH, RATE = 128, 0.01
 SPREAD = 0.05
 """Standard deviation of every Gaussian; the ring has radius 1 and the grid reaches from -1 to 1"""
 SHOWN = 2500
 """Samples that are judged"""
 JUDGED = 5
-"""At which a game is judged, over its last half: what hops from mode to mode is not seen at one"""
+"""Moments of a game's last half when it is judged: one would not show hopping from mode to mode"""
 
 Says = dict[str, Any]
 """What a configuration would say, in a stage's words"""
@@ -53,7 +44,7 @@ PLAIN: Says = {
     "data": {"path": ""},
     "data_fingerprint": "",
     "batch": BATCH,
-    "lr": 0.01,
+    "lr": RATE,
     "growth": {"fade_images": 0, "steady_images": 2**60},
     "model": {"latent": 16, "discriminator": {"minibatch": "none"}},
     "objective": {"loss": "minimax", "penalties": ()},
@@ -72,74 +63,6 @@ class Score(NamedTuple):
     """Gaussians that at least a tenth of their share of the samples is good for"""
     good: float
     """Share of samples within three standard deviations of a Gaussian's centre"""
-
-
-class Perceptron(nn.Module):
-    """Two hidden layers and, if wanted, an outer one."""
-
-    def __init__(self, inputs: int, outputs: int = 0) -> None:
-        super().__init__()
-        self.hidden = nn.ModuleList([EqualizedLinear(inputs, WIDTH), EqualizedLinear(WIDTH, WIDTH)])
-        self.last = EqualizedLinear(WIDTH, outputs, gain=1.0) if outputs else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs) -> (N, outputs or WIDTH)."""
-        for layer in self.hidden:
-            x = leaky_relu_(layer(x))
-        made: Tensor = self.last(x)
-        return made
-
-
-class ToyGenerator(nn.Module):
-    """Latents -> points as pictures."""
-
-    def __init__(self, model: ModelSpec, inputs: int) -> None:
-        super().__init__()
-        self.model = model
-        self.points = Perceptron(inputs, 2)
-
-    def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
-        """(N, inputs) -> (N, 3, 1, 1)."""
-        return as_pictures(self.points(latents))
-
-
-class ToyAutoencoder(Autoencoder):
-    """The real one's energy, decoded by a perceptron."""
-
-    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
-        nn.Module.__init__(self)
-        assert isinstance(model.discriminator.head, AutoencoderHead)
-        self.power = model.discriminator.head.power
-        self.decoder: Any = ToyGenerator(model, features)
-
-
-class ToyDiscriminator(Discriminator):
-    """Points as pictures -> verdicts, by the real one's last layers on a perceptron's features."""
-
-    def __init__(self, model: ModelSpec) -> None:
-        nn.Module.__init__(self)
-        self.features = Perceptron(2)
-        self.minibatch, self.group = model.discriminator.minibatch, model.stddev_group
-        features = WIDTH + {"none": 0, "stddev": 1, "discrimination": KERNELS}[self.minibatch]
-        learns = self.minibatch == "discrimination"
-        self.compare = MinibatchDiscrimination(WIDTH, self.group) if learns else nn.Identity()
-        head = (HEADS | {"autoencoder": ToyAutoencoder})[model.discriminator.head.kind]
-        self.head = head(features, model, Growing(1, False, None))
-
-    def _features(self, images: Tensor, alpha: float) -> Tensor:
-        x: Tensor = self.compare(self.features(images[:, :2, 0, 0]))
-        if self.minibatch == "stddev":
-            x = minibatch_stddev(x[..., None, None], self.group)[..., 0, 0]
-        return x
-
-
-class ToyCritics(Critics):
-    """Several."""
-
-    def __init__(self, model: ModelSpec) -> None:
-        nn.Module.__init__(self)
-        number = model.discriminator.critics
-        self.each = nn.ModuleList(ToyDiscriminator(model) for _ in range(number))
 
 
 class Gaussians(Iterator[tuple[Tensor, Tensor, Any]]):
@@ -186,11 +109,6 @@ class ToyEngine:
         """Cut each parameter's values off at its bound."""
         for name, parameter in self.module.named_parameters():
             parameter.clamp_(-bounds[name], bounds[name])
-
-
-def as_pictures(points: Tensor) -> Tensor:
-    """(N, 2) -> (N, 3, 1, 1)."""
-    return F.pad(points, (0, 1))[..., None, None]
 
 
 def centres(shape: str) -> Tensor:
