@@ -24,6 +24,7 @@ from progan.stages import handoff
 from progan.stages.distributed import start_distributed
 from progan.stages.final import Final
 from progan.stages.loop import step
+from progan.stages.networks.critics import make_discriminator
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.optimizers import make_optimizer
@@ -51,7 +52,7 @@ class Toys:
         config = config.model_copy(
             update={"data": config.data.model_copy(update={"path": str(data)})}
         )
-        run = RunFolder(self.folder / "run")
+        run = RunFolder(Path(tempfile.mkdtemp(dir=self.folder)))
         first = config.growth.model_copy(update={"first": 4})
         spec = stage_spec(
             config.model_copy(update={"growth": first}),
@@ -170,10 +171,8 @@ def _held(stage: Stage) -> int:
 
 def _publish(spec: StageSpec, folder: Path) -> None:
     """What a finished stage before this one would have left."""
-    if folder.exists():
-        return
     before = spec.resolution // 2
-    generator, discriminator = Generator(spec.model, before), Discriminator(spec.model, before)
+    generator, discriminator = Generator(spec.model, before), make_discriminator(spec.model, before)
     networks = {"generator": generator, "discriminator": discriminator, "ema": generator}
     final = Final(
         resolution=before,

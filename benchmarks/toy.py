@@ -1,103 +1,116 @@
 """A game small enough for seconds on one core, in which plain minimax drops modes.
 
 Reals come from Gaussians in the plane, on a ring (Metz et al. 2017, section 3.1) or a grid; both
-networks are perceptrons. Losses, penalties, steps ahead and replay are those that stages train
-with: a point is a picture of two channels and one pixel. All seeds are played at once, each by
-networks of its own, whose weights lie side by side.
+networks are perceptrons of the project's layers. All else is a stage's: its step, its random
+numbers, its optimisers, and whatever its configuration asks for. A point is a picture of one pixel,
+whose third channel is always 0.
 """
 
+import copy
 import math
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progan.stages.networks.discriminator import Verdict
+from perceptrons import ToyCritics, ToyDiscriminator, ToyEncoder, ToyGenerator, as_pictures
+from progan.stages import constraints
+from progan.stages.loop import step
+from progan.stages.networks.encoder import together
 from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
-from progan.stages.randomness import Draws
-from progan.stages.replay import Replay
-from progan.stages.spec import ModelSpec, ObjectiveSpec
-from progan.stages.spec_optimizers import AnyOptimizer
+from progan.stages.pieces import first
+from progan.stages.randomness import Draws, grid_latents, weight_seed
+from progan.stages.replay import make_replay
+from progan.stages.spec import StageSpec
 from progan.stages.spec_penalties import has_encoder
-from progan.stages.steps import Turn, discriminator_objective, generator_objective
-from progan.stages.unrolled import Ahead, look_ahead
+from progan.stages.stage import Stage
+from progan.stages.steps import Objective
+from progan.stages.world import World
 
-LATENT, WIDTH, BATCH = 16, 64, 128
+BATCH, RATE = 128, 0.01
 SPREAD = 0.05
 """Standard deviation of every Gaussian; the ring has radius 1 and the grid reaches from -1 to 1"""
 SHOWN = 2500
 """Samples that are judged"""
+JUDGED = 5
+"""Moments of a game's last half when it is judged: one would not show hopping from mode to mode"""
+
+Says = dict[str, Any]
+"""What a configuration would say, in a stage's words"""
+
+PLAIN: Says = {
+    "resolution": 1,
+    "grown_from": None,
+    "data": {"path": ""},
+    "data_fingerprint": "",
+    "batch": BATCH,
+    "lr": RATE,
+    "growth": {"fade_images": 0, "steady_images": 2**60},
+    "model": {"latent": 16, "discriminator": {"minibatch": "none"}},
+    "objective": {"loss": "minimax", "penalties": ()},
+    "optimizer": {"beta1": 0.5, "beta2": 0.999},
+    "ema": {},
+    "engine": {"precision": "fp32"},
+    "checkpoint": {},
+    "tick": {"images": 1, "samples_every": 1, "grid": 1},
+}
 
 
 class Score(NamedTuple):
-    """What a trained generator makes."""
+    """What a generator makes, on average over the moments."""
 
-    modes: int
+    modes: float
     """Gaussians that at least a tenth of their share of the samples is good for"""
     good: float
     """Share of samples within three standard deviations of a Gaussian's centre"""
 
 
-class Perceptrons(nn.Module):
-    """One for each seed, of two hidden layers, for samples in as many equal parts."""
+class Gaussians(Iterator[tuple[Tensor, Tensor, Any]]):
+    """Batches of reals, none of which has a label."""
 
-    def __init__(self, seeds: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        sizes = list(pairwise([inputs, WIDTH, WIDTH, outputs]))
-        self.weights = nn.ParameterList(
-            torch.randn(seeds, before, after) * math.sqrt(2 / before) for before, after in sizes
-        )
-        self.biases = nn.ParameterList(torch.zeros(seeds, 1, after) for _, after in sizes)
+    def __init__(self, shape: str, seed: int) -> None:
+        self.modes = centres(shape)
+        self.random = np.random.default_rng(seed)
 
-    def layers(self, x: Tensor) -> Tensor:
-        """(N, inputs) -> (N, outputs)."""
-        x = x.reshape(len(self.weights[0]), -1, x.shape[-1])
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = F.leaky_relu(x, 0.2) if number else x
-            x = torch.baddbmm(bias, x, weight)
-        return x.flatten(0, 1)
+    def __next__(self) -> tuple[Tensor, Tensor, Any]:
+        around = self.modes[torch.from_numpy(self.random.integers(len(self.modes), size=BATCH))]
+        noise = torch.from_numpy(self.random.standard_normal((BATCH, 2), dtype=np.float32))
+        return as_pictures(around + SPREAD * noise), torch.zeros(BATCH, dtype=torch.long), None
 
 
-class ToyGenerator(Perceptrons):
-    """Latents -> points as pictures."""
+class ToyEngine:
+    """What a stage's engine does, without DeepSpeed, which takes twice as long as such a step."""
 
-    model = ModelSpec(latent=LATENT)
+    loss_factor = 1.0
 
-    def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
-        """(N, LATENT) -> (N, 2, 1, 1)."""
-        return self.layers(latents)[..., None, None]
+    def __init__(self, module: nn.Module, lr: float, spec: StageSpec) -> None:
+        self.module, self.kind = module, spec.optimizer.kind
+        self.optimizer = make_optimizer(module.parameters(), lr, spec.optimizer)
 
+    def update(
+        self, objectives: Iterable[Objective], where: str, riders: object = None
+    ) -> dict[str, float]:
+        """One step down the gradient of the only objective."""
+        (objective,) = objectives
+        self.optimizer.zero_grad()
+        torch.autograd.backward(objective.loss)
+        self.optimizer.step()
+        return {name: value.item() for name, value in objective.scalars.items()}
 
-class ToyEncoder(Perceptrons):
-    """Points as pictures -> latents."""
+    def flat_moments(self) -> Moments:
+        """What the optimiser remembers."""
+        own = [self.optimizer.state[each] for each in self.module.parameters()]
+        names = MOMENTS[self.kind]
+        flat = {name: torch.cat([each[name].flatten() for each in own]) for name in names}
+        return Moments(int(own[0]["step"]), flat)
 
-    def forward(self, images: Tensor, alpha: float) -> Tensor:
-        """(N, 2, 1, 1) -> (N, LATENT)."""
-        return self.layers(images.flatten(1))
-
-
-class ToyDiscriminator(Perceptrons):
-    """Points as pictures -> logits."""
-
-    def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
-        """(N, 2, 1, 1) -> (N,)."""
-        return self.judge(images, alpha, conditions).logits
-
-    def judge(
-        self, images: Tensor, alpha: float, conditions: Tensor, *, fakes: bool = False
-    ) -> Verdict:
-        """The logits, which are its only features."""
-        logits = self.layers(images.flatten(1))
-        return Verdict(logits.flatten(), logits, {})
-
-    def judge_both(
-        self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
-    ) -> tuple[Verdict, Verdict]:
-        """Both, one after the other."""
-        return self.judge(reals, alpha, conditions), self.judge(fakes, alpha, conditions)
+    @torch.no_grad()
+    def clip(self, bounds: dict[str, float]) -> None:
+        """Cut each parameter's values off at its bound."""
+        for name, parameter in self.module.named_parameters():
+            parameter.clamp_(-bounds[name], bounds[name])
 
 
 def centres(shape: str) -> Tensor:
@@ -117,96 +130,47 @@ def score(points: Tensor, modes: Tensor) -> Score:
     return Score(int(covered.sum()), float(good.float().mean()))
 
 
-class Game:
-    """Both networks, their optimisers and random numbers; `play` trains them."""
+def stage(says: Says, shape: str, seed: int, world: World) -> Stage:
+    """A stage of toy networks and data."""
+    spec = StageSpec.model_validate(PLAIN | says | {"seed": seed})
+    torch.manual_seed(weight_seed(seed, 1))
+    generator: Any = ToyGenerator(spec.model, spec.model.inputs)
+    several = spec.model.discriminator.critics > 1
+    discriminator = ToyCritics(spec.model) if several else ToyDiscriminator(spec.model)
+    encoder: Any = ToyEncoder(spec.model) if has_encoder(spec.objective.penalties) else None
+    constraints.install("generator", generator, spec.objective.penalties)
+    constraints.install("discriminator", discriminator, spec.objective.penalties)
+    engine: Any = ToyEngine
+    batches: Any = Gaussians(shape, seed)
+    draws = Draws(seed, 1, BATCH, 0, 1)
+    return Stage(
+        spec=spec,
+        world=world,
+        generator=generator,
+        discriminator=discriminator,
+        average=copy.deepcopy(generator).requires_grad_(False),
+        encoder=encoder,
+        generator_engine=engine(together(generator, encoder), spec.rates["generator"], spec),
+        discriminator_engine=engine(discriminator, spec.rates["discriminator"], spec),
+        batches=batches,
+        draws=draws,
+        images_seen=0,
+        position=0,
+        pieces=first(spec.objective, {"generator": generator, "discriminator": discriminator}),
+        replay=make_replay(spec, draws, world.device),
+    )
 
-    def __init__(
-        self, shape: str, objective: ObjectiveSpec, optimizer: AnyOptimizer, lr: float,
-        discriminator_lr: float, seeds: int,
-    ) -> None:  # fmt: skip
-        torch.manual_seed(0)
-        self.random = np.random.default_rng(0)
-        self.modes, self.objective, self.optimizer = centres(shape), objective, optimizer
-        self.seeds, self.batch = seeds, seeds * BATCH
-        self.generator = ToyGenerator(seeds, LATENT, 2)
-        self.discriminator = ToyDiscriminator(seeds, 2, 1)
-        encoded = has_encoder(objective.penalties)
-        self.encoder = ToyEncoder(seeds, 2, LATENT) if encoded else None
-        self.forgers = [*self.generator.parameters()]
-        self.forgers += self.encoder.parameters() if self.encoder else []
-        self.discriminator_lr = discriminator_lr
-        self.steps_g = make_optimizer(self.forgers, lr, optimizer)
-        self.steps_d = make_optimizer(self.discriminator.parameters(), discriminator_lr, optimizer)
-        draws = Draws(0, 1, self.batch, 0, 1)
-        again = objective.replay
-        self.replay = (
-            Replay(again.share, again.depth(BATCH), (2, 1, 1), draws, 1, torch.device("cpu"))
-            if again else None
-        )  # fmt: skip
-        self.updates = 0
 
-    def play(self, steps: int) -> list[Score]:
-        """Train, and judge what came of each seed."""
-        for _ in range(steps):
-            self._step()
-        with torch.no_grad():
-            points = self.generator(self._latents(self.seeds * SHOWN)).flatten(1)
-        return [score(own, self.modes) for own in points.chunk(self.seeds)]
-
-    def _step(self) -> None:
-        for _ in range(self.objective.critic_steps):
-            reals = self._reals()
-            self.steps_d.zero_grad()
-            torch.autograd.backward(self._told_apart(self.discriminator, reals, self.updates))
-            self.steps_d.step()
-            self.updates += 1
-        judge: Any = self._ahead(reals) if self.objective.unrolled else self.discriminator
-        self.steps_g.zero_grad()
-        generator: Any = self.generator
-        encoder: Any = self.encoder
-        batch = self._latents(self.batch), 1.0, self.objective, reals
-        loss = generator_objective(generator, judge, *batch, encoder=encoder).loss
-        for each, slope in zip(self.forgers, torch.autograd.grad(loss, self.forgers), strict=True):
-            each.grad = slope
-        self.steps_g.step()
-
-    def _told_apart(self, discriminator: Any, reals: Tensor, update: int) -> Tensor:
-        generator: Any = self.generator
-        looks_ahead = isinstance(discriminator, Ahead)
-
-        def mingle(fakes: Tensor) -> Tensor:
-            if looks_ahead or not self.replay:
-                return fakes
-            return self.replay.mingle(fakes, self.replay.draw(update * self.batch, update))
-
-        mix = torch.from_numpy(self.random.random(self.batch, dtype=np.float32))
-        return discriminator_objective(
-            generator, discriminator, reals, self._latents(self.batch), mix, 1.0, self.objective,
-            Turn(update, {}), mingle=mingle, through_fakes=looks_ahead,
-        ).loss  # fmt: skip
-
-    def _ahead(self, reals: Tensor) -> Ahead:
-        own = self.steps_d.state
-        parameters = list(self.discriminator.parameters())
-        flat = {
-            name: torch.cat([own[each][name].flatten() for each in parameters])
-            for name in MOMENTS[self.optimizer.kind]
-        }
-        moments = Moments(int(own[parameters[0]]["step"]), flat)
-        losses = [
-            lambda net, update=self.updates + turn: self._told_apart(net, reals, update)
-            for turn in range(self.objective.unrolled)
-        ]
-        return look_ahead(
-            self.discriminator, moments, self.optimizer, self.discriminator_lr, losses
-        )
-
-    def _latents(self, count: int) -> Tensor:
-        return torch.from_numpy(self.random.standard_normal((count, LATENT), dtype=np.float32))
-
-    def _reals(self) -> Tensor:
-        around = self.modes[
-            torch.from_numpy(self.random.integers(len(self.modes), size=self.batch))
-        ]
-        noise = torch.from_numpy(self.random.standard_normal((self.batch, 2), dtype=np.float32))
-        return (around + SPREAD * noise)[..., None, None]
+def play(says: Says, shape: str, steps: int, seed: int, world: World) -> Score:
+    """Train, and judge the generator at some moments of the last half."""
+    game, modes = stage(says, shape, seed, world), centres(shape)
+    latents = grid_latents(seed, SHOWN, game.spec.model.noise)
+    found = []
+    for number in range(1, steps + 1):
+        step(game, dict)
+        game.images_seen += game.spec.images_per_step
+        game.position += game.spec.images_per_step
+        if number > steps / 2 and number % (steps // (2 * JUDGED)) == 0:
+            with torch.no_grad():
+                found.append(score(game.generator(latents)[:, :2, 0, 0], modes))
+    return Score(*(sum(values) / len(found) for values in zip(*found, strict=True)))

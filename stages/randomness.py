@@ -59,6 +59,8 @@ class Draws(NamedTuple):
         """
         share = self.batch // self.world_size
         whole = np.empty((share, *shape), dtype=np.float32)
+        if not whole.size:  # so many generators would take longer than a small step
+            return torch.from_numpy(whole)
         for index, picture in enumerate(whole, start=self.rank * share):
             key = self.seed, self.resolution, Purpose.PENALTY_NOISE, images_seen
             keyed(*key, sample=index).standard_normal(dtype=np.float32, out=picture)

@@ -1,0 +1,105 @@
+"""The networks of the toy: perceptrons of the project's layers, and of its heads."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progan.stages.networks.autoencoder import Autoencoder
+from progan.stages.networks.critics import Critics
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.growing import Growing
+from progan.stages.networks.heads import HEADS
+from progan.stages.networks.layers import EqualizedLinear, leaky_relu_, minibatch_stddev
+from progan.stages.networks.minibatch import MinibatchDiscrimination
+from progan.stages.networks.widths import KERNELS
+from progan.stages.spec import ModelSpec
+from progan.stages.spec_heads import AutoencoderHead
+
+WIDTH = 64
+
+
+def as_pictures(points: Tensor) -> Tensor:
+    """(N, 2) -> (N, 3, 1, 1)."""
+    return F.pad(points, (0, 1))[..., None, None]
+
+
+class Perceptron(nn.Module):
+    """Two hidden layers and, if wanted, an outer one."""
+
+    def __init__(self, inputs: int, outputs: int = 0) -> None:
+        super().__init__()
+        self.hidden = nn.ModuleList([EqualizedLinear(inputs, WIDTH), EqualizedLinear(WIDTH, WIDTH)])
+        self.last = EqualizedLinear(WIDTH, outputs, gain=1.0) if outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) -> (N, outputs or WIDTH)."""
+        for layer in self.hidden:
+            x = leaky_relu_(layer(x))
+        made: Tensor = self.last(x)
+        return made
+
+
+class ToyGenerator(nn.Module):
+    """Latents -> points as pictures."""
+
+    def __init__(self, model: ModelSpec, inputs: int) -> None:
+        super().__init__()
+        self.model = model
+        self.points = Perceptron(inputs, 2)
+
+    def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
+        """(N, inputs) -> (N, 3, 1, 1)."""
+        return as_pictures(self.points(latents))
+
+
+class ToyEncoder(nn.Module):
+    """Points as pictures -> latents."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
+        self.latents = Perceptron(2, model.latent)
+
+    def forward(self, images: Tensor, alpha: float) -> Tensor:
+        """(N, 3, 1, 1) -> (N, latent)."""
+        made: Tensor = self.latents(images[:, :2, 0, 0])
+        return made
+
+
+class ToyAutoencoder(Autoencoder):
+    """The real one's energy, decoded by a perceptron."""
+
+    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
+        nn.Module.__init__(self)
+        assert isinstance(model.discriminator.head, AutoencoderHead)
+        self.power = model.discriminator.head.power
+        self.decoder: Any = ToyGenerator(model, features)
+
+
+class ToyDiscriminator(Discriminator):
+    """Points as pictures -> verdicts, by the real one's last layers on a perceptron's features."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        nn.Module.__init__(self)
+        self.features = Perceptron(2)
+        self.minibatch, self.group = model.discriminator.minibatch, model.stddev_group
+        features = WIDTH + {"none": 0, "stddev": 1, "discrimination": KERNELS}[self.minibatch]
+        learns = self.minibatch == "discrimination"
+        self.compare = MinibatchDiscrimination(WIDTH, self.group) if learns else nn.Identity()
+        head = (HEADS | {"autoencoder": ToyAutoencoder})[model.discriminator.head.kind]
+        self.head = head(features, model, Growing(1, False, None))
+
+    def _features(self, images: Tensor, alpha: float) -> Tensor:
+        x: Tensor = self.compare(self.features(images[:, :2, 0, 0]))
+        if self.minibatch == "stddev":
+            x = minibatch_stddev(x[..., None, None], self.group)[..., 0, 0]
+        return x
+
+
+class ToyCritics(Critics):
+    """Several."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        nn.Module.__init__(self)
+        number = model.discriminator.critics
+        self.each = nn.ModuleList(ToyDiscriminator(model) for _ in range(number))
