@@ -79,8 +79,7 @@ PENALTIES = {
         "gradient": penalised("gradient", 1),
         "gradient, one-sided": penalised("gradient", 1, one_sided=True),
         **{
-            kind: penalised(kind, 1)
-            for kind in ("r1", "r2", "dragan", "js_regularizer", "mode_regularizer")
+            kind: penalised(kind, 1) for kind in ("r1", "r2", "dragan", "js_regularizer")
         },
     }),
     "wgan": Entry(AHEAD | objective(loss="wgan")),
@@ -103,6 +102,10 @@ PENALTIES = {
     }),
 }  # fmt: skip
 PIECES = {
+    "minimax, high rate": Entry(HIGH | objective()),
+    **beside("minimax, high rate", HIGH, {
+        "mode_regularizer": penalised("mode_regularizer", 1, lambda_1=5),
+    }),
     "nonsaturating, high rate": Entry(HIGH | NONSATURATING),
     **beside("nonsaturating, high rate", HIGH, {
         "minibatch: stddev": NONSATURATING | discriminator(minibatch="stddev"),

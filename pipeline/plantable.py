@@ -69,9 +69,11 @@ def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
 
 def plan_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
+    number = len(document["stages"])
+    stages = "1 stage" if number == 1 else f"{number} stages"
     first, second = phase_headings({stage["mode"] for stage in document["stages"]})
     table = Table(
-        title=f"{document['total_kimg']:,.0f} kimg in {len(document['stages'])} stages",
+        title=f"{document['total_kimg']:,.0f} kimg in {stages}",
         caption=f"{first}, {second}: kimg; G, D: million parameters; memory: GiB a rank",
         box=SIMPLE,
         padding=(0, 1, 0, 0),

@@ -8,6 +8,8 @@ from progan.stages.published import DOCUMENT, WEIGHTS, describe_inputs, read_exp
 
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
+UNCONDITIONAL = "pipeline_tag: unconditional-image-generation\n"
+"""The Hub has no such word for pictures of a class that is asked for"""
 TRAINING = "training.json"
 ARCHITECTURES = {
     "progressive": {
@@ -52,6 +54,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())
     card = CARD.read_text().format(
+        task="" if classes else UNCONDITIONAL,
         size=f"{document.resolution}x{document.resolution}",
         images=f"{document.images_seen:,}" if document.images_seen else "not known (imported)",
         average="the moving average of the generator's weights"

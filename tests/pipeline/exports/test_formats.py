@@ -38,6 +38,8 @@ def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None
     document = json.loads((tmp_path / "out" / name).read_text())
     assert document["classes"] == ["class0", "class1", "class2"]
     assert document["latents"].endswith("16 from N(0, 1), then the class one-hot, 3")
+    if kind == "huggingface":
+        assert "unconditional" not in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.slow
