@@ -163,11 +163,9 @@ class Up(nn.Module):
 
     def __init__(self, weights: dict[str, Tensor], name: str) -> None:
         super().__init__()
-        turned = scaled(weights[f"{name}.weight"], math.sqrt(2)).flip(2, 3)
-        padded = F.pad(turned, (1, 1, 1, 1))
-        rows = padded[..., 1:, :] + padded[..., :-1, :]
-        kernel = rows[..., 1:] + rows[..., :-1]
-        self.weight = frozen(kernel.transpose(0, 1))
+        weight = scaled(weights[f"{name}.weight"], math.sqrt(2))
+        fused = (weight.reshape(-1, 9) @ turned_shifts()).reshape(*weight.shape[:2], 4, 4)
+        self.weight = frozen(fused.transpose(0, 1))
         self.bias = frozen(weights[f"{name}.bias"])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -253,6 +251,13 @@ def random_inputs(
         told.append(one_hot(torch.randint(size, (num,), generator=numbers), size))
     told.append(2 * torch.rand(num, continuous, generator=numbers) - 1)
     return torch.cat(told, dim=1)
+
+
+def turned_shifts() -> Tensor:
+    """What turns a 3x3 kernel, as a row of 9, and sums its four shifts by one pixel: (9, 16)."""
+    padded = F.pad(torch.eye(9).reshape(9, 3, 3).flip(1, 2), (1, 1, 1, 1))
+    rows = padded[:, 1:] + padded[:, :-1]
+    return (rows[..., 1:] + rows[..., :-1]).flatten(1)
 
 
 def scaled(weight: Tensor, gain: float | None) -> Tensor:
