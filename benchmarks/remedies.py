@@ -40,8 +40,11 @@ AHEAD: Says = {"lr": RATE, "discriminator_lr": 5 * RATE}
 """A discriminator that is nearly always right, so that a loss that saturates says nothing"""
 BEHIND: Says = {"lr": RATE, "discriminator_lr": RATE / 10}
 """One that is slow to answer, so that the generator moves on from mode to mode"""
+SLOWER: Says = {"lr": RATE, "discriminator_lr": RATE / 2}
+"""One that answers, but late"""
 MOMENTUM: Says = {"lr": 2 * RATE, "optimizer": {"beta1": 0.9, "beta2": 0.999}}
 """Steps that overshoot, so that both circle"""
+NO_MOMENTUM: Says = {"optimizer": {"beta1": 0.0, "beta2": 0.9}}
 HIGH: Says = {"lr": 5 * RATE}
 """Steps that are too large for an unbounded discriminator"""
 RMSPROP: Says = {"optimizer": {"kind": "rmsprop"}}
@@ -82,11 +85,14 @@ PENALTIES = {
             kind: penalised(kind, 1) for kind in ("r1", "r2", "dragan", "js_regularizer")
         },
     }),
-    "wgan": Entry(AHEAD | objective(loss="wgan")),
-    **beside("wgan", AHEAD, {
+    "wgan": Entry(objective(loss="wgan")),
+    **beside("wgan", {}, {
         "wgan + gradient": penalised("gradient", 1, "wgan"),
-        "spectral_norm": penalised("spectral_norm", loss="wgan"),
         "orthogonal": penalised("orthogonal", 0.1, "wgan"),
+    }),
+    "hinge, no momentum": Entry(NO_MOMENTUM | objective(loss="hinge")),
+    **beside("hinge, no momentum", NO_MOMENTUM, {
+        "spectral_norm": penalised("spectral_norm", loss="hinge"),
     }),
     "wgan, rmsprop": Entry(RMSPROP | objective(loss="wgan")),
     **beside("wgan, rmsprop", RMSPROP, {"weight_clip": CLIPPED_WGAN}),
@@ -120,8 +126,9 @@ UPDATES = {
     **beside("nonsaturating, slow D", BEHIND, {
         "critic_steps: 5": objective(loss="nonsaturating", critic_steps=5),
         "two rates": NONSATURATING | {"discriminator_lr": 5 * RATE},
-        "unrolled: 5": objective(loss="nonsaturating", unrolled=5),
     }),
+    "minimax, slower D": Entry(SLOWER | objective()),
+    **beside("minimax, slower D", SLOWER, {"unrolled: 5": objective(unrolled=5)}),
     "weight_clip, momentum": Entry(CLIPPED_WGAN | {"optimizer": MOMENTUM["optimizer"]}),
     **beside("weight_clip, momentum", CLIPPED_WGAN, {"rmsprop": RMSPROP}),
 }  # fmt: skip
