@@ -34,6 +34,8 @@ def submit_stages(run: RunFolder, specs: list[StageSpec], queue: Slurm) -> dict[
         if is_done(run.stage(spec.resolution).final):
             continue
         job = job_of(ledger, spec, queue)
+        if job is None and is_done(run.stage(spec.resolution).final):
+            continue  # it ended while the scheduler was asked
         if job and again:
             queue.cancel(job)
         if job is None or again:

@@ -81,7 +81,11 @@ def _attempt(
 ) -> None:
     """Start a stage, or take it up, and return when it is done or has to be started again."""
     folder = run.stage(spec.resolution)
-    handle = job_of(ledger, spec, backend) or _start(ledger, run, spec, backend)
+    handle = job_of(ledger, spec, backend)
+    if handle is None and is_done(folder.final):  # it ended while the scheduler was asked
+        ledger.append("stage_finished", resolution=spec.resolution)
+        return
+    handle = handle or _start(ledger, run, spec, backend)
     try:
         while (state := backend.poll(handle)) != "ended":
             if state == "waiting":
