@@ -1,6 +1,8 @@
 """Which jobs a chain of stages is made of, with a queue that only remembers."""
 
+import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -9,8 +11,12 @@ from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 from progan.pipeline.config import load_config
 from progan.pipeline.detached import queue_of, submit_stages
+from progan.pipeline.orchestrator import run_stages
 from progan.pipeline.plan import stage_specs
 from progan.pipeline.rundir import RunFolder
+from progan.stages.final import DOCUMENT, Final
+from progan.stages.sealed import sealing
+from progan.stages.spec import ModelSpec, StageSpec
 
 
 class Queue(Slurm):
@@ -40,9 +46,12 @@ def run(tmp_path: Path) -> RunFolder:
     return folder
 
 
+def specs(run: RunFolder) -> list[StageSpec]:
+    return stage_specs(load_config("demo", ("growth.last=16",)), run, "")
+
+
 def submit(run: RunFolder, queue: Queue) -> dict[int, str]:
-    specs = stage_specs(load_config("demo", ("growth.last=16",)), run, "")
-    return submit_stages(run, specs, queue)
+    return submit_stages(run, specs(run), queue)
 
 
 def test_each_stage_waits_for_the_one_before(run: RunFolder) -> None:
@@ -65,6 +74,32 @@ def test_what_waits_for_a_lost_job_is_submitted_again(run: RunFolder) -> None:
     assert submit(run, queue) == {4: "1", 8: "4", 16: "5"}
     assert queue.jobs[3:] == [("faces-0008", "1"), ("faces-0016", "4")]
     assert queue.ended == {"2", "3"}
+
+
+class Late(Queue):
+    """Answers only when the first stage has ended meanwhile."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__()
+        self.run = run
+
+    def poll(self, handle: str) -> State:
+        if not (final := self.run.stage(4).final).exists():
+            said = Final(
+                resolution=4, images_seen=1, model=ModelSpec(), seed=0, data_fingerprint=""
+            )
+            with sealing(final, DOCUMENT, said.model_dump(mode="json")):
+                pass
+        return "ended" if handle == "1" else "waiting"
+
+
+def test_a_stage_that_ends_while_the_scheduler_is_asked_is_done(run: RunFolder) -> None:
+    queue = Late(run)
+    submit(run, queue)
+    assert submit(run, queue) == {8: "2", 16: "3"}
+    shutil.rmtree(run.stage(4).final)
+    run_stages(run, specs(run)[:1], queue, Mock(), max_restarts=0)
+    assert len(queue.jobs) == 3
 
 
 def test_a_chain_is_taken_for_what_it_is() -> None:
