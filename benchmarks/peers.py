@@ -88,8 +88,10 @@ def _fit_todays_torch() -> None:
     if not hasattr(adam, "takes_integers"):
         begin = adam.__init__
 
-        def init(self: Any, parameters: Any, betas: Any = (0.9, 0.999), **rest: Any) -> None:
-            begin(self, parameters, betas=tuple(map(float, betas)), **rest)
+        def init(
+            self: Any, parameters: Any, lr: Any = 1e-3, betas: Any = (0.9, 0.999), **rest: Any
+        ) -> None:
+            begin(self, parameters, lr, tuple(map(float, betas)), **rest)
 
         adam.__init__, adam.takes_integers = init, True
         transposed: Any = torch.nn.modules.conv._ConvTransposeNd
