@@ -125,10 +125,9 @@ def generator_objective(
     it as in the game's whole value (Metz et al. 2017, eq. 7).
     """
     chosen = adversarial(spec.loss, turn.pieces)
-    told = latents[:, generator.model.latent :]
     fakes = generator(latents, alpha)
     critics = generator.model.discriminator.critics
-    seen_fakes, conditions = for_each(critics, fakes, told)
+    seen_fakes, conditions = for_each(critics, fakes, latents[:, generator.model.latent :])
     fake = discriminator.judge(seen_fakes, alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
@@ -142,6 +141,38 @@ def generator_objective(
     for name, cost in fake.costs.items():
         loss = loss + cost.mean()
         scalars[f"generator_{name}"] = cost.mean()
+
+    seen = at_hand(
+        generator, discriminator, encoder, latents, fakes, reals, real_logits, alpha, spec, turn
+    )
+    for each in terms(spec.penalties, "generator", turn.number):
+        term = generator_penalty(seen, each).mean()
+        loss = loss + each.weight * each.interval * term
+        scalars[f"generator_{each.kind}_penalty"] = term
+
+    scalars["generator_loss"] = loss
+    if is_ahead and not chosen.generator_sees_reals:
+        loss = loss - chosen.discriminator(real_logits, fake_logits.detach()).mean()
+    return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+
+
+def at_hand(
+    generator: Generator,
+    discriminator: Discriminator | Critics | Ahead,
+    encoder: Encoder | None,
+    latents: Tensor,
+    fakes: Tensor,
+    reals: Tensor | None,
+    real_logits: Tensor,
+    alpha: float,
+    spec: ObjectiveSpec,
+    turn: Turn,
+) -> Deception:
+    """What the generator's penalties can look at, nothing of it computed before one does."""
+    chosen = adversarial(spec.loss, turn.pieces)
+    told = latents[:, generator.model.latent :]
+    critics = generator.model.discriminator.critics
+    conditions = for_each(critics, told)[0]
 
     def features(images: Tensor) -> Tensor:
         copies = for_each(critics, images)[0]
@@ -165,15 +196,6 @@ def generator_objective(
         logits = at_least_float32(discriminator(copies, alpha, conditions))
         return over_critics(side(real_logits, logits), critics, spec.critics)
 
-    seen = Deception(
+    return Deception(
         features, fakes, reals, generator, turn.pieces, disagreement, reconstruct, unmasking
     )
-    for each in terms(spec.penalties, "generator", turn.number):
-        term = generator_penalty(seen, each).mean()
-        loss = loss + each.weight * each.interval * term
-        scalars[f"generator_{each.kind}_penalty"] = term
-
-    scalars["generator_loss"] = loss
-    if is_ahead and not chosen.generator_sees_reals:
-        loss = loss - chosen.discriminator(real_logits, fake_logits.detach()).mean()
-    return Objective(loss, {name: value.detach() for name, value in scalars.items()})

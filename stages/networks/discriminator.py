@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -174,18 +174,10 @@ class Features(nn.Module):
 class Discriminator(Features):
     """Images at one resolution -> logits."""
 
-    def __init__(
-        self,
-        model: ModelSpec,
-        resolution: int,
-        *,
-        fading: bool = False,
-        recompute_from: int | None = None,
-    ) -> None:
-        super().__init__(model, resolution, fading=fading, recompute_from=recompute_from)
-        self.head = HEADS[model.discriminator.head.kind](
-            self.width, model, Growing(resolution, fading, recompute_from)
-        )
+    def __init__(self, model: ModelSpec, resolution: int, **options: Any) -> None:
+        super().__init__(model, resolution, **options)
+        growing = Growing(resolution, **options)
+        self.head = HEADS[model.discriminator.head.kind](self.width, model, growing)
         if not model.equalized:
             draw_plainly(self)
 
