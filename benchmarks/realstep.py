@@ -2,7 +2,7 @@
 
 import gc
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import apart  # noqa: F401
 from flop import FlopCount
@@ -22,6 +23,7 @@ from progan.pipeline.plan import stage_spec
 from progan.pipeline.rundir import RunFolder
 from progan.stages import handoff
 from progan.stages.distributed import start_distributed
+from progan.stages.figures import Figures, stacked
 from progan.stages.final import Final
 from progan.stages.loop import step
 from progan.stages.networks.critics import make_discriminator
@@ -31,6 +33,7 @@ from progan.stages.optimizers import make_optimizer
 from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage, build
 from progan.stages.steps import Objective
+from progan.stages.update import Moment, Update
 from progan.stages.world import World, detect
 
 PICTURES = 64
@@ -96,30 +99,36 @@ def configuration(batch: int, precision: str, overrides: tuple[str, ...]) -> Run
     return load_config("celebahq-1024-1gpu", words)
 
 
+def silent(name: str, moment: Moment, world: World, scalars: Mapping[str, Tensor]) -> Update:
+    """What an engine says that looks at nothing: scalars for what the objective remembers."""
+    return Update(name, moment, world, Figures(scalars, stacked(scalars)), {}, None, False)
+
+
 class BareEngine:
     """What `Engine` does without DeepSpeed: backward, torch's optimiser, nothing looked at."""
 
-    def __init__(self, name: str, module: torch.nn.Module, spec: StageSpec) -> None:
+    def __init__(self, name: str, module: torch.nn.Module, spec: StageSpec, world: World) -> None:
         self.name = name
+        self._world = world
         rate = spec.rates["discriminator" if name == "discriminator" else "generator"]
         self._adam = make_optimizer(module.parameters(), rate, spec.optimizer)
 
     def update(
-        self, objectives: Iterable[Objective], where: str, riders: dict[str, float] | None = None
-    ) -> dict[str, float]:
-        """One step down the gradient; reports nothing."""
+        self, objectives: Iterable[Objective], moment: Moment, riders: object = None
+    ) -> Update:
+        """One step down the gradient; has nothing to say that could be read."""
         for objective in objectives:
             objective.loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
-        return {}
+        return silent(self.name, moment, self._world, {})
 
 
 def bare(stage: Stage) -> Stage:
     """A stage with the same networks' twins, data and random numbers, without DeepSpeed."""
     twins = _twins(stage)
     engines: dict[str, Any] = {
-        f"{name}_engine": BareEngine(name, twins[name], stage.spec)
+        f"{name}_engine": BareEngine(name, twins[name], stage.spec, stage.world)
         for name in ("generator", "discriminator")
     }
     return replace(stage, **twins, **engines)

@@ -27,7 +27,9 @@ from progan.stages.spec import StageSpec
 from progan.stages.spec_penalties import has_encoder
 from progan.stages.stage import Stage
 from progan.stages.steps import Objective
+from progan.stages.update import Moment, Update
 from progan.stages.world import World
+from realstep import silent
 
 BATCH, RATE = 128, 0.01
 SPREAD = 0.05
@@ -85,19 +87,20 @@ class ToyEngine:
 
     loss_factor = 1.0
 
-    def __init__(self, module: nn.Module, lr: float, spec: StageSpec) -> None:
+    def __init__(self, module: nn.Module, lr: float, spec: StageSpec, world: World) -> None:
+        self.world = world
         self.module, self.kind = module, spec.optimizer.kind
         self.optimizer = make_optimizer(module.parameters(), lr, spec.optimizer)
 
     def update(
-        self, objectives: Iterable[Objective], where: str, riders: object = None
-    ) -> dict[str, float]:
+        self, objectives: Iterable[Objective], moment: Moment, riders: object = None
+    ) -> Update:
         """One step down the gradient of the only objective."""
         (objective,) = objectives
         self.optimizer.zero_grad()
         torch.autograd.backward(objective.loss)
         self.optimizer.step()
-        return {name: value.item() for name, value in objective.scalars.items()}
+        return silent("", moment, self.world, objective.scalars)
 
     def flat_moments(self) -> Moments:
         """What the optimiser remembers."""
@@ -150,8 +153,8 @@ def stage(says: Says, shape: str, seed: int, world: World) -> Stage:
         discriminator=discriminator,
         average=copy.deepcopy(generator).requires_grad_(False),
         encoder=encoder,
-        generator_engine=engine(together(generator, encoder), spec.rates["generator"], spec),
-        discriminator_engine=engine(discriminator, spec.rates["discriminator"], spec),
+        generator_engine=engine(together(generator, encoder), spec.rates["generator"], spec, world),
+        discriminator_engine=engine(discriminator, spec.rates["discriminator"], spec, world),
         batches=batches,
         draws=draws,
         images_seen=0,

@@ -10,14 +10,14 @@ from progan.stages.spec_losses import Began
 K = "began.k"
 
 
-def first() -> dict[str, Tensor]:
+def first(device: torch.device) -> dict[str, Tensor]:
     """k_0 = 0: at first the discriminator only learns to reconstruct reals."""
-    return {K: torch.zeros((), dtype=torch.float64)}
+    return {K: torch.zeros((), dtype=torch.float64, device=device)}
 
 
 def balance(
-    spec: Began, pieces: Mapping[str, Tensor], scalars: Mapping[str, float]
-) -> dict[str, float]:
+    spec: Began, pieces: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """k = clip(k + lambda_k (gamma E(x) - E(G(z))), 0, 1), once a step; k and the convergence.
 
     The energies are means over all ranks. The measure of convergence is E(x) + |gamma E(x) -
@@ -27,4 +27,4 @@ def balance(
     imbalance = spec.gamma * of_reals - of_fakes
     k = pieces[K]
     k.add_(spec.lambda_k * imbalance).clamp_(0, 1)
-    return {"began_k": k.item(), "began_convergence": of_reals + abs(imbalance)}
+    return {"began_k": k.clone(), "began_convergence": of_reals + imbalance.abs()}

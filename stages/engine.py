@@ -4,8 +4,7 @@ The step calls the bare modules and hands each loss to the engine of the network
 one network's engine inside the other's step would fire its gradient hooks, which DeepSpeed refuses.
 """
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -14,14 +13,15 @@ import torch
 from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
 from torch import Tensor, nn
 
-from progan.stages.errors import NotFiniteError
 from progan.stages.loss_scale import LossScale
 from progan.stages.optimizers import Moments, make_optimizer
 from progan.stages.spec import StageSpec
 from progan.stages.steps import Objective
+from progan.stages.update import SQUARES, Moment, Update
 from progan.stages.world import World
 
 Name = Literal["generator", "discriminator"]
+NO_RIDERS: Mapping[str, float] = {}
 
 
 class Engine:
@@ -34,6 +34,7 @@ class Engine:
         self._parts = spec.batch // world.size // spec.part(world.size)
         optimizer = make_optimizer(module.parameters(), spec.rates[name], spec.optimizer)
         sharding = spec.engine.sharding(world.size)
+        self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
         config = {
             # Nothing here reads the batch, but DeepSpeed will not start without one.
             "train_micro_batch_size_per_gpu": 1,
@@ -43,6 +44,8 @@ class Engine:
             "zero_allow_untested_optimizer": True,  # by DeepSpeed; RMSProp is, by our tests
             "zero_optimization": {
                 "stage": sharding,
+                # It is read by the host. In fp16 it has what overflows left out.
+                "compute_grad_norm": self._loss_scale is not None or not sharding,
                 "overlap_comm": False,
                 # One bucket for all gradients. By default DeepSpeed takes 2 GB for it, 20 times the
                 # largest of our networks.
@@ -54,50 +57,53 @@ class Engine:
         )
         self._optimizer = optimizer
         self._sharded = sharding > 0
-        self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
         self._materialise_moments()
 
     def update(
-        self, objectives: Iterable[Objective], where: str, riders: dict[str, float] | None = None
-    ) -> dict[str, float]:
+        self,
+        objectives: Iterable[Objective],
+        moment: Moment,
+        riders: Mapping[str, float] = NO_RIDERS,
+    ) -> Update:
         """Take one step down the mean gradient of the objectives, one for each part of the batch.
 
-        They are taken one by one, so that a lazy iterable keeps only one part in memory. Returns
-        the mean over parts and ranks of each of their scalars, and `<name>_grad_norm`, the norm of
-        the mean gradient. Raises NotFiniteError on every rank, before the step, if one of them is
-        not finite on any rank; `where` names the moment in its message. In fp16 a gradient that
-        overflows lowers the loss scale instead, and the step is left out. `riders` are numbers of
-        this rank's whose means over the ranks come back too, for one all-reduce serves all.
+        They are taken one by one, so that a lazy iterable keeps only one part in memory. What comes
+        back can be read later, so that a device is not waited for: the mean over parts and ranks of
+        each of their scalars, and the norm of the mean gradient. Whether these are finite is seen
+        only then. In fp16 they are waited for, since a gradient that overflows lowers the loss
+        scale, and the step is left out. `riders` are numbers of this rank's whose means over the
+        ranks come back too, for one all-reduce serves all.
         """
-        scalars = self._backward(objectives, where)
+        scalars = self._backward(objectives, moment)
         held = self._held_gradients()
         if self._loss_scale and held:  # a rank's share may be empty
             torch._foreach_mul_(held, 1 / self._loss_scale.factor)
-        sent = scalars | {"squares": self._sum_of_squares(held)}
-        for name, number in (riders or {}).items():
-            sent[name] = torch.tensor(number, dtype=torch.float64, device=self.world.device)
-        means = self.world.mean(sent)
         # Sharded gradients add up over the ranks; whole ones are the same on each.
-        squares = means.pop("squares") * (self.world.size if self._sharded else 1)
-        if not all(math.isfinite(value) for value in means.values()):
-            raise NotFiniteError(self._blame(scalars, where))
-        overflow = not math.isfinite(squares)
-        if overflow and not (self._loss_scale and self._loss_scale.can_shrink):
-            raise NotFiniteError(self._blame(scalars, where))
+        shares = self.world.size if self._sharded else 1
+        sent = scalars | {SQUARES: self._sum_of_squares(held) * shares}
+        update = Update(
+            network=self.name,
+            moment=moment,
+            world=self.world,
+            means=self.world.mean(sent | self.world.scalars(riders)),
+            own=scalars,
+            loss_scale=self._loss_scale.factor if self._loss_scale else None,
+            may_overflow=self._loss_scale is not None and self._loss_scale.can_shrink,
+        )
+        overflow = self._loss_scale is not None and update.overflowed()
         if overflow and not self._sharded:
             # Sharded optimisers leave such a step out by themselves, others one without gradients.
             self.module.zero_grad(set_to_none=True)
         self._engine.step()
         if self._loss_scale:
-            means[f"{self.name}_loss_scale"] = self._loss_scale.factor
             self._loss_scale.update(overflow)
-        return means if overflow else means | {f"{self.name}_grad_norm": math.sqrt(squares)}
+        return update
 
-    def _backward(self, objectives: Iterable[Objective], where: str) -> dict[str, Tensor]:
+    def _backward(self, objectives: Iterable[Objective], moment: Moment) -> dict[str, Tensor]:
         """Accumulate the parts' gradients; this rank's mean of each of their scalars."""
         scalars: dict[str, Tensor] = {}
         for objective in objectives:
-            self.world.arrivals.arrive(where)
+            self.world.arrivals.arrive(str(moment))
             if scalars:
                 self._engine.step()  # ends the part before; moves nothing
             loss = objective.loss
@@ -214,14 +220,6 @@ class Engine:
         if not held:
             return torch.zeros((), device=self.world.device)
         return torch.stack(torch._foreach_norm(held)).double().square().sum()
-
-    def _blame(self, scalars: dict[str, Tensor], where: str) -> str:
-        """Say which rank's which quantity is not finite. All ranks must call it."""
-        own = next((name for name, v in scalars.items() if not torch.isfinite(v)), None)
-        for rank, name in enumerate(self.world.gather(own)):
-            if name is not None:
-                return f"{where}: {name} is not finite on rank {rank}; no step was taken"
-        return f"{where}: the {self.name}'s gradient is not finite; no step was taken"
 
 
 @contextmanager

@@ -10,7 +10,14 @@ class StoppedOnRequestError(StageError):
 
 
 class NotFiniteError(StageError):
-    """A loss, penalty or gradient became NaN or infinite; no step was taken."""
+    """A loss, penalty or gradient became NaN or infinite; nothing was written since.
+
+    end: position in the stream of images after the step that it happened in.
+    """
+
+    def __init__(self, message: str, end: int) -> None:
+        super().__init__(message)
+        self.end = end
 
 
 class RolledBackError(StageError):

@@ -132,13 +132,13 @@ def _roll_back(
     if spec.on_divergence == "stop":
         raise error
     if before >= spec.max_rollbacks:
-        raise NotFiniteError(f"{error}; rolled back {before} times before, which is the most "
-                             "(checkpoint.max_rollbacks)") from error  # fmt: skip
+        raise StageError(f"{error}; rolled back {before} times before, which is the most "
+                         "(checkpoint.max_rollbacks)") from error  # fmt: skip
     if stage.world.is_first:
         last = checkpoint.newest(folder)
         rollback = Rollback(
             begin=last.position if last else 0,
-            end=stage.position + stage.spec.images_per_step,
+            end=error.end,
             reason=str(error),
         )
         rewind(folder, last.images_seen if last else 0)

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ from progan.stages.spec import StageSpec
 from progan.stages.stage import Stage
 from progan.stages.stopping import StopRequest
 from progan.stages.ticks import Tally, append_tick, rewind
+from progan.stages.update import StepReport
 from progan.stages.usage import memory
 from progan.stages.writer import CheckpointWriter
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 1.0
+SIGNALS = ("checkpoint_due", "stop_asked", "data_wait_seconds")
+STEPS_AHEAD = 1
 DRAWN_AT_ONCE = 16
 
 
@@ -41,6 +45,7 @@ class StageKeeper:
         self._first = stage.world.is_first
         self._waiting = stage.waiting
         self._waited_seconds = 0.0
+        self._unread: deque[StepReport] = deque()
         self._pulse = Pulse(folder.progress, stage, nodes)
         self._quality = Quality()
         self._writer = CheckpointWriter(folder, stage.spec.checkpoint)
@@ -57,26 +62,28 @@ class StageKeeper:
 
     def signals(self) -> dict[str, float]:
         """Whether a checkpoint is due by the first rank's clock, whether to stop, the data wait."""
-        return {
-            "checkpoint_due": float(self._first and self._due),
-            "stop_asked": float(self.stop.asked),
-            "data_wait_seconds": self._waiting.take(),
-        }
+        due = float(self._first and self._due)
+        said = due, float(self.stop.asked), self._waiting.take()
+        return dict(zip(SIGNALS, said, strict=True))
 
-    def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
+    def after_step(self, stage: Stage, report: StepReport) -> bool:
         """Count the step; write what falls due. All ranks must call it after every step.
 
-        False, on all ranks and with a checkpoint on its way, if any rank was asked to stop.
+        A step is counted, and seen to be finite, after the one that follows it, so that a device
+        always has work queued; or at once, if something is to be written. False, on all ranks and
+        with a checkpoint on its way, if any rank was asked to stop.
         """
-        stop_asked = scalars.pop("stop_asked") > 0
-        checkpoint_due = scalars.pop("checkpoint_due") > 0 or stop_asked
-        self._waited_seconds += scalars.pop("data_wait_seconds")
-        self.tally.add(scalars)
+        self._unread.append(report)
         spec = stage.spec
-        if every := spec.checkpoint.every_kimg:
-            period = every * 1000
-            checkpoint_due |= growth.crosses(stage.images_seen, spec.images_per_step, period)
-        if growth.ends_tick(stage.images_seen, spec.images_per_step, spec.growth, spec.tick):
+        here = stage.images_seen, spec.images_per_step
+        tick_ends = growth.ends_tick(*here, spec.growth, spec.tick)
+        every = spec.checkpoint.every_kimg
+        checkpoint_due = every is not None and growth.crosses(*here, every * 1000)
+        heard = self._hear(0 if tick_ends or checkpoint_due else STEPS_AHEAD)
+        if heard["checkpoint_due"] or heard["stop_asked"]:
+            checkpoint_due = True
+            heard += self._hear(0)
+        if tick_ends:
             self._end_tick(stage)
         if checkpoint_due:
             self._write_checkpoint(stage)
@@ -84,7 +91,17 @@ class StageKeeper:
         if every_minutes := spec.checkpoint.every_minutes:
             minutes = (time.monotonic() - self._checkpoint_written) / 60
             self._due = minutes >= every_minutes and not self._writer.busy
-        return not stop_asked
+        return not heard["stop_asked"]
+
+    def _hear(self, unread: int) -> Counter[str]:
+        """Count all steps but so many; the sums of the signals that came with them."""
+        heard: Counter[str] = Counter()
+        while len(self._unread) > unread:
+            scalars = self._unread.popleft().read()
+            heard.update({name: scalars.pop(name) for name in SIGNALS})
+            self.tally.add(scalars)
+        self._waited_seconds += heard["data_wait_seconds"]
+        return heard
 
     def wait(self) -> None:
         """Return when all checkpoints are on the disk."""

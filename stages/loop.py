@@ -10,6 +10,7 @@ from progan.stages import constraints, ema, growth
 from progan.stages.before_update import before_update
 from progan.stages.conditions import conditioned
 from progan.stages.engine import frozen
+from progan.stages.figures import Figures, stacked
 from progan.stages.losses import after_step
 from progan.stages.precision import autocast
 from progan.stages.randomness import Purpose
@@ -24,6 +25,7 @@ from progan.stages.steps import (
     generator_sees_reals,
 )
 from progan.stages.unrolled import Ahead, look_ahead
+from progan.stages.update import Moment, StepReport, Update
 
 
 class Keeper(Protocol):
@@ -33,30 +35,33 @@ class Keeper(Protocol):
         """What this rank has to say; the mean over all ranks comes back with the step's scalars."""
         ...
 
-    def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
-        """Look at what a step did; whether to go on. All ranks call it after every step."""
+    def after_step(self, stage: Stage, report: StepReport) -> bool:
+        """See to what is due; whether to go on. All ranks call it after every step.
+
+        On a GPU the step is only queued yet: what reads its report waits for it.
+        """
         ...
 
 
 def train(stage: Stage, keeper: Keeper) -> bool:
     """Train one resolution until its images are spent; False if the keeper wants to stop before."""
     while growth.phase(stage.images_seen, stage.spec.growth) != "done":
-        scalars = step(stage, keeper.signals)
+        report = step(stage, keeper.signals)
         stage.images_seen += stage.spec.images_per_step
         stage.position += stage.spec.images_per_step
-        if not keeper.after_step(stage, scalars):
+        if not keeper.after_step(stage, report):
             return False
     return True
 
 
-def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Update discriminator, generator and average once.
+def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
+    """Update discriminator, generator and average once. Nothing here waits for the device.
 
-    Returns the step's scalars and the signals, each the mean over all ranks.
+    What comes back has the step's scalars and the signals, each the mean over all ranks.
     """
     spec, seen, position = stage.spec, stage.images_seen, stage.position
     alpha = growth.alpha(seen, spec.growth)
-    where = f"{spec.resolution}x{spec.resolution} after {seen} images"
+    moment = Moment(spec.resolution, seen, position + spec.images_per_step)
 
     # A resolution that is fully in is a new problem for Adam.
     if spec.optimizer.reset_on_growth and growth.becomes_steady(
@@ -66,7 +71,7 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         stage.discriminator_engine.reset_moments()
 
     # Discriminator: tell real from fake at the present blend.
-    scalars: dict[str, float] = {}
+    updates: list[Update] = []
     for kept in range(spec.objective.critic_steps):
         with stage.waiting:
             reals, labels, _ = next(stage.batches)
@@ -79,7 +84,7 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         field = before_update(stage, "discriminator", number, alpha, pairs)
         turn = Turn(number, stage.pieces, field)
         objectives = (tell_apart(stage, alpha, turn, None, *part) for part in parts)
-        scalars |= stage.discriminator_engine.update(objectives, where)
+        updates.append(stage.discriminator_engine.update(objectives, moment))
         constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
         position += spec.batch
 
@@ -97,19 +102,21 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> dict[str, flo
         field = before_update(stage, "generator", number, alpha, pairs)
         turn = Turn(number, stage.pieces, field)
         objectives = (deceive(stage, alpha, turn, judge, *part) for part in parts)
-        scalars |= stage.generator_engine.update(objectives, where, riders=signals())
-
-    scalars |= after_step(spec.objective.loss, stage.pieces, scalars)
+        updates.append(stage.generator_engine.update(objectives, moment, riders=signals()))
 
     # Average: what will be exported.
     ema.update(stage.average, stage.generator, spec.ema.per_step(spec.images_per_step))
-    return scalars
+
+    # Remember: what the next step's objective needs of this one.
+    means = {name: mean for each in updates for name, mean in each.means.on_device.items()}
+    said = after_step(spec.objective.loss, stage.pieces, means)
+    return StepReport(updates, Figures(said, stacked(said)))
 
 
 def in_parts(stage: Stage, *batch: Tensor) -> list[tuple[Tensor, ...]]:
     """This rank's share of a batch, on its device, in parts that fit its memory."""
     part = stage.spec.part(stage.world.size)
-    on_device = [tensor.to(stage.world.device, non_blocking=True) for tensor in batch]
+    on_device = [stage.world.to_device(tensor) for tensor in batch]
     return list(zip(*(torch.split(tensor, part) for tensor in on_device), strict=True))
 
 

@@ -164,14 +164,17 @@ def loss(spec: AnyLoss, pieces: Mapping[str, Tensor] = NOTHING) -> Loss:
 
 
 AFTER_STEP: dict[
-    str, Callable[[Any, Mapping[str, Tensor], Mapping[str, float]], dict[str, float]]
+    str, Callable[[Any, Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
 ] = {"began": began.balance}
 
 
 def after_step(
-    spec: AnyLoss, pieces: Mapping[str, Tensor], scalars: Mapping[str, float]
-) -> dict[str, float]:
-    """Let a loss that remembers look at a step's scalars; what it has to say, by name."""
+    spec: AnyLoss, pieces: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Let a loss that remembers look at a step's scalars; what it has to say, by name.
+
+    All of them are means over the ranks, (), and stay on the device.
+    """
     if spec.kind not in AFTER_STEP:
         return {}
     return AFTER_STEP[spec.kind](spec, pieces, scalars)

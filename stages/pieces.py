@@ -4,6 +4,7 @@ They are the same on all ranks, lie in a checkpoint's pieces.safetensors and beg
 stage: another resolution is another game.
 """
 
+import torch
 from torch import Tensor, nn
 
 from progan.stages import began, historical
@@ -12,13 +13,16 @@ from progan.stages.spec_losses import Began
 from progan.stages.spec_penalties import HistoricalAverage, NetworkName
 
 Pieces = dict[str, Tensor]
+CPU = torch.device("cpu")
 
 
-def first(spec: ObjectiveSpec, networks: dict[NetworkName, nn.Module]) -> Pieces:
-    """What a stage's objective remembers before its first step, where its networks are."""
+def first(
+    spec: ObjectiveSpec, networks: dict[NetworkName, nn.Module], device: torch.device = CPU
+) -> Pieces:
+    """What a stage's objective remembers before its first step; its networks are on `device`."""
     pieces: Pieces = {}
     if isinstance(spec.loss, Began):
-        pieces |= began.first()
+        pieces |= began.first(device)
     for each in spec.penalties:
         if isinstance(each, HistoricalAverage):
             for name in each.networks:

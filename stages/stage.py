@@ -25,6 +25,7 @@ from progan.stages.randomness import Draws, weight_seed
 from progan.stages.replay import Replay, make_replay
 from progan.stages.rollback import Rollback, past
 from progan.stages.spec import StageSpec
+from progan.stages.spec_penalties import NetworkName
 from progan.stages.tensors import parameters
 from progan.stages.usage import Stopwatch
 from progan.stages.world import World
@@ -114,7 +115,11 @@ def build(
                 {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
             )
 
-    pieces = first(spec.objective, {"generator": generator, "discriminator": discriminator})
+    networks: dict[NetworkName, nn.Module] = {
+        "generator": generator,
+        "discriminator": discriminator,
+    }
+    pieces = first(spec.objective, networks, world.device)
     if checkpoint and pieces:
         restore(pieces, checkpoint.tensors["pieces"])
     batches = Batches(

@@ -1,6 +1,7 @@
 """Who am I among the ranks, and the few things ranks say to each other."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from progan.stages.arrivals import Arrivals
+from progan.stages.figures import Figures, stacked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,15 +28,26 @@ class World:
         """Whether this rank speaks for all: it alone writes files."""
         return self.rank == 0
 
-    def mean(self, scalars: dict[str, Tensor]) -> dict[str, float]:
+    def to_device(self, tensor: Tensor) -> Tensor:
+        """A tensor of the host's on this rank's device, which is not waited for."""
+        if self.device.type == "cuda" and not tensor.is_pinned():
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def scalars(self, numbers: Mapping[str, float]) -> dict[str, Tensor]:
+        """Named numbers as scalars on the device, in float64."""
+        values = self.to_device(torch.tensor(list(numbers.values()), dtype=torch.float64))
+        return dict(zip(numbers, values.unbind(), strict=True))
+
+    def mean(self, scalars: Mapping[str, Tensor]) -> Figures:
         """Mean over the ranks of each named scalar, in float64; the same on every rank.
 
         Not finite on one rank is not finite on all, so every rank decides alike.
         """
-        values = torch.stack([value.double() for value in scalars.values()])
+        values = stacked(scalars)
         self.arrivals.arrive()
         dist.all_reduce(values)
-        return dict(zip(scalars, (values / self.size).tolist(), strict=True))
+        return Figures(scalars, values / self.size)
 
     def average(self, tensor: Tensor) -> Tensor:
         """Mean over the ranks of a tensor, which gradients pass through. All must do both alike.

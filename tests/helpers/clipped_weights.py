@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from moments import HERE
 from progan.stages.constraints import after_update
 from progan.stages.distributed import start_distributed
 from progan.stages.engine import Engine
@@ -36,7 +37,7 @@ for zero in (0, 1, 2):
     inputs = [torch.randn(4, 5) for _ in range(world.size)]
     for _ in range(5):
         loss = module(inputs[world.rank]).square().mean()
-        engine.update([Objective(loss, {"loss": loss.detach()})], "here")
+        engine.update([Objective(loss, {"loss": loss.detach()})], HERE)
         after_update(engine, (WeightClip(kind="weight_clip", bound=BOUND),))
 
         adam.zero_grad()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from moments import HERE
 from progan.stages.constraints import after_update
 from progan.stages.engine import Engine
 from progan.stages.networks.layers import EqualizedLinear
@@ -36,7 +37,7 @@ def test_the_next_step_begins_at_the_bound(world: World, shapes: Path, zero: int
     engine = Engine("discriminator", module, stage, world)
     adam = torch.optim.Adam(expected.parameters(), 0.01, betas=(0.0, 0.99))
     for _ in range(3):
-        engine.update([objective(module)], "here")
+        engine.update([objective(module)], HERE)
         after_update(engine, (CLIP,))
         adam.zero_grad()
         torch.autograd.backward(objective(expected).loss)

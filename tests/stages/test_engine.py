@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from moments import HERE
 from progan.stages.engine import Engine
 from progan.stages.spec import EngineSpec, StageSpec
 from progan.stages.spec_optimizers import AdamSpec, RmsPropSpec
@@ -51,7 +52,8 @@ def test_a_step_is_torchs_on_the_mean_of_the_parts(
     module = copy.deepcopy(expected)
     engine, own = Engine("generator", module, stage, world), torchs_own(expected, stage)
     for step in range(4):
-        scalars = engine.update((objective(module, step, part) for part in range(PARTS)), "here")
+        parts = (objective(module, step, part) for part in range(PARTS))
+        scalars = engine.update(parts, HERE).read()
         own.zero_grad()
         for part in range(PARTS):
             torch.autograd.backward(objective(expected, step, part).loss / PARTS)
@@ -71,15 +73,15 @@ def test_moments_go_from_one_sharding_to_another(
     stages = [spec(shapes, engine=EngineSpec(zero=number, precision="fp32"), optimizer=optimizer)
               for number in (zero, (zero + 1) % 3)]  # fmt: skip
     first = Engine("generator", module, stages[0], world)
-    first.update([objective(module, 0, 0)], "here")
+    first.update([objective(module, 0, 0)], HERE)
     other = copy.deepcopy({name: value.detach() for name, value in module.state_dict().items()})
     second_module = nn.Linear(3, 2)
     second_module.load_state_dict(other)
     second = Engine("generator", second_module, stages[1], world)
     second.load_moments(first.moments())
     torch.testing.assert_close(second.moments(), first.moments(), rtol=0, atol=0)
-    first.update([objective(module, 1, 0)], "here")
-    second.update([objective(second_module, 1, 0)], "here")
+    first.update([objective(module, 1, 0)], HERE)
+    second.update([objective(second_module, 1, 0)], HERE)
     torch.testing.assert_close(second_module.state_dict(), module.state_dict())
 
     first.reset_moments()
@@ -92,7 +94,7 @@ def test_each_network_has_its_learning_rate(world: World, shapes: Path) -> None:
         module = nn.Linear(1, 1, bias=False)
         before = module.weight.detach().clone()
         engine = Engine(name, module, two, world)
-        engine.update([Objective(module.weight.sum(), {})], "here")
+        engine.update([Objective(module.weight.sum(), {})], HERE)
         # Adam's first step is as long as the rate.
         torch.testing.assert_close(before - module.weight, torch.full((1, 1), rate))
 
@@ -108,10 +110,10 @@ def test_an_overflow_in_fp16_leaves_out_the_step(
     before = copy.deepcopy(module.state_dict())
     finite = module(torch.ones(8, 3)).mean()
     finite.register_hook(lambda gradient: gradient * float("inf"))
-    scalars = engine.update([Objective(finite, {"loss": finite.detach()})], "here")
+    scalars = engine.update([Objective(finite, {"loss": finite.detach()})], HERE).read()
     assert set(scalars) == {"loss", "generator_loss_scale"}
     torch.testing.assert_close(module.state_dict(), before, rtol=0, atol=0)
     assert float(engine.moments()["step"]) == 0
-    halved = engine.update([objective(module, 1, 0)], "here")["generator_loss_scale"]
+    halved = engine.update([objective(module, 1, 0)], HERE).read()["generator_loss_scale"]
     assert halved == scalars["generator_loss_scale"] / 2
     assert float(engine.moments()["step"]) == 1

@@ -43,12 +43,14 @@ def test_began_weighs_fakes_by_the_balance_so_far() -> None:
         sides = loss(BEGAN, pieces)
         torch.testing.assert_close(sides.discriminator(real, fake), -real - k * -fake)
         torch.testing.assert_close(sides.generator(real, fake), -fake)
+        means = {"real_logits": -of_reals, "generator_logits": -of_fakes, "other": 9.0}
         said = after_step(
-            BEGAN, pieces, {"real_logits": -of_reals, "generator_logits": -of_fakes, "other": 9.0}
+            BEGAN, pieces, {k: torch.tensor(v, dtype=torch.float64) for k, v in means.items()}
         )
         k = float(np.clip(k + 0.2 * (0.7 * of_reals - of_fakes), 0, 1))
         convergence = of_reals + abs(0.7 * of_reals - of_fakes)
-        assert said == pytest.approx({"began_k": k, "began_convergence": convergence}, abs=1e-12)
+        found = {name: float(value) for name, value in said.items()}
+        assert found == pytest.approx({"began_k": k, "began_convergence": convergence}, abs=1e-12)
 
 
 def test_what_is_stored_comes_back() -> None:

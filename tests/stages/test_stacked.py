@@ -17,6 +17,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.spec import EngineSpec, GrowthSpec, ModelSpec, ObjectiveSpec, StageSpec
 from progan.stages.spec_optimizers import AdamSpec, RmsPropSpec
 from progan.stages.stage import Stage, build
+from progan.stages.update import StepReport
 from progan.stages.world import World
 from workers import spec
 
@@ -71,8 +72,8 @@ class Until:
     def signals(self) -> dict[str, float]:
         return {}
 
-    def after_step(self, stage: Stage, scalars: dict[str, float]) -> bool:
-        assert all(math.isfinite(value) for value in scalars.values())
+    def after_step(self, stage: Stage, report: StepReport) -> bool:
+        assert all(math.isfinite(value) for value in report.read().values())
         return stage.images_seen < self.images_seen
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from moments import HERE
 from progan.stages import loop
 from progan.stages.engine import frozen
 from progan.stages.networks.discriminator import Verdict
@@ -215,7 +216,7 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
     with frozen(stage.discriminator):
         judge = loop.ahead(stage, 1.0, 16, reals, labels)
         stage.generator_engine.update(
-            [loop.deceive(stage, 1.0, Turn(1, {}), judge, latents, reals)], "here"
+            [loop.deceive(stage, 1.0, Turn(1, {}), judge, latents, reals)], HERE
         )
     assert not torch.equal(judge.weights.cpu(), flat_weights(stage.discriminator).cpu())
     for found, expected in (
@@ -236,7 +237,7 @@ def test_one_step_ahead_is_the_next_step(shapes: Path, world: World) -> None:
     latents = stage.draws.latents(Purpose.UNROLLED_LATENTS, 16, 16)
     besides = loop.besides(stage, 16, Purpose.UNROLLED_MIX)
     taken = loop.tell_apart(stage, 1.0, Turn(1, {}), None, reals, latents, *besides)
-    stage.discriminator_engine.update([taken], "here")
+    stage.discriminator_engine.update([taken], HERE)
     torch.testing.assert_close(
         ahead.weights, flat_weights(stage.discriminator), rtol=1e-5, atol=1e-5
     )
