@@ -17,7 +17,7 @@ NOT_COMPUTED: dict[str, Any] = {
     "tick": True,
     "metrics": True,
     "data": {"path", "cache_gb", "threads"},
-    "engine": {"zero", "activation_checkpointing", "collective_timeout_minutes"},
+    "engine": {"zero", "activation_checkpointing", "overlap_comm", "collective_timeout_minutes"},
 }
 """Parts of a stage's spec that change nothing it computes; the data set is known by its
 fingerprint, wherever it lies."""

@@ -87,13 +87,14 @@ def _ended(failure: dict[str, Any]) -> str:
 
 
 HEADINGS = (
-    "stage", "state", "phase", "alpha", "kimg", "images/s", "left", "nodes", "checkpoint", "age",
+    "stage", "state", "phase", "alpha", "kimg", "images/s", "left", "nodes", "saved", "age",
 )  # fmt: skip
 
 
 def status_table(document: dict[str, Any]) -> Table:
     """The document as a table for a person."""
-    table = Table(title=document["run"], caption="checkpoint: kimg", box=SIMPLE)
+    caption = "saved: kimg of the newest checkpoint"
+    table = Table(title=document["run"], caption=caption, box=SIMPLE, padding=0, pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
     for stage in document["stages"]:
@@ -114,13 +115,18 @@ def _cells(stage: dict[str, Any]) -> list[str]:
         stage["state"],
         progress["phase"] if training and progress else "-",
         f"{progress['alpha']:.2f}" if training and progress else "-",
-        f"{seen / 1000:.1f}/{total / 1000:.1f}",
+        f"{kimg(seen)}/{kimg(total)}",
         f"{progress['images_per_second']:.0f}" if training and progress else "-",
         "-" if left is None else duration(left),
         str(progress["nodes"]) if training and progress else "-",
-        "-" if last is None else f"{last / 1000:.1f}",
+        "-" if last is None else kimg(last),
         "-" if age is None or done else duration(age),
     ]
+
+
+def kimg(images: int) -> str:
+    """Thousands of images, the tenths of them while they count."""
+    return f"{images / 1000:.0f}" if images >= 100_000 else f"{images / 1000:.1f}"
 
 
 def watch(run: RunFolder) -> None:

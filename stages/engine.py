@@ -46,10 +46,8 @@ class Engine:
                 "stage": sharding,
                 # It is read by the host. In fp16 it has what overflows left out.
                 "compute_grad_norm": self._loss_scale is not None or not sharding,
-                "overlap_comm": False,
-                # One bucket for all gradients. By default DeepSpeed takes 2 GB for it, 20 times the
-                # largest of our networks.
-                "reduce_bucket_size": sum(parameter.numel() for parameter in module.parameters()),
+                "overlap_comm": spec.engine.overlap_comm,
+                "reduce_bucket_size": bucket(module, spec.engine.overlap_comm),
             },
         }
         self._engine, self._sharding, _, _ = deepspeed.initialize(
@@ -220,6 +218,15 @@ class Engine:
         if not held:
             return torch.zeros((), device=self.world.device)
         return torch.stack(torch._foreach_norm(held)).double().square().sum()
+
+
+def bucket(module: nn.Module, overlap: bool) -> int:
+    """Gradients that are sent at once: all of them, or a quarter, so that some can be on their way.
+
+    By default DeepSpeed takes 2 GB for it, 20 times the largest of our networks.
+    """
+    sizes = [parameter.numel() for parameter in module.parameters()]
+    return max(sum(sizes) // 4, *sizes) if overlap else sum(sizes)
 
 
 @contextmanager

@@ -184,6 +184,9 @@ class EngineSpec(Spec):
     activation_checkpointing: int | None = None
     """Lowest resolution whose blocks, in both networks, are recomputed in the backward pass instead
     of keeping their activations: less memory, more time. By default none."""
+    overlap_comm: bool = False
+    """Whether gradients are sent while the backward pass goes on, as DeepSpeed does it: the host
+    waits for the device at every bucket, which pays where machines have a slow network between."""
     collective_timeout_minutes: PositiveFloat = 10.0
     """How long a rank waits for the others before the stage ends, naming those it waited for."""
 

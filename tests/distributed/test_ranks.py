@@ -4,7 +4,7 @@ import json
 import signal
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 import pytest
@@ -49,10 +49,11 @@ def test_ranks_sharding_and_accumulation_are_not_part_of_the_mathematics(
 
 
 @pytest.mark.slow
-def test_recomputed_activations_change_no_byte(
-    on_two: StageFolder, shapes: Path, tmp_path: Path
+@pytest.mark.parametrize("how", [{"activation_checkpointing": 4}, {"overlap_comm": True}])
+def test_recomputing_and_sending_meanwhile_change_no_byte(
+    on_two: StageFolder, shapes: Path, tmp_path: Path, how: dict[str, Any]
 ) -> None:
-    engine = EngineSpec(precision="fp32", activation_checkpointing=4)
+    engine = EngineSpec.model_validate({"precision": "fp32"} | how)
     other = run(spec(shapes, engine=engine), tmp_path, ranks=2)
     assert figures(other) == figures(on_two)
     assert content(other.final) == content(on_two.final)

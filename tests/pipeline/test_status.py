@@ -1,11 +1,13 @@
 """Where a stage stands that a scheduler starts, told from the run's files alone."""
 
+import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from progan.pipeline.config import load_config
 from progan.pipeline.ledger import Ledger
@@ -50,3 +52,17 @@ def test_states_of_a_stage_in_a_queue(
     table = status_table(document)
     nodes = next(column for column in table.columns if column.header == "nodes")
     assert list(nodes.cells) == ["12" if expected == "training" else "-", "-"]
+
+
+def test_the_table_fits_a_terminal_of_80_columns() -> None:
+    progress = {"phase": "separate", "alpha": 0.4, "images_seen": 555_555, "nodes": 16}
+    stage = {
+        "resolution": 1024, "state": "training", "total_images": 12_000_000, "seconds_left": 4e5,
+        "progress": progress | {"images_per_second": 1234.5}, "last_checkpoint": 500_000,
+        "checkpoint_age_seconds": 700,
+    }  # fmt: skip
+    console = Console(width=80, file=io.StringIO())
+    console.print(status_table({"run": "runs/photos", "stages": [stage]}))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for cell in ("training", "separate", "0.40", "556/12000", "images/s", "111:06:40", "0:11:40"):
+        assert cell in text
