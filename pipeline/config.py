@@ -29,6 +29,7 @@ from progan.pipeline.secrets import has_credentials
 from progan.pipeline.yamlfile import apply_override, plain, read_yaml
 from progan.stages.spec import (
     CheckpointSpec,
+    Compile,
     EmaSpec,
     EngineSpec,
     GrowthMode,
@@ -127,6 +128,20 @@ OptimizerConfig = Annotated[
 ]
 
 
+class EngineConfig(EngineSpec):
+    """How a step is computed, and by what."""
+
+    compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
+    """`default` has torch.compile make graphs of the passes that are differentiated once: faster
+    steps, which differ by rounding, for a wait before the first (compiling.py). The memory that
+    `progan plan` shows is that without. Needs a C++ compiler."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What holds for all resolutions."""
+        return EngineSpec(**self.model_dump(exclude={"compile"}))
+
+
 class TicksConfig(Group):
     """How often a run tells where it stands."""
 
@@ -186,7 +201,7 @@ class RunConfig(Group):
     optimizer: OptimizerConfig = AdamConfig()
     objective: ObjectiveSpec = ObjectiveSpec()
     ema: EmaSpec = EmaSpec()
-    engine: EngineSpec = EngineSpec()
+    engine: EngineConfig = EngineConfig()
     checkpoint: CheckpointSpec = CheckpointSpec()
     ticks: TicksConfig = TicksConfig()
     tracking: TrackingConfig = TrackingConfig()
