@@ -32,8 +32,12 @@ def compile_passes(
     nothing of it; a copy made after it would call the networks it is of.
     """
     import torch._dynamo.config
+    import torch._inductor.config
 
     torch._dynamo.config.recompile_limit = MOST_GRAPHS
+    if next(generator.parameters()).device.type == "cpu":
+        # Else all convolutions are channels last, which in float32 is slower (precision.py).
+        torch._inductor.config.layout_optimization = False
     methods: list[tuple[str, nn.Module, str]] = [
         ("generator", generator, "forward"),
         ("discriminator", discriminator, "judge"),
@@ -51,7 +55,9 @@ def _compiled(name: str, network: nn.Module, method: str) -> Callable[..., Any]:
     device = next(network.parameters()).device
     # Every shape has a graph of its own, so that none depends on what was called before it, which
     # is not the same in a run that was interrupted. A pass that is no whole graph is an error.
-    run = torch.compile(getattr(network, method), backend=BACKEND, dynamic=False, fullgraph=True)
+    run: Callable[..., Any] = torch.compile(
+        getattr(network, method), backend=BACKEND, dynamic=False, fullgraph=True
+    )
 
     def call(*inputs: Any, **options: Any) -> Any:
         told = (_alpha(each, device) if isinstance(each, float) else each for each in inputs)
