@@ -132,9 +132,10 @@ class EngineConfig(EngineSpec):
     """How a step is computed, and by what."""
 
     compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
-    """`default` has torch.compile make graphs of the passes that are differentiated once: faster
-    steps, which differ by rounding, for a wait before the first (compiling.py). The memory that
-    `progan plan` shows is that without. Needs a C++ compiler."""
+    """`default` has torch.compile make graphs of the passes that are differentiated once, which
+    differ by rounding, for a wait of minutes before the first step and where a fade ends
+    (compiling.py). Meant for GPUs: CPUs gain nothing. It needs a C++ compiler. The memory that
+    `progan plan` shows is that without."""
 
     @property
     def spec(self) -> EngineSpec:
