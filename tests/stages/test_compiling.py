@@ -150,6 +150,19 @@ def gradients(stage: Stage) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if name.endswith("exp_avg")}
 
 
+def apart(eager: dict[str, Tensor], compiled: dict[str, Tensor], network: str = "") -> float:
+    """Of a network's gradients, how far they are apart, in lengths of the first.
+
+    Of a network as a whole: some parameters' are nothing but rounding, as those of biases that a
+    norm takes away again.
+    """
+    one, two = (
+        torch.cat([value.flatten() for name, value in each.items() if name.startswith(network)])
+        for each in (eager, compiled)
+    )
+    return float(torch.linalg.vector_norm(two - one) / torch.linalg.vector_norm(one))
+
+
 @pytest.mark.parametrize(
     "name", [*CASES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_CASES)]
 )
@@ -157,21 +170,14 @@ def test_a_compiled_step_is_the_same_step(name: str, begin: Begin, graphs: Graph
     scalars, found = [], []
     for compile in ("off", "default"):
         stage = begin(compile, **ALL[name])
-        scalars += [one_step(stage) for _ in range(2)]
+        scalars.append([one_step(stage) for _ in range(2)])
         found.append(gradients(stage))
     assert graphs.frame_count >= 4
     half = "bf16" in name or "fp16" in name
-    for eager, compiled in zip(scalars[:2], scalars[2:], strict=True):
+    for eager, compiled in zip(*scalars, strict=True):
         assert compiled == pytest.approx(eager, rel=1e-3 if half else 1e-4, abs=1e-5)
-    # Gradients are compared by network: some are nothing but rounding, as those of biases that a
-    # norm takes away again.
-    for network in ("generator", "discriminator"):
-        eager, compiled = (
-            torch.cat([value.flatten() for key, value in each.items() if key.startswith(network)])
-            for each in found
-        )
-        difference = torch.linalg.vector_norm(compiled - eager) / torch.linalg.vector_norm(eager)
-        assert float(difference) < (1e-2 if half else 1e-4)
+    for network in BOTH:
+        assert apart(*found, network) < (1e-2 if half else 1e-4)
 
 
 def test_one_graph_for_every_pass_and_phase_whatever_alpha(begin: Begin, graphs: Graphs) -> None:
@@ -259,6 +265,5 @@ def test_a_compiled_step_on_a_gpu_is_the_same_step(begin: Begin) -> None:
         stage = begin(compile)
         assert stage.world.device.type == "cuda"
         after(stage, 2)
-        found.append(torch.cat([value.flatten() for value in gradients(stage).values()]))
-    difference = torch.linalg.vector_norm(found[1] - found[0]) / torch.linalg.vector_norm(found[0])
-    assert float(difference) < 1e-3
+        found.append(gradients(stage))
+    assert apart(*found) < 1e-2  # convolutions may be in TF32
