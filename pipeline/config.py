@@ -134,7 +134,7 @@ class EngineConfig(EngineSpec):
     compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
     """`default` has torch.compile make graphs of the passes that are differentiated once, which
     differ by rounding, for a wait of minutes before the first step and where a fade ends
-    (compiling.py). Meant for GPUs: CPUs gain nothing. It needs a C++ compiler. The memory that
+    (compiling.py). Meant for GPUs: CPUs gain little. It needs a C++ compiler. The memory that
     `progan plan` shows is that without."""
 
     @property
