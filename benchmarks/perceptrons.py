@@ -10,7 +10,7 @@ from progan.stages.networks.critics import Critics
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.growing import Growing
 from progan.stages.networks.heads import HEADS
-from progan.stages.networks.layers import EqualizedLinear, leaky_relu_, minibatch_stddev
+from progan.stages.networks.layers import Alpha, EqualizedLinear, leaky_relu_, minibatch_stddev
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.widths import KERNELS
 from progan.stages.spec import ModelSpec
@@ -89,7 +89,7 @@ class ToyDiscriminator(Discriminator):
         head = (HEADS | {"autoencoder": ToyAutoencoder})[model.discriminator.head.kind]
         self.head = head(features, model, Growing(1, False, None))
 
-    def _features(self, images: Tensor, alpha: float) -> Tensor:
+    def _features(self, images: Tensor, alpha: Alpha) -> Tensor:
         x: Tensor = self.compare(self.features(images[:, :2, 0, 0]))
         if self.minibatch == "stddev":
             x = minibatch_stddev(x[..., None, None], self.group)[..., 0, 0]

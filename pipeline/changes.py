@@ -22,6 +22,7 @@ NOT_COMPUTED: dict[str, Any] = {
 """Parts of a stage's spec that change nothing it computes; the data set is known by its
 fingerprint, wherever it lies."""
 CONFIG_KEYS = {
+    "compile": "engine.compile",
     "lr": "optimizer.lr",
     "discriminator_lr": "optimizer.discriminator_lr",
     "growth.fade_images": "growth.fade_kimg",

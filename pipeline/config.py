@@ -29,6 +29,7 @@ from progan.pipeline.secrets import has_credentials
 from progan.pipeline.yamlfile import apply_override, plain, read_yaml
 from progan.stages.spec import (
     CheckpointSpec,
+    Compile,
     EmaSpec,
     EngineSpec,
     GrowthMode,
@@ -127,6 +128,21 @@ OptimizerConfig = Annotated[
 ]
 
 
+class EngineConfig(EngineSpec):
+    """How a step is computed, and by what."""
+
+    compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
+    """`default` has torch.compile make graphs of the passes that are differentiated once, which
+    differ by rounding, for a wait of minutes before the first step and where a fade ends
+    (compiling.py). Meant for GPUs: CPUs gain little. It needs a C++ compiler. The memory that
+    `progan plan` shows is that without."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What holds for all resolutions."""
+        return EngineSpec(**self.model_dump(exclude={"compile"}))
+
+
 class TicksConfig(Group):
     """How often a run tells where it stands."""
 
@@ -186,7 +202,7 @@ class RunConfig(Group):
     optimizer: OptimizerConfig = AdamConfig()
     objective: ObjectiveSpec = ObjectiveSpec()
     ema: EmaSpec = EmaSpec()
-    engine: EngineSpec = EngineSpec()
+    engine: EngineConfig = EngineConfig()
     checkpoint: CheckpointSpec = CheckpointSpec()
     ticks: TicksConfig = TicksConfig()
     tracking: TrackingConfig = TrackingConfig()

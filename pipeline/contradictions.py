@@ -164,6 +164,18 @@ def moments_of_the_kept(spec: StageSpec) -> str | None:
     return None
 
 
+def compiled_twice_differentiated(spec: StageSpec) -> str | None:
+    """What is compiled can be differentiated once."""
+    consensus = any(each.kind == "consensus" for each in spec.objective.penalties)
+    found = "objective.unrolled" if spec.objective.unrolled else "consensus" if consensus else None
+    if spec.compile != "off" and found:
+        return (
+            f"engine.compile: {found} differentiates whole passes twice, which compiled code "
+            "cannot be; set engine.compile=off"
+        )
+    return None
+
+
 def not_of_dcgan(spec: StageSpec) -> str | None:
     """What belongs to networks that grow, as PGGAN's do."""
     model, top = spec.model, finest(spec.model, spec.resolution)
@@ -208,6 +220,7 @@ RULES: tuple[Callable[[StageSpec], str | None], ...] = (
     consensus_recomputed,
     consensus_of_a_part,
     moments_of_the_kept,
+    compiled_twice_differentiated,
     not_of_dcgan,
 )
 

@@ -37,7 +37,7 @@ PROGRAMS = {
     "sbatch": "Slurm backend: to be found on a cluster's login node",
     "kubectl": "Kubernetes backend: kubernetes.io/docs/tasks/tools",
     "nvcc": "not needed; DeepSpeed would build optional operations with it",
-    "g++": "not needed; DeepSpeed would build optional operations with it",
+    "g++": "engine.compile needs it (apt-get install g++ python3-dev); so would parts of DeepSpeed",
 }
 REQUIRED = ("torchrun",)
 

@@ -46,7 +46,8 @@ def stage_spec(
         objective=config.objective,
         optimizer=config.optimizer.spec,
         ema=config.ema,
-        engine=config.engine,
+        engine=config.engine.spec,
+        compile=config.engine.compile.at(resolution),
         checkpoint=config.checkpoint,
         tick=TickSpec(
             images=round(config.ticks.kimg.at(resolution) * 1000),

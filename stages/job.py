@@ -53,7 +53,8 @@ def run_stage(
     world = detect()
     timeout = timedelta(minutes=spec.engine.collective_timeout_minutes)
     start_distributed(world, timeout)
-    leave_out_compiler()
+    if spec.compile == "off":
+        leave_out_compiler()
     lock = alone(folder) if world.is_first else nullcontext()
     with lock, world.arrivals.watched(timeout.total_seconds(), give_up):
         ended_early = _train_and_publish(spec, folder, world, stop)

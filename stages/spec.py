@@ -213,6 +213,10 @@ class EngineSpec(Spec):
         return value
 
 
+Compile = Literal["off", "default"]
+"""Whether torch.compile makes graphs of a step's passes, by the name of its mode"""
+
+
 class CheckpointSpec(Spec):
     """When a stage writes itself down."""
 
@@ -323,6 +327,7 @@ class StageSpec(Spec):
     optimizer: OptimizerSpec
     ema: EmaSpec
     engine: EngineSpec
+    compile: Compile = "off"
     checkpoint: CheckpointSpec
     tick: TickSpec
     metrics: MetricsSpec = MetricsSpec()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from progan.datasets.loader import Batches
-from progan.stages import constraints, handoff
+from progan.stages import compiling, constraints, handoff
 from progan.stages.checkpoint import Checkpoint
 from progan.stages.engine import Engine
 from progan.stages.final import Final
@@ -115,6 +115,8 @@ def build(
                 {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
             )
 
+    if spec.compile != "off":
+        compiling.compile_passes(generator, discriminator, encoder)
     networks: dict[NetworkName, nn.Module] = {
         "generator": generator,
         "discriminator": discriminator,

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.growing import Growing
-from progan.stages.networks.layers import at_least_float32
+from progan.stages.networks.layers import Alpha, at_least_float32
 from progan.stages.networks.widths import decoder_model
 from progan.stages.spec import ModelSpec
 from progan.stages.spec_heads import AutoencoderHead
@@ -31,7 +31,7 @@ class Autoencoder(nn.Module):
             recompute_from=recompute_from,
         )
 
-    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: float) -> Tensor:
+    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: Alpha) -> Tensor:
         """(N, features) of images (N, C, R, R) -> logits (N,), the negative of their energies."""
         difference = self.decoder(features, alpha) - at_least_float32(images)
         energy: Tensor = difference.abs().pow(self.power).mean(dim=(1, 2, 3))

@@ -97,7 +97,8 @@ def _slope(by: int, kernel: Kernel, parts: Parts, bias: Tensor) -> Tensor:
     if torch.is_autocast_enabled(device):  # which does not reach into a Function's derivatives
         half = torch.get_autocast_dtype(device)
         bias, parts = bias.to(half), tuple(p if p is None else p.to(half) for p in parts)  # type: ignore[assignment]
-    if not torch.is_grad_enabled():
+    # A graph cannot hold the Function, and needs none: it is differentiated once.
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return _compute(by, kernel, parts, bias)
     found: Tensor = _Slope.apply(by, kernel, bias, *parts)
     return found

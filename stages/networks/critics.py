@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.discriminator import Discriminator, Verdict
+from progan.stages.networks.layers import Alpha
 from progan.stages.spec import ModelSpec
 
 
@@ -27,15 +28,15 @@ class Critics(nn.Module):
         )
 
     def forward(
-        self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None
+        self, images: Tensor, alpha: Alpha = 1.0, conditions: Tensor | None = None
     ) -> Tensor:
         """Images (critics x N, C, R, R) -> logits (critics x N,)."""
-        return self.judge(images, alpha, conditions).logits
+        return Critics.judge(self, images, alpha, conditions).logits  # see Discriminator.forward
 
     def judge(
         self,
         images: Tensor,
-        alpha: float = 1.0,
+        alpha: Alpha = 1.0,
         conditions: Tensor | None = None,
         *,
         fakes: bool = False,
@@ -46,7 +47,7 @@ class Critics(nn.Module):
         return joined([critic.judge(x, alpha, c, fakes=fakes) for critic, x, c in pairs])
 
     def judge_both(
-        self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
+        self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditions: Tensor
     ) -> tuple[Verdict, Verdict]:
         """The same of reals and of fakes."""
         shares = zip(self._all(), *map(self._shares, (reals, fakes, conditions)), strict=True)

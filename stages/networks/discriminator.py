@@ -12,9 +12,12 @@ from progan.stages.networks.dcgan import discriminator_blocks, draw_plainly
 from progan.stages.networks.growing import Growing
 from progan.stages.networks.heads import HEADS
 from progan.stages.networks.layers import (
+    Alpha,
     EqualizedConv2d,
     EqualizedLinear,
+    blend,
     downscale,
+    fades,
     leaky_relu_,
     minibatch_stddev,
 )
@@ -159,15 +162,15 @@ class Features(nn.Module):
         growing = Growing(resolution, fading, recompute_from)
         self.from_rgb, self.blocks, self.width = BLOCKS[model.arch](model, growing)
 
-    def _features(self, images: Tensor, alpha: float) -> Tensor:
+    def _features(self, images: Tensor, alpha: Alpha) -> Tensor:
         """(N, channels, resolution, resolution) -> (N, width)."""
         images = images.contiguous(memory_format=self.memory_format)
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
             x = run(block, x, recompute=int(size) >= self.recompute_from)
-            if int(size) == self.resolution and alpha < 1.0:
+            if int(size) == self.resolution and fades(alpha):
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
-                x = torch.lerp(leaky_relu_(previous), x, alpha)
+                x = blend(leaky_relu_(previous), x, alpha)
         return x
 
 
@@ -182,15 +185,16 @@ class Discriminator(Features):
             draw_plainly(self)
 
     def forward(
-        self, images: Tensor, alpha: float = 1.0, conditions: Tensor | None = None
+        self, images: Tensor, alpha: Alpha = 1.0, conditions: Tensor | None = None
     ) -> Tensor:
         """Logits of a batch of images, (N,); high for real. See `judge`."""
-        return self.judge(images, alpha, conditions).logits
+        # Not `self.judge`, which may be compiled (compiling.py): this is differentiated twice.
+        return Discriminator.judge(self, images, alpha, conditions).logits
 
     def judge(
         self,
         images: Tensor,
-        alpha: float = 1.0,
+        alpha: Alpha = 1.0,
         conditions: Tensor | None = None,
         *,
         fakes: bool = False,
@@ -205,7 +209,7 @@ class Discriminator(Features):
         return self._conclude(self._features(images, alpha), images, alpha, conditions, fakes)
 
     def judge_both(
-        self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
+        self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditions: Tensor
     ) -> tuple[Verdict, Verdict]:
         """The verdicts on reals and on as many fakes, which go through the blocks in one pass.
 
@@ -219,7 +223,7 @@ class Discriminator(Features):
         )
 
     def _conclude(
-        self, x: Tensor, images: Tensor, alpha: float, conditions: Tensor | None, fakes: bool
+        self, x: Tensor, images: Tensor, alpha: Alpha, conditions: Tensor | None, fakes: bool
     ) -> Verdict:
         told = x.new_zeros(len(x), 0) if conditions is None else conditions
         return Verdict(self.head(x, told, images, alpha), x, self.head.costs(x, told, fakes=fakes))

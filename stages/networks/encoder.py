@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from progan.stages.networks.dcgan import draw_plainly
 from progan.stages.networks.discriminator import Features
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.layers import EqualizedLinear, at_least_float32
+from progan.stages.networks.layers import Alpha, EqualizedLinear, at_least_float32
 from progan.stages.networks.widths import encoder_model
 from progan.stages.spec import ModelSpec
 from progan.stages.spec_penalties import Penalties, has_encoder
@@ -28,7 +28,7 @@ class Encoder(Features):
         if not model.equalized:
             draw_plainly(self)
 
-    def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
+    def forward(self, images: Tensor, alpha: Alpha = 1.0) -> Tensor:
         """Latents of a batch of images, faded like the discriminator's: (N, latent), float32.
 
         Without what may follow them, classes (conditions.py). The generator normalises them.
@@ -44,7 +44,7 @@ def make_encoder(
 
 
 def redrawn(
-    generator: Generator, encoder: Encoder, reals: Tensor, conditions: Tensor, alpha: float
+    generator: Generator, encoder: Encoder, reals: Tensor, conditions: Tensor, alpha: Alpha
 ) -> Tensor:
     """G(E(x), c): what the generator draws for pictures, told their classes c. Like the pictures.
 

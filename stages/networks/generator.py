@@ -11,9 +11,12 @@ from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.dcgan import draw_plainly, generator_blocks
 from progan.stages.networks.growing import Growing
 from progan.stages.networks.layers import (
+    Alpha,
     EqualizedConv2d,
     LatentTo4x4,
     at_least_float32,
+    blend,
+    fades,
     pixel_norm,
     upscale,
 )
@@ -135,7 +138,7 @@ class Generator(nn.Module):
         layers = (*self.blocks.items(), *self.to_rgb.items())
         return [layer for size, layer in layers if int(size) < self.resolution]
 
-    def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
+    def forward(self, latents: Tensor, alpha: Alpha = 1.0) -> Tensor:
         """Images of a batch of latents.
 
         latents: (N, model.inputs), with the classes and codes that may follow them (conditions.py).
@@ -157,7 +160,7 @@ class Generator(nn.Module):
         if beside:
             x, before = (y[self.model.generator.reference :] for y in (x, before))
         image = at_least_float32(self.to_rgb[str(self.resolution)](x))
-        if alpha >= 1.0:
+        if not fades(alpha):
             return image
         previous = at_least_float32(self.to_rgb[str(self.resolution // 2)](before))
-        return torch.lerp(upscale(previous), image, alpha)
+        return blend(upscale(previous), image, alpha)

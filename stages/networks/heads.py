@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from progan.stages.networks.autoencoder import Autoencoder
 from progan.stages.networks.growing import Growing
-from progan.stages.networks.layers import EqualizedLinear, at_least_float32
+from progan.stages.networks.layers import Alpha, EqualizedLinear, at_least_float32
 from progan.stages.networks.spectral import used_weight
 from progan.stages.spec import ModelSpec
 from progan.stages.spec_heads import AcganHead, InfoganHead
@@ -26,7 +26,7 @@ class Scalar(nn.Module):
         super().__init__()
         self.dense = EqualizedLinear(features, 1, gain=1.0)
 
-    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: float) -> Tensor:
+    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: Alpha) -> Tensor:
         """(N, features) and conditions of images (N, C, R, R) -> logits (N,); high for real."""
         logits: Tensor = self.dense(features)
         return logits.flatten()
@@ -60,7 +60,7 @@ class Projection(Scalar):
         super().__init__(features, model, growing)
         self.embedding = Embedding(model.classes, features)
 
-    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: float) -> Tensor:
+    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: Alpha) -> Tensor:
         """(N, features), (N, classes) -> logits (N,)."""
         wanted: Tensor = self.embedding(conditions.to(features.dtype))
         return super().forward(features, conditions, images, alpha) + (wanted * features).sum(dim=1)

@@ -17,6 +17,8 @@ from progan.stages.networks.spectral import used_weight
 SQRT2 = math.sqrt(2.0)
 SLOPE = 0.2
 """Of leaky ReLU below 0, in PGGAN and in DCGAN's discriminator"""
+Alpha = float | Tensor
+"""How far a resolution is in; in compiled code () while it fades, and 1.0 after that"""
 
 
 class EqualizedLinear(nn.Module):
@@ -160,6 +162,20 @@ def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision is too short for sums of squares."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def fades(alpha: Alpha) -> bool:
+    """Whether anything of the previous resolution is still seen."""
+    return isinstance(alpha, Tensor) or alpha < 1.0
+
+
+def blend(before: Tensor, after: Tensor, alpha: Alpha) -> Tensor:
+    """The previous resolution's way at alpha 0, the new one's at 1 (PGGAN, figure 2)."""
+    if not isinstance(alpha, Tensor):
+        return torch.lerp(before, after, alpha)
+    # In half precision a number keeps its own, where a tensor would be rounded to it first.
+    before, wide = at_least_float32(before), at_least_float32(after)
+    return torch.lerp(before, wide, alpha.to(wide.dtype)).to(after.dtype)
 
 
 def upscale(x: Tensor) -> Tensor:

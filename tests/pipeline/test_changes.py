@@ -11,7 +11,8 @@ from progan.pipeline.errors import ConfigError
     "override",
     ["launch.gpus_per_node=7", "tracking.mlflow=off", "checkpoint.keep=9", "data.path=elsewhere",
      "ticks.kimg=3", "batch.16=32", "growth.fade_kimg.32=9", "optimizer.lr.16=0.1",
-     "growth.last=64", "metrics.images=64", "engine.zero=2", "engine.activation_checkpointing=8"],
+     "growth.last=64", "metrics.images=64", "engine.zero=2", "engine.activation_checkpointing=8",
+     "engine.compile={default: off, 16: default}"],
 )  # fmt: skip
 def test_what_touches_no_begun_stage_may_change(override: str) -> None:
     changes = accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
@@ -30,6 +31,7 @@ def test_what_touches_no_begun_stage_may_change(override: str) -> None:
         ("growth.fade_kimg.8=9", "growth.fade_kimg: stage 8 has begun with 3000, not 9000"),
         ("objective.critic_steps=2", "objective.critic_steps: stage 4 has begun with 1, not 2"),
         ("engine.precision=bf16", "engine.precision: stage 4 has begun with fp32, not bf16"),
+        ("engine.compile=default", "engine.compile: stage 4 has begun with off, not default"),
         ("data.mirror=false", "data.mirror: stage 4 has begun with true, not false"),
         ("growth.last=4", "growth.last: stage 8 has begun with 32, not 4"),
     ],

@@ -52,6 +52,14 @@ def refusal(*overrides: str) -> str:
             "growth.mode: stacked keeps some weights as they are, and consensus is between all",
         ),
         (
+            ["engine.compile=default", "objective.penalties=[{kind: consensus, weight: 1}]"],
+            "engine.compile: consensus differentiates whole passes twice",
+        ),
+        (
+            ["engine.compile.16=default", "objective.unrolled=1"],
+            "engine.compile: objective.unrolled differentiates whole passes twice",
+        ),
+        (
             ["growth.mode=stacked", "optimizer.reset_on_growth=false"],
             "growth.mode: stacked begins to train the generator's older layers in mid-stage",
         ),
