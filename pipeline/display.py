@@ -47,6 +47,8 @@ def describe(spec: StageSpec, progress: dict[str, Any] | None) -> str:
     if progress is None:
         return "starting"
     total = spec.growth.total_images
+    if progress["phase"] == "done":
+        return f"{total / 1000:.1f} kimg shown; measures and writes its networks"
     speed = progress["images_per_second"]
     left = seconds_left(spec, progress)
     return (
