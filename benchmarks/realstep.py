@@ -143,9 +143,9 @@ def count_flop(stage: Stage) -> int:
     """Multiplications and additions of one step that convolutions and matrix products make.
 
     Counted while it runs, so that a penalty that is not in every step has to be averaged by the
-    caller.
+    caller; and not compiled, as nothing can be seen of what is.
     """
-    with FlopCount() as count:
+    with torch.compiler.set_stance("force_eager"), FlopCount() as count:
         one_step(stage)
     return int(count.total)
 
