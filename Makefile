@@ -22,7 +22,7 @@ $(VENV)/installed-test: $(VENV)/installed
 install: $(VENV)/installed  ## progan in .venv
 
 demo: $(VENV)/installed  ## the main job on drawn pictures: prepare, train 4x4 to 32x32, export, generate
-	$(BIN)/python -m progan.datasets.drawn demo/pictures --num 1000 --size 64
+	$(BIN)/python -m progan.datasets.synthetic demo/pictures --num 1000 --size 64
 	$(BIN)/progan prepare demo/pictures demo/shapes --resolution 64
 	$(BIN)/progan train demo --run demo/run
 	rm -rf demo/generator

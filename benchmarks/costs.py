@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from measuring import clock, interleaved, machine, ratio
-from progan.stages.stage import Stage
+from progan.stages.training.stage import Stage
 from realstep import Toys, configuration, one_step, toys
 
 RESOLUTION, BATCH = 32, 16

@@ -32,10 +32,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from progan.datasets.build import prepare
+from progan.datasets.build.prepare import prepare
+from progan.datasets.format.manifest import load_manifest
 from progan.datasets.loader import Batches
-from progan.datasets.manifest import load_manifest
-from progan.datasets.sources import open_source
+from progan.datasets.sources.source import open_source
 from progan.datasets.spec import DataSpec
 
 BATCH = {4: 512, 16: 512, 64: 256, 256: 32, 1024: 8}

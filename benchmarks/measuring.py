@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from progan.launch.environment import KEEP_MEMORY
-from progan.stages.machine import processor, versions
+from progan.stages.training.hosts import processor, versions
 
 Action = Callable[[], object]
 

@@ -29,7 +29,7 @@ from rich.table import Table
 import apart  # noqa: F401
 from costs import cost_table, costs
 from measuring import keep_memory, show
-from progan.stages.world import detect
+from progan.stages.distributed.world import detect
 from realstep import join
 from remedies import REMEDIES
 from toy import JUDGED, centres, play

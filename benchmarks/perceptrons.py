@@ -5,16 +5,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progan.stages.networks.autoencoder import Autoencoder
-from progan.stages.networks.critics import Critics
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.growing import Growing
-from progan.stages.networks.heads import HEADS
+from progan.stages.networks.heads import HEADS, Autoencoder
 from progan.stages.networks.layers import Alpha, EqualizedLinear, leaky_relu_, minibatch_stddev
 from progan.stages.networks.minibatch import MinibatchDiscrimination
-from progan.stages.networks.widths import KERNELS
-from progan.stages.spec import ModelSpec
-from progan.stages.spec_heads import AutoencoderHead
+from progan.stages.networks.multi_discriminator import Critics
+from progan.stages.networks.widths import KERNELS, Growing
+from progan.stages.specs.model import AutoencoderHead, ModelSpec
 
 WIDTH = 64
 

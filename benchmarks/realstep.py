@@ -15,26 +15,25 @@ from torch import Tensor
 
 import apart  # noqa: F401
 from flop import FlopCount
-from progan.datasets.build import prepare
-from progan.datasets.drawn import draw_dataset
-from progan.datasets.manifest import load_manifest
-from progan.pipeline.config import RunConfig, load_config
-from progan.pipeline.plan import stage_spec
-from progan.pipeline.rundir import RunFolder
-from progan.stages import handoff
-from progan.stages.distributed import start_distributed
-from progan.stages.figures import Figures, stacked
-from progan.stages.final import Final
-from progan.stages.loop import step
-from progan.stages.networks.critics import make_discriminator
+from progan.datasets.build.prepare import prepare
+from progan.datasets.format.manifest import load_manifest
+from progan.datasets.synthetic import draw_dataset
+from progan.pipeline.config.schema import RunConfig, load_config
+from progan.pipeline.plan.plan import stage_spec
+from progan.pipeline.run_folder import RunFolder
+from progan.stages.distributed.process_group import start_distributed
+from progan.stages.distributed.scalars import Figures, stacked
+from progan.stages.distributed.world import World, detect
+from progan.stages.engine.optimizers import make_optimizer
+from progan.stages.engine.update import Moment, Objective, Update
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.optimizers import make_optimizer
-from progan.stages.spec import StageSpec
-from progan.stages.stage import Stage, build
-from progan.stages.steps import Objective
-from progan.stages.update import Moment, Update
-from progan.stages.world import World, detect
+from progan.stages.networks.multi_discriminator import make_discriminator
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage import handoff
+from progan.stages.storage.final import Final
+from progan.stages.training.loop import step
+from progan.stages.training.stage import Stage, build
 
 PICTURES = 64
 

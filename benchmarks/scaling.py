@@ -39,8 +39,8 @@ from rich.table import Table
 import apart  # noqa: F401
 from measuring import machine
 from progan.launch.environment import KEEP_MEMORY
-from progan.pipeline.plan import stage_spec
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.plan.plan import stage_spec
+from progan.pipeline.run_folder import RunFolder
 from progan.stages.networks.widths import discriminator_parameters, generator_parameters
 from realstep import configuration, one_step, toys
 

@@ -16,8 +16,8 @@ from typing import Any
 from rich.table import Table
 
 from measuring import read_results, show
-from progan.pipeline.config import RunConfig, load_config
-from progan.pipeline.plan import growth_spec
+from progan.pipeline.config.schema import RunConfig, load_config
+from progan.pipeline.plan.plan import growth_spec
 
 SECONDS_AN_HOUR = 3600
 

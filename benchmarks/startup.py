@@ -23,21 +23,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from progan.datasets.build import prepare
-from progan.datasets.drawn import draw_dataset
-from progan.datasets.manifest import load_manifest
+from progan.datasets.build.prepare import prepare
+from progan.datasets.format.manifest import load_manifest
+from progan.datasets.synthetic import draw_dataset
 from progan.launch.environment import KEEP_MEMORY
-from progan.pipeline.config import load_config
-from progan.pipeline.plan import stage_spec
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.config.schema import load_config
+from progan.pipeline.plan.plan import stage_spec
+from progan.pipeline.run_folder import RunFolder
 
 PROGAN = str(Path(sys.executable).with_name("progan"))
 WORKER = """
 import json, os, sys, time
 marks = [("interpreter", time.time())]
 from pathlib import Path
-from progan.stages.spec import StageSpec
-from progan.stages.lean import leave_out_mlflow
+from progan.stages.specs.stage import StageSpec
+from progan.stages.training.lazy_imports import leave_out_mlflow
 spec = StageSpec.model_validate_json(Path(sys.argv[1]).read_bytes())
 marks.append(("import and read the spec", time.time()))
 leave_out_mlflow()
@@ -46,8 +46,8 @@ marks.append(("import torch", time.time()))
 import deepspeed
 marks.append(("import DeepSpeed", time.time()))
 from datetime import timedelta
-from progan.stages import job
-from progan.stages.loop import step
+from progan.stages.training import job
+from progan.stages.training.loop import step
 marks.append(("import the rest", time.time()))
 world = job.detect()
 job.start_distributed(world, timedelta(minutes=1))

@@ -38,8 +38,8 @@ from measuring import (
     show,
 )
 from peers import peers
-from progan.stages.spec_penalties import Penalties, Penalty
-from progan.stages.stage import Stage
+from progan.stages.specs.penalties import Penalties, Penalty
+from progan.stages.training.stage import Stage
 from realstep import Toys, bare, configuration, count_flop, one_step, peak_bytes, toys
 
 SLOWER = 1.10

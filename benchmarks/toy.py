@@ -16,19 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from perceptrons import ToyCritics, ToyDiscriminator, ToyEncoder, ToyGenerator, as_pictures
-from progan.stages import constraints
-from progan.stages.loop import step
+from progan.stages.distributed.world import World
+from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
+from progan.stages.engine.update import Moment, Objective, Update
 from progan.stages.networks.encoder import together
-from progan.stages.optimizers import MOMENTS, Moments, make_optimizer
-from progan.stages.pieces import first
-from progan.stages.randomness import Draws, grid_latents, weight_seed
-from progan.stages.replay import make_replay
-from progan.stages.spec import StageSpec
-from progan.stages.spec_penalties import has_encoder
-from progan.stages.stage import Stage
-from progan.stages.steps import Objective
-from progan.stages.update import Moment, Update
-from progan.stages.world import World
+from progan.stages.objectives import constraints
+from progan.stages.objectives.replay_buffer import make_replay
+from progan.stages.objectives.state import first
+from progan.stages.rng import Draws, grid_latents, weight_seed
+from progan.stages.specs.penalties import has_encoder
+from progan.stages.specs.stage import StageSpec
+from progan.stages.training.loop import step
+from progan.stages.training.stage import Stage
 from realstep import silent
 
 BATCH, RATE = 128, 0.01

@@ -9,10 +9,10 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
-from progan.datasets.codec import Pixels
-from progan.datasets.manifest import Manifest, load_manifest
+from progan.datasets.format.codec import Pixels
+from progan.datasets.format.manifest import Manifest, load_manifest
+from progan.datasets.format.reader import Level
 from progan.datasets.order import Integers, mirrored, rank_positions, sample_indices
-from progan.datasets.reader import Level
 from progan.datasets.spec import DataSpec
 
 # Batches being read while one is in use.

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from progan.datasets.storage import absolute
+from progan.datasets.format.location import absolute
 
 
 class DataSpec(BaseModel):

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from progan.launch.kubernetes import Kubernetes
 from progan.launch.local import Local
-from progan.launch.slurm import Slurm
+from progan.launch.schedulers.kubernetes import Kubernetes
+from progan.launch.schedulers.slurm import Slurm
 from progan.launch.spec import LaunchSpec
-from progan.launch.ssh import Ssh
+from progan.launch.ssh.ssh import Ssh
 from progan.launch.task import State, Task
 from progan.launch.torchrun import Torchrun
 

@@ -10,13 +10,12 @@ from typing import Literal
 
 from progan.datasets.files import sync, write_json
 from progan.pipeline.errors import ConfigError, RunError
+from progan.pipeline.exports.bundle import write_plain
 from progan.pipeline.exports.formats import WRITERS
-from progan.pipeline.exports.plain import write_plain
-from progan.pipeline.rundir import RunFolder, existing_run
-from progan.pipeline.runs import frozen_config
-from progan.stages.final import DOCUMENT as MANIFEST
-from progan.stages.final import is_done
-from progan.stages.published import Published, read_published
+from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
+from progan.stages.storage.final import DOCUMENT as MANIFEST
+from progan.stages.storage.final import is_done
+from progan.stages.storage.pretrained import Published, read_published
 
 Weights = Literal["ema", "generator"]
 TRAINING = "training.json"
@@ -97,7 +96,7 @@ def _check(kind: str, networks: Published, weights: Weights, target: Path) -> No
     import torch
 
     from progan.pipeline.exports.check import check, fixed_latents
-    from progan.pipeline.generate import load_networks
+    from progan.pipeline.sampling.generate import load_networks
 
     generator = load_networks(networks, weights)
     latents = fixed_latents(generator.model.inputs)

@@ -22,3 +22,7 @@ class NotFiniteError(StageError):
 
 class RolledBackError(StageError):
     """The stage diverged; started again, it goes on from before that, with other data."""
+
+
+class MetricError(RuntimeError):
+    """A metric could not be computed; training goes on without it. The message is one line."""

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from progan.datasets.errors import DataError
 from progan.stages.errors import RolledBackError, StageError, StoppedOnRequestError
-from progan.stages.folder import StageFolder
-from progan.stages.lean import leave_out_mlflow
-from progan.stages.rollback import EXIT_ROLLED_BACK
-from progan.stages.spec import StageSpec
-from progan.stages.stopping import EXIT_STOPPED, StopRequest
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.rollback import EXIT_ROLLED_BACK
+from progan.stages.storage.stage_folder import StageFolder
+from progan.stages.training.lazy_imports import leave_out_mlflow
+from progan.stages.training.stop_request import EXIT_STOPPED, StopRequest
 
 LAUNCHERS = {"TORCHELASTIC_RUN_ID", "CROSS_RANK"}
 """What torchrun and DeepSpeed's launcher set in the environment of their children."""
@@ -42,7 +42,7 @@ def main() -> None:
         if spec.grown_from and not spec.grown_from.exists():
             raise StageError(f"the stage before is not done: {spec.grown_from} is not there")
         leave_out_mlflow()
-        from progan.stages.job import run_stage
+        from progan.stages.training.job import run_stage
 
         run_stage(
             spec, folder, stop, give_up=lambda message: report(folder, message, 1, transient=True)

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from progan.pipeline.exports.plain import write_document
-from progan.stages.published import DOCUMENT, WEIGHTS, describe_inputs, read_exported
+from progan.pipeline.exports.bundle import write_document
+from progan.stages.storage.pretrained import DOCUMENT, WEIGHTS, describe_inputs, read_exported
 
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
@@ -37,10 +37,10 @@ def write_hugging_face(model: Path, out: Path) -> None:
     """
     import torch
 
-    from progan.pipeline.exports.generator_alone import load
-    from progan.stages.conditions import conditioned, taking_turns
-    from progan.stages.pictures import grid, png
-    from progan.stages.randomness import grid_latents
+    from progan.pipeline.exports.standalone_generator import load
+    from progan.stages.images import grid, png
+    from progan.stages.networks.conditioning import conditioned, taking_turns
+    from progan.stages.rng import grid_latents
 
     document = read_exported(model / DOCUMENT).model_copy(update={"file": "model.safetensors"})
     shutil.copyfile(model / WEIGHTS, out / document.file)

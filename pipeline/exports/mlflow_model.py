@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from progan.stages.published import DOCUMENT, read_exported
+from progan.stages.storage.pretrained import DOCUMENT, read_exported
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from progan.pipeline.exports.plain import describe_beside
+from progan.pipeline.exports.bundle import describe_beside
 from progan.pipeline.exports.torch_programs import load_alone
 
 OPSET = 18

@@ -4,11 +4,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from progan.pipeline.exports.plain import describe_beside
-from progan.stages.published import WEIGHTS
+from progan.pipeline.exports.bundle import describe_beside
+from progan.stages.storage.pretrained import WEIGHTS
 
 if TYPE_CHECKING:
-    from progan.pipeline.exports.generator_alone import Generator
+    from progan.pipeline.exports.standalone_generator import Generator
 
 
 def write_pt2(model: Path, out: Path) -> None:
@@ -43,6 +43,6 @@ def write_torchscript(model: Path, out: Path) -> None:
 
 def load_alone(model: Path) -> "Generator":
     """The generator of a folder exported as safetensors, its scales multiplied into its weights."""
-    from progan.pipeline.exports.generator_alone import load
+    from progan.pipeline.exports.standalone_generator import load
 
     return load(model / WEIGHTS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from progan.datasets.files import sha256_file
 from progan.pipeline.errors import ConfigError, RunError
-from progan.pipeline.imports.foreign import Foreign, write_foreign
+from progan.pipeline.imports.converted import Foreign, write_foreign
 from progan.pipeline.imports.gan_zoo import read_gan_zoo
 from progan.pipeline.imports.official import read_official
 from progan.pipeline.imports.pro_gan import read_pro_gan

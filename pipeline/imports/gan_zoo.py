@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.foreign import (
+from progan.pipeline.imports.converted import (
     SQRT2,
     Foreign,
     fitting_model,
@@ -23,7 +23,7 @@ from progan.pipeline.imports.foreign import (
     require,
     used,
 )
-from progan.stages.published import Network
+from progan.stages.storage.pretrained import Network
 
 STDDEV_GROUP = 4
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.foreign import SQRT2, Foreign, fitting_model, require, used
+from progan.pipeline.imports.converted import SQRT2, Foreign, fitting_model, require, used
 from progan.pipeline.imports.restricted_pickle import PickledArray, PickledNetwork, read_networks
 from progan.stages.networks.widths import resolutions
-from progan.stages.published import Network
+from progan.stages.storage.pretrained import Network
 
 GENERATOR = {
     "label_size": 0,

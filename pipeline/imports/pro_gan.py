@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.foreign import SQRT2, Foreign, fitting_model, load_checkpoint, used
+from progan.pipeline.imports.converted import SQRT2, Foreign, fitting_model, load_checkpoint, used
 from progan.stages.networks.widths import resolutions
-from progan.stages.published import Network
+from progan.stages.storage.pretrained import Network
 
 STDDEV_GROUP = 4
 

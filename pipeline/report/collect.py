@@ -5,21 +5,20 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.plan import stage_specs
+from progan.pipeline.config.secrets import without_secrets
+from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.report.comparisons import comparisons
 from progan.pipeline.report.curves import Tick, charts
 from progan.pipeline.report.document import Environment, Machines, Report, StagePart
+from progan.pipeline.report.event_log import Clock, happenings
 from progan.pipeline.report.frames import collect_growth
-from progan.pipeline.report.happenings import Clock, happenings
-from progan.pipeline.rundir import RunFolder
-from progan.pipeline.runs import frozen_config
-from progan.pipeline.secrets import without_secrets
-from progan.pipeline.status import status
-from progan.stages.folder import StageFolder
-from progan.stages.spec import StageSpec
-from progan.stages.starts import Host, Start, read_starts
-from progan.stages.ticks import read_ticks
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.status import status
+from progan.pipeline.run_folder import RunFolder, frozen_config
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.launch_log import Host, Start, read_starts
+from progan.stages.storage.metrics_log import read_ticks
+from progan.stages.storage.stage_folder import StageFolder
 
 FIRST_HUE, LAST_HUE = 195, 345
 """Degrees on the colour circle between which the stages lie"""

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from progan.pipeline.report.document import Column, Comparison, Measured
 from progan.stages.errors import StageError
-from progan.stages.evaluation import Result, read_evaluation
-from progan.stages.folder import StageFolder
+from progan.stages.metrics.evaluation import Result, read_evaluation
 from progan.stages.metrics.names import METRICS
+from progan.stages.storage.stage_folder import StageFolder
 
 HEADINGS = {
     "ms_ssim": "MS-SSIM",

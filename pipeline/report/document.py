@@ -5,7 +5,7 @@ Images are counted over the whole run: `at` is those of the stages before and of
 
 from pydantic import BaseModel, ConfigDict
 
-from progan.stages.spec import GrowthMode
+from progan.stages.specs.stage import GrowthMode
 
 
 class Part(BaseModel):

@@ -8,9 +8,14 @@ from pathlib import Path
 from PIL import Image
 
 from progan.pipeline.report.document import Frame, Growth, Reals
-from progan.pipeline.samplegrids import SampleGrid, columns_of_all, read_pictures, sample_grids
-from progan.stages.folder import StageFolder
-from progan.stages.spec import StageSpec
+from progan.pipeline.report.sample_grids import (
+    SampleGrid,
+    columns_of_all,
+    read_pictures,
+    sample_grids,
+)
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.stage_folder import StageFolder
 
 MOST_LATENTS = 64
 WIDEST_PIXELS = 1024

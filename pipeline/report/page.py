@@ -11,10 +11,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from progan.datasets.files import write_whole
-from progan.pipeline.display import duration, phase_headings
 from progan.pipeline.report.collect import collect
 from progan.pipeline.report.document import Report
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.run.progress_display import duration, phase_headings
+from progan.pipeline.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 SCRIPTS = ("start.js", "growth.js", "plan.js", "curves.js")

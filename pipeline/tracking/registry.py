@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.store import Store
 
 FOLDER = "model"

@@ -7,19 +7,19 @@ made, and how far the figures reach is asked of MLflow itself.
 import time
 from pathlib import Path
 
-from progan.pipeline.config import RunConfig
-from progan.pipeline.flatten import flatten
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.config.schema import RunConfig
+from progan.pipeline.config.yaml_io import flatten
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.points import batches, points
 from progan.pipeline.tracking.registry import register
+from progan.pipeline.tracking.state import StageTold, Told, read_told, write_told
 from progan.pipeline.tracking.store import Store
-from progan.pipeline.tracking.surroundings import of_a_stage, of_the_run
-from progan.pipeline.tracking.told import StageTold, Told, read_told, write_told
-from progan.stages.folder import StageFolder, images_of
-from progan.stages.rollback import read_rollbacks
-from progan.stages.spec import StageSpec
-from progan.stages.ticks import read_ticks
+from progan.pipeline.tracking.tags import of_a_stage, of_the_run
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.metrics_log import read_ticks
+from progan.stages.storage.rollback import read_rollbacks
+from progan.stages.storage.stage_folder import StageFolder, images_of
 
 
 class Sender:

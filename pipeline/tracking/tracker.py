@@ -8,12 +8,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from progan.pipeline.config import RunConfig
-from progan.pipeline.rundir import RunFolder
-from progan.pipeline.secrets import without_secrets
-from progan.pipeline.tracking.machine import MachineLog
+from progan.pipeline.config.schema import RunConfig
+from progan.pipeline.config.secrets import without_secrets
+from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.sender import Sender
-from progan.stages.spec import StageSpec
+from progan.pipeline.tracking.system_metrics import MachineLog
+from progan.stages.specs.stage import StageSpec
 
 log = logging.getLogger(__name__)
 SYNC_SECONDS = 5.0

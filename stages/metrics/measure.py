@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from progan.datasets.loader import Batches
-from progan.stages.conditions import conditioned
-from progan.stages.metrics.errors import MetricError
+from progan.stages.distributed.world import World
+from progan.stages.errors import MetricError
+from progan.stages.images import to_uint8
 from progan.stages.metrics.inception import Network, load_inception
 from progan.stages.metrics.laplacian import level_sides
 from progan.stages.metrics.ms_ssim import SimilarPairs
@@ -18,13 +19,11 @@ from progan.stages.metrics.names import SWD_SMALLEST, images_compared
 from progan.stages.metrics.networked import NUMBERS, Networked
 from progan.stages.metrics.ranks import Ranks, Share, share
 from progan.stages.metrics.swd import AT_ONCE, DIRECTIONS, SlicedWasserstein
+from progan.stages.networks.conditioning import conditioned
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.layers import upscale
-from progan.stages.pictures import to_uint8
-from progan.stages.randomness import metric_latents
-from progan.stages.reals import fade
-from progan.stages.spec import MetricsSpec
-from progan.stages.world import World
+from progan.stages.networks.layers import fade, upscale
+from progan.stages.rng import metric_latents
+from progan.stages.specs.stage import MetricsSpec
 
 MOST_AT_ONCE = 64
 

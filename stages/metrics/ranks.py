@@ -7,8 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from progan.stages.metrics.errors import MetricError
-from progan.stages.world import World
+from progan.stages.distributed.world import World
+from progan.stages.errors import MetricError
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from progan.stages.metrics.laplacian import level_sides, pyramid
 from progan.stages.metrics.names import SWD_SMALLEST
 from progan.stages.metrics.ranks import Ranks, Share, share
-from progan.stages.randomness import Purpose, keyed
+from progan.stages.rng import Purpose, keyed
 
 PATCH = 7
 PATCHES = 128

@@ -13,13 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
-from progan.stages.networks.growing import Growing
 from progan.stages.networks.layers import at_least_float32, minibatch_stddev
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.norms import DISCRIMINATOR_NORMS, GENERATOR_NORMS
 from progan.stages.networks.spectral import layers, used_weight
-from progan.stages.networks.widths import KERNELS, finest, resolutions, width
-from progan.stages.spec import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
+from progan.stages.networks.widths import KERNELS, Growing, finest, resolutions, width
+from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
 
 STANDARD_DEVIATION = 0.02
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.dcgan import discriminator_blocks, draw_plainly
-from progan.stages.networks.growing import Growing
 from progan.stages.networks.heads import HEADS
 from progan.stages.networks.layers import (
     Alpha,
@@ -20,12 +19,12 @@ from progan.stages.networks.layers import (
     fades,
     leaky_relu_,
     minibatch_stddev,
+    run,
 )
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.norms import DISCRIMINATOR_NORMS
-from progan.stages.networks.recompute import run
-from progan.stages.networks.widths import KERNELS, resolutions, width
-from progan.stages.spec import FIRST_RESOLUTION, DiscriminatorSpec, ModelSpec
+from progan.stages.networks.widths import KERNELS, Growing, resolutions, width
+from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, ModelSpec
 
 
 class DownBlock(nn.Module):

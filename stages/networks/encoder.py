@@ -10,8 +10,8 @@ from progan.stages.networks.discriminator import Features
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import Alpha, EqualizedLinear, at_least_float32
 from progan.stages.networks.widths import encoder_model
-from progan.stages.spec import ModelSpec
-from progan.stages.spec_penalties import Penalties, has_encoder
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.penalties import Penalties, has_encoder
 
 
 class Encoder(Features):

@@ -6,10 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from progan.stages.conditions import conditioned, taking_turns
 from progan.stages.networks.attention import SelfAttention
+from progan.stages.networks.conditioning import conditioned, taking_turns
 from progan.stages.networks.dcgan import draw_plainly, generator_blocks
-from progan.stages.networks.growing import Growing
 from progan.stages.networks.layers import (
     Alpha,
     EqualizedConv2d,
@@ -18,12 +17,12 @@ from progan.stages.networks.layers import (
     blend,
     fades,
     pixel_norm,
+    run,
     upscale,
 )
 from progan.stages.networks.norms import GENERATOR_NORMS, NoNorm
-from progan.stages.networks.recompute import run
-from progan.stages.networks.widths import resolutions, width
-from progan.stages.spec import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
+from progan.stages.networks.widths import Growing, resolutions, width
+from progan.stages.specs.model import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
 
 
 class FirstBlock(nn.Module):

@@ -5,13 +5,15 @@ All images and features are NCHW. Source: Karras et al., ICLR 2018 (arXiv 1710.1
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from progan.stages.networks.convolution import convolve, convolve_transposed
+from progan.stages.networks.conv2d_gradfix import convolve, convolve_transposed
 from progan.stages.networks.spectral import used_weight
 
 SQRT2 = math.sqrt(2.0)
@@ -186,3 +188,29 @@ def upscale(x: Tensor) -> Tensor:
 def downscale(x: Tensor) -> Tensor:
     """Mean of 2x2 boxes, half the size: (N, C, H, W) -> (N, C, H/2, W/2)."""
     return F.avg_pool2d(x, 2)
+
+
+def run(block: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:
+    """block(x); with `recompute` only x is kept of it, and the backward pass runs it again.
+
+    Nothing but memory and time depends on that, in a double backward and under autocast too. The
+    networks draw no random numbers, so no generator's state is kept. Source: Chen et al. 2016,
+    arXiv 1604.06174.
+    """
+    y: Tensor = (
+        checkpoint(block, x, use_reentrant=False, preserve_rng_state=False)
+        if recompute
+        else block(x)
+    )
+    return y
+
+
+def fade(images: Tensor, alpha: float) -> Tensor:
+    """Blend reals with their half-resolution version: lerp(up(down(images)), images, alpha).
+
+    While a resolution fades in, the discriminator must not be able to tell the fakes by a sharpness
+    that the generator cannot have yet (official code: `process_reals`). (N, C, H, W) in and out.
+    """
+    if alpha >= 1.0:
+        return images
+    return torch.lerp(upscale(downscale(images)), images, alpha)

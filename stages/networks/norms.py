@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.layers import SLOPE, at_least_float32, leaky_relu_, pixel_norm
-from progan.stages.spec import DiscriminatorSpec, GeneratorSpec
+from progan.stages.specs.model import DiscriminatorSpec, GeneratorSpec
 
 EPSILON = 1e-5
 

@@ -4,8 +4,20 @@ Source: PGGAN, table 2, and `networks.py` of its official code.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from progan.stages.spec import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
+from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
+
+
+class Growing(NamedTuple):
+    """What a stage builds of a network."""
+
+    resolution: int
+    fading: bool = False
+    """Whether the previous resolution's layer to or from RGB is there, for the fade"""
+    recompute_from: int | None = None
+    """Resolution from which on blocks are recomputed in the backward pass"""
+
 
 KERNELS, KERNEL_SIZE = 32, 5
 """Of minibatch discrimination: numbers it appends, and features each is a distance of"""

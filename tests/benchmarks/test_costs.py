@@ -3,7 +3,7 @@
 import pytest
 
 from costs import LONE, NARROW, ON_TOP, Words
-from progan.pipeline.plan import check
+from progan.pipeline.plan.plan import check
 from realstep import configuration
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from progan.pipeline.config import load_config
+from progan.pipeline.config.schema import load_config
 from schedule import given, measured, schedule
 
 

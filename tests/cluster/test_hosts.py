@@ -11,10 +11,10 @@ import pytest
 
 from hosts import Hosts, hosts_up, missing
 from progan.launch.devices import count_gpus
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.orchestrator import read_progress
-from progan.pipeline.rundir import RunFolder
-from progan.stages.final import is_done
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.orchestrator import read_progress
+from progan.pipeline.run_folder import RunFolder
+from progan.stages.storage.final import is_done
 from soak import CONFIG
 from workers import BIN, checkpoints, content
 

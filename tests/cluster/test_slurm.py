@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from progan.datasets.manifest import load_manifest
-from progan.launch.slurm import SCRIPT, Slurm
+from progan.datasets.format.manifest import load_manifest
+from progan.launch.schedulers.slurm import SCRIPT, Slurm
 from progan.launch.spec import LaunchSpec
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.rundir import RunFolder
-from progan.stages.folder import StageFolder
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run_folder import RunFolder
+from progan.stages.storage.stage_folder import StageFolder
 from slurm_cluster import SlurmCluster
 from workers import BIN, checkpoints, content, figures
 

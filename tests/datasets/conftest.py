@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from progan.datasets.build import prepare
-from progan.datasets.drawn import draw_dataset
+from progan.datasets.build.prepare import prepare
+from progan.datasets.synthetic import draw_dataset
 
 NUM = 70
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from progan.datasets.build import prepare
+from progan.datasets.build.prepare import prepare
 from progan.datasets.errors import DataError
+from progan.datasets.format.manifest import load_manifest
+from progan.datasets.format.reader import Level
 from progan.datasets.loader import Batches, Reals
-from progan.datasets.manifest import load_manifest
 from progan.datasets.order import mirrored
-from progan.datasets.reader import Level
 from progan.datasets.spec import DataSpec
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from progan.datasets.build import prepare
-from progan.pipeline.generate import draw_latents, load_generator
-from progan.stages.conditions import conditioned, taking_turns
-from progan.stages.randomness import grid_latents
-from progan.stages.spec import GrowthSpec, ModelSpec, StageSpec
+from progan.datasets.build.prepare import prepare
+from progan.pipeline.sampling.generate import draw_latents, load_generator
+from progan.stages.networks.conditioning import conditioned, taking_turns
+from progan.stages.rng import grid_latents
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.stage import GrowthSpec, StageSpec
 from workers import run, spec
 
 

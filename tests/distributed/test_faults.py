@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from progan.stages.folder import StageFolder
-from progan.stages.rollback import EXIT_ROLLED_BACK, read_rollbacks
-from progan.stages.spec import CheckpointSpec, EngineSpec
+from progan.stages.specs.stage import CheckpointSpec, EngineSpec
+from progan.stages.storage.rollback import EXIT_ROLLED_BACK, read_rollbacks
+from progan.stages.storage.stage_folder import StageFolder
 from workers import checkpoints, content, figures, run, spec, start
 
 POISONED_WORKER = (sys.executable, str(Path(__file__).parents[1] / "helpers/poisoned_worker.py"))

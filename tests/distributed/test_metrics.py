@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from measured import all_values, alone
-from progan.stages.evaluation import read_evaluation
-from progan.stages.folder import StageFolder
+from progan.stages.metrics.evaluation import read_evaluation
 from progan.stages.metrics.ranks import Ranks, share
-from progan.stages.spec import GrowthSpec, MetricsSpec, StageSpec
+from progan.stages.specs.stage import GrowthSpec, MetricsSpec, StageSpec
+from progan.stages.storage.stage_folder import StageFolder
 from workers import BIN, content, figures, run, spec, start
 
 HELPER = Path(__file__).parents[1] / "helpers" / "measured.py"

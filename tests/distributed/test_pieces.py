@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from progan.datasets.drawn import SHAPES
-from progan.stages.folder import StageFolder
-from progan.stages.spec import (
-    CheckpointSpec,
-    EngineSpec,
-    GrowthSpec,
-    MetricsSpec,
-    ModelSpec,
-    ObjectiveSpec,
-)
+from progan.datasets.synthetic import SHAPES
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
+from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec, MetricsSpec
+from progan.stages.storage.stage_folder import StageFolder
 from workers import BIN, checkpoints, content, figures, kill, run, spec, start
 
 pytestmark = pytest.mark.slow

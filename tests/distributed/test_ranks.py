@@ -9,9 +9,9 @@ from typing import Any, Literal
 import psutil
 import pytest
 
-from progan.stages.folder import StageFolder
-from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec
-from progan.stages.ticks import read_ticks
+from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec
+from progan.stages.storage.metrics_log import read_ticks
+from progan.stages.storage.stage_folder import StageFolder
 from workers import checkpoints, content, figures, kill, run, spec, start
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from progan.stages.folder import StageFolder
-from progan.stages.spec import CheckpointSpec, EngineSpec, GrowthSpec, StageSpec, TickSpec
+from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec, StageSpec, TickSpec
+from progan.stages.storage.stage_folder import StageFolder
 from workers import checkpoints, figures, run, spec, start
 
 pytestmark = pytest.mark.slow

@@ -6,16 +6,10 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from progan.stages.folder import StageFolder
-from progan.stages.spec import (
-    CheckpointSpec,
-    EngineSpec,
-    GrowthSpec,
-    ObjectiveSpec,
-    StageSpec,
-)
-from progan.stages.spec_optimizers import RmsPropSpec
-from progan.stages.spec_updates import ReplaySpec
+from progan.stages.specs.objective import ObjectiveSpec, ReplaySpec
+from progan.stages.specs.optimizers import RmsPropSpec
+from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec, StageSpec
+from progan.stages.storage.stage_folder import StageFolder
 from workers import content, figures, kill, run, spec, start
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run_folder import RunFolder
 from soak import CONFIG, a_rank
 from workers import BIN, checkpoints
 

@@ -7,11 +7,10 @@ import pytest
 
 from networks import published
 from progan.pipeline.export import export_networks
-from progan.pipeline.generate import load_networks
-from progan.pipeline.rundir import RunFolder
-from progan.pipeline.runs import frozen_config
-from progan.stages.published import read_published
-from progan.stages.tensors import read_tensors
+from progan.pipeline.run_folder import RunFolder, frozen_config
+from progan.pipeline.sampling.generate import load_networks
+from progan.stages.storage.pretrained import read_published
+from progan.stages.storage.tensors import read_tensors
 from workers import BIN
 
 CONFIG = """

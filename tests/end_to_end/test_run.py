@@ -14,8 +14,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run_folder import RunFolder
 
 PROGAN = str(Path(sys.executable).with_name("progan"))
 CONFIG = """

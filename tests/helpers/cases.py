@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from progan.stages.spec_losses import FGan
+from progan.stages.specs.losses import FGan
 
 SHAPE = {"latent": 16, "fmap_base": 64, "fmap_max": 16}
 ENERGY = {"discriminator": {"head": "autoencoder", "minibatch": "none"}}

@@ -13,15 +13,15 @@ import torch.distributed as dist
 from torch import nn
 
 from moments import HERE
-from progan.stages.constraints import after_update
-from progan.stages.distributed import start_distributed
-from progan.stages.engine import Engine
+from progan.stages.distributed.process_group import start_distributed
+from progan.stages.distributed.world import detect
+from progan.stages.engine.engine import Engine
+from progan.stages.engine.update import Objective
 from progan.stages.networks.layers import EqualizedLinear
-from progan.stages.spec import EngineSpec
-from progan.stages.spec_penalties import WeightClip
-from progan.stages.steps import Objective
+from progan.stages.objectives.constraints import after_update
+from progan.stages.specs.penalties import WeightClip
+from progan.stages.specs.stage import EngineSpec
 from progan.stages.worker import leave
-from progan.stages.world import detect
 from workers import spec
 
 BOUND = 0.3

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from progan.datasets.drawn import draw_dataset
-from progan.pipeline.config import RunConfig, load_config
-from progan.pipeline.plan import stage_specs
-from progan.pipeline.rundir import RunFolder
-from progan.pipeline.yamlfile import write_yaml
-from progan.stages import growth
-from progan.stages.gridlayout import extent, place, zoom
-from progan.stages.spec import StageSpec
-from progan.stages.starts import Host, Start, append_start
+from progan.datasets.synthetic import draw_dataset
+from progan.pipeline.config.schema import RunConfig, load_config
+from progan.pipeline.config.yaml_io import write_yaml
+from progan.pipeline.plan.plan import stage_specs
+from progan.pipeline.run_folder import RunFolder
+from progan.stages import schedule
+from progan.stages.images import extent, place, zoom
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.launch_log import Host, Start, append_start
 
 BEGAN = 1_700_000_000.0
 VERSIONS = {"python": "3.12.1", "progan": "0.1.0", "torch": "2.8.0", "deepspeed": "0.17.0"}
@@ -83,8 +83,8 @@ def figures(spec: StageSpec, seen: int) -> dict[str, float | str]:
     wobble = [float(value) for value in random.normal(0, 0.25, 8)]
     return {
         "images_seen": seen,
-        "phase": growth.phase(seen, spec.growth),
-        "alpha": growth.alpha(seen, spec.growth),
+        "phase": schedule.phase(seen, spec.growth),
+        "alpha": schedule.alpha(seen, spec.growth),
         "lr": spec.lr,
         "real_logits": 1.5 - share + wobble[0],
         "fake_logits": -1.5 + share + wobble[1],

@@ -12,14 +12,14 @@ from pathlib import Path
 import torch.distributed as dist
 
 from cases import CASES, SHAPE
-from progan.stages import handoff
-from progan.stages.checkpoint import Checkpoint
-from progan.stages.distributed import start_distributed
-from progan.stages.loop import step
-from progan.stages.spec import EngineSpec, GrowthSpec, StageSpec
-from progan.stages.stage import Stage, build
+from progan.stages.distributed.process_group import start_distributed
+from progan.stages.distributed.world import detect
+from progan.stages.specs.stage import EngineSpec, GrowthSpec, StageSpec
+from progan.stages.storage import handoff
+from progan.stages.storage.checkpoint import Checkpoint
+from progan.stages.training.loop import step
+from progan.stages.training.stage import Stage, build
 from progan.stages.worker import leave
-from progan.stages.world import detect
 from workers import spec
 
 BATCH, FADE = 16, 64

@@ -13,12 +13,12 @@ import torch.distributed as dist
 from torch import nn
 
 from moments import HERE
-from progan.stages.distributed import start_distributed
-from progan.stages.engine import Engine
-from progan.stages.spec import EngineSpec
-from progan.stages.steps import Objective
+from progan.stages.distributed.process_group import start_distributed
+from progan.stages.distributed.world import detect
+from progan.stages.engine.engine import Engine
+from progan.stages.engine.update import Objective
+from progan.stages.specs.stage import EngineSpec
 from progan.stages.worker import leave
-from progan.stages.world import detect
 from workers import spec
 
 world = detect()

@@ -10,8 +10,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from progan.stages.arrivals import Arrivals
-from progan.stages.metrics.errors import MetricError
+from progan.stages.distributed.watchdog import Arrivals
+from progan.stages.distributed.world import World
+from progan.stages.errors import MetricError
 from progan.stages.metrics.inception import Features
 from progan.stages.metrics.measure import Measure
 from progan.stages.metrics.ms_ssim import SimilarPairs
@@ -19,7 +20,6 @@ from progan.stages.metrics.networked import NUMBERS, Networked
 from progan.stages.metrics.ranks import Ranks, share
 from progan.stages.metrics.swd import SlicedWasserstein
 from progan.stages.worker import leave
-from progan.stages.world import World
 
 COUNT = 22
 """11 pairs: two ranks cannot have equal shares"""

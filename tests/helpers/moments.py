@@ -1,5 +1,5 @@
 """A moment, for updates that are not part of a run."""
 
-from progan.stages.update import Moment
+from progan.stages.engine.update import Moment
 
 HERE = Moment(resolution=8, images_seen=0, end=16)

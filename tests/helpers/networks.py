@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from progan.stages.final import Final
-from progan.stages.handoff import publish
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.published import Published, read_published
-from progan.stages.spec import ModelSpec
+from progan.stages.specs.model import ModelSpec
+from progan.stages.storage.final import Final
+from progan.stages.storage.handoff import publish
+from progan.stages.storage.pretrained import Published, read_published
 
 
 def published(folder: Path, resolution: int = 8, **model: Any) -> Published:

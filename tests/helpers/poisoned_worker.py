@@ -2,9 +2,10 @@
 
 import os
 
-from progan.stages import loop, worker
-from progan.stages.stage import Stage
-from progan.stages.steps import Objective
+from progan.stages import worker
+from progan.stages.engine.update import Objective
+from progan.stages.training import loop
+from progan.stages.training.stage import Stage
 
 POISONED = int(os.environ["POISONED_POSITION"])
 tell_apart = loop.tell_apart

@@ -22,9 +22,9 @@ from typing import Any
 import psutil
 from rich.progress import Progress
 
-from progan.datasets.build import prepare
-from progan.datasets.drawn import draw_dataset
-from progan.pipeline.rundir import RunFolder
+from progan.datasets.build.prepare import prepare
+from progan.datasets.synthetic import draw_dataset
+from progan.pipeline.run_folder import RunFolder
 from workers import BIN, checkpoints, content, figures
 
 CONFIG = """

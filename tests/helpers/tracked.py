@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from progan.datasets.files import write_whole
-from progan.pipeline.config import RunConfig, load_config
-from progan.pipeline.ledger import Ledger
-from progan.pipeline.plan import stage_specs
-from progan.pipeline.rundir import RunFolder
+from progan.pipeline.config.schema import RunConfig, load_config
+from progan.pipeline.config.yaml_io import write_yaml
+from progan.pipeline.plan.plan import stage_specs
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.sender import Sender
-from progan.pipeline.yamlfile import write_yaml
-from progan.stages.folder import StageFolder
-from progan.stages.ticks import append_tick
+from progan.stages.storage.metrics_log import append_tick
+from progan.stages.storage.stage_folder import StageFolder
 
 
 class TrackedRun:

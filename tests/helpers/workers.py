@@ -8,21 +8,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from progan.datasets.manifest import load_manifest
+from progan.datasets.format.manifest import load_manifest
 from progan.datasets.spec import DataSpec
-from progan.stages.folder import StageFolder
-from progan.stages.spec import (
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
+from progan.stages.specs.optimizers import AdamSpec
+from progan.stages.specs.stage import (
     CheckpointSpec,
     EmaSpec,
     EngineSpec,
     GrowthSpec,
-    ModelSpec,
-    ObjectiveSpec,
     StageSpec,
     TickSpec,
 )
-from progan.stages.spec_optimizers import AdamSpec
-from progan.stages.ticks import CLOCK, read_ticks
+from progan.stages.storage.metrics_log import CLOCK, read_ticks
+from progan.stages.storage.stage_folder import StageFolder
 
 BIN = Path(sys.executable).parent
 WORKER = (str(BIN / "progan-worker"),)

@@ -60,7 +60,10 @@ def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"progan/launch/kubernetes.yaml", "progan/pipeline/presets/demo.yaml"} <= names
+    assert {
+        "progan/launch/scripts/kubernetes.yaml",
+        "progan/pipeline/config/presets/demo.yaml",
+    } <= names
     assert "progan/stages/networks/generator.py" in names
 
 

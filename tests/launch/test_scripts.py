@@ -16,7 +16,7 @@ from progan.launch.backend import BACKENDS
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 
-SCRIPTS = Path(__file__).parents[2] / "launch"
+SCRIPTS = Path(__file__).parents[2] / "launch" / "scripts"
 FAKE_WORKER = """#!{python}
 import json, os, sys
 stage = os.path.dirname(sys.argv[2])

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from progan.pipeline.evaluationtable import evaluation_table
+from progan.pipeline.cli.evaluate_view import evaluation_table
 
 
 def stage(resolution: int, left_out: dict[str, str], **results: dict[str, float]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 import torch
 
-from progan.stages.distributed import start_distributed
-from progan.stages.world import World, detect
+from progan.stages.distributed.process_group import start_distributed
+from progan.stages.distributed.world import World, detect
 
 
 @pytest.fixture(scope="session")

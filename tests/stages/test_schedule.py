@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.stages.growth import alpha, becomes_steady, ends_tick, phase
-from progan.stages.spec import EmaSpec, GrowthSpec, TickSpec
+from progan.stages.schedule import alpha, becomes_steady, ends_tick, phase
+from progan.stages.specs.stage import EmaSpec, GrowthSpec, TickSpec
 
 GROWTH = GrowthSpec(fade_images=1000, steady_images=500)
 

@@ -8,12 +8,12 @@ import pytest
 
 from networks import published
 from progan.pipeline import export as export_module
-from progan.pipeline.cli_models import FORMATS
+from progan.pipeline.cli.models import FORMATS
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.export import export_networks
 from progan.pipeline.exports.formats import WRITERS
 from progan.pipeline.exports.reload import READERS
-from progan.pipeline.generate import load_generator, load_networks
+from progan.pipeline.sampling.generate import load_generator, load_networks
 
 
 def test_the_command_offers_what_there_is() -> None:
@@ -85,7 +85,7 @@ def test_an_export_that_needs_progan_is_an_error(
 ) -> None:
     def needy(model: Path, out: Path) -> None:
         (out / "generator.safetensors").write_bytes((model / "generator.safetensors").read_bytes())
-        (out / "generator.py").write_text("from progan.pipeline.exports.generator_alone import *")
+        (out / "generator.py").write_text("from progan.stages.networks.generator import *")
 
     monkeypatch.setitem(WRITERS, "safetensors", needy)
     with pytest.raises(RunError, match="cannot be loaded without progan: ModuleNotFoundError"):

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from networks import published
-from progan.pipeline.generate import load_generator
+from progan.pipeline.sampling.generate import load_generator
 from workers import BIN
 
 

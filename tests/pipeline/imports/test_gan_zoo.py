@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.generate import load_generator
 from progan.pipeline.imports.formats import import_checkpoint
+from progan.pipeline.sampling.generate import load_generator
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.published import read_published
-from progan.stages.tensors import read_tensors
+from progan.stages.storage.pretrained import read_published
+from progan.stages.storage.tensors import read_tensors
 
 LATENT = 16
 WIDTHS = [16, 8, 4, 2]

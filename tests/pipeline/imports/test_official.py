@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.generate import load_generator
 from progan.pipeline.imports.formats import import_checkpoint
+from progan.pipeline.sampling.generate import load_generator
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.published import read_published
-from progan.stages.tensors import read_tensors
+from progan.stages.storage.pretrained import read_published
+from progan.stages.storage.tensors import read_tensors
 
 FIELDS = {"num_channels": 3, "label_size": 0, "fmap_base": 64, "fmap_max": 16}
 Values = dict[str, np.ndarray]

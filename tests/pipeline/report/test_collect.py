@@ -10,20 +10,20 @@ import pytest
 from PIL import Image, ImageChops
 
 from drawn_run import BEGAN, draw_run
-from progan.pipeline.ledger import Event, Ledger
 from progan.pipeline.report.collect import collect
 from progan.pipeline.report.document import Report
+from progan.pipeline.report.event_log import happenings
 from progan.pipeline.report.frames import chosen
-from progan.pipeline.report.happenings import happenings
 from progan.pipeline.report.page import render
-from progan.pipeline.rundir import RunFolder
-from progan.pipeline.samplegrids import SampleGrid, read_pictures
-from progan.stages.evaluation import Result, add_results
-from progan.stages.final import DOCUMENT, Final
-from progan.stages.folder import StageFolder
-from progan.stages.sealed import sealing
-from progan.stages.spec import ModelSpec
-from progan.stages.starts import Host, Start, append_start
+from progan.pipeline.report.sample_grids import SampleGrid, read_pictures
+from progan.pipeline.run.events import Event, Ledger
+from progan.pipeline.run_folder import RunFolder
+from progan.stages.metrics.evaluation import Result, add_results
+from progan.stages.specs.model import ModelSpec
+from progan.stages.storage.final import DOCUMENT, Final
+from progan.stages.storage.launch_log import Host, Start, append_start
+from progan.stages.storage.sealed_folder import sealing
+from progan.stages.storage.stage_folder import StageFolder
 
 WORDS = ("growth.last=16", "growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05",
          "ticks.samples_every=2", "ticks.grid=3")  # fmt: skip
@@ -169,7 +169,8 @@ def test_what_a_comparison_of_all_stages_says_is_not_said_twice(tmp_path: Path) 
 
 def test_collecting_and_rendering_load_no_torch() -> None:
     code = (
-        "import sys, progan.pipeline.report.page, progan.pipeline.timelapse, progan.stages.starts"
+        "import sys, progan.pipeline.report.page, progan.pipeline.report.timelapse, "
+        "progan.stages.storage.launch_log"
     )
     result = subprocess.run(
         [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"],

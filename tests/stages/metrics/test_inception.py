@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from measured import scenes
-from progan.stages.metrics.errors import MetricError
+from progan.stages.errors import MetricError
 from progan.stages.metrics.inception import load_inception
 
 CPU = torch.device("cpu")

@@ -12,13 +12,14 @@ from torch import Tensor
 from measured import alone
 from progan.datasets.loader import Batches
 from progan.datasets.spec import DataSpec
+from progan.stages.errors import MetricError
+from progan.stages.images import to_uint8
 from progan.stages.metrics import measure as module
-from progan.stages.metrics.errors import MetricError
 from progan.stages.metrics.measure import Subject, beats, measure
 from progan.stages.networks.generator import Generator
-from progan.stages.pictures import to_uint8
-from progan.stages.randomness import metric_latents
-from progan.stages.spec import MetricsSpec, ModelSpec
+from progan.stages.rng import metric_latents
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.stage import MetricsSpec
 
 MODEL = ModelSpec(latent=8, fmap_base=64, fmap_max=8)
 

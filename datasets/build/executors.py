@@ -1,0 +1,109 @@
+"""Who does the work: processes of this machine or a Dask cluster, through one interface."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from threading import Thread
+from typing import Any, NamedTuple
+
+from progan.datasets.build import sandboxed_decoder
+from progan.datasets.errors import DataError, missing_library
+
+_CONNECT_SECONDS = 30
+
+
+class Workers(NamedTuple):
+    """An executor and what to know about it."""
+
+    executor: Executor
+    num: int
+    """Units it works on at once."""
+    expendable: bool = False
+    """Processes of ours, made ready to die of a picture."""
+
+
+def processors() -> int:
+    """Those this process may use, which is fewer than the machine's in a container."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def open_workers(
+    executor: Executor | str | None, count: int | None, *, expendable: bool
+) -> Iterator[Workers]:
+    """Workers for a build: `count` processes, a Dask scheduler's address, or any executor.
+
+    An executor that is handed in is not shut down. Raises DataError for a cluster that does not
+    answer or whose workers die, BrokenExecutor when processes of ours do.
+    """
+    if isinstance(executor, Executor):
+        yield Workers(executor, count or processors())
+    elif executor is not None:
+        with _dask(executor) as workers:
+            yield workers
+    else:
+        with _processes(count or processors(), expendable) as pool:
+            yield Workers(pool, count or processors(), expendable)
+
+
+@contextmanager
+def _processes(count: int, expendable: bool) -> Iterator[Executor]:
+    """Spawned: a process that is forked from one with threads may hang."""
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_begin, initargs=(expendable,)
+    )
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Workers]:
+    """The workers of a running cluster. They see the source and the data set at the same paths."""
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError as error:
+        raise missing_library(f"--executor {address}", "dask") from error
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"no Dask scheduler answers at {address} ({error}): start one with: dask scheduler"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+        except TimeoutError as error:
+            raise DataError(
+                f"the Dask scheduler at {address} has no workers: dask worker {address}"
+            ) from error
+        try:
+            yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()))
+        except distributed.KilledWorker as error:
+            raise DataError(
+                f"Dask workers died, perhaps for lack of memory: {error}. Run the same command "
+                "again: finished shards are kept"
+            ) from error
+
+
+def _begin(expendable: bool) -> None:
+    """In a worker: end when the main process ends, however it does; at Ctrl-C, without a word.
+
+    Left alone, the workers of a killed process wait for work forever.
+    """
+    if expendable:
+        sandboxed_decoder.expendable()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,271 @@
+"""`progan prepare`: pictures -> pyramid of shards, in parallel, restartable."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from progan.datasets.build.executors import open_workers, processors
+from progan.datasets.build.plan import Plan, make_plan
+from progan.datasets.build.pyramid import resolutions
+from progan.datasets.build.rejects import Tally
+from progan.datasets.build.shard_job import Done, Work, build_unit, read_done
+from progan.datasets.build.size_estimate import expected_bytes, require_space
+from progan.datasets.build.versions import current_versions
+from progan.datasets.errors import DataError
+from progan.datasets.files import sweep_temporary, write_json
+from progan.datasets.format.manifest import NAME, Manifest, Source, save_manifest
+from progan.datasets.format.options import Options
+from progan.datasets.sources.source import Source as Pictures
+from progan.datasets.sources.source import open_source
+
+PLAN = "plan.json"
+# Sources whose reading needs no large mapped memory: a worker that bounds its own can read them.
+_PLAIN_FILES = ("folder", "zip", "tar")
+
+
+class Progress(NamedTuple):
+    """How far a build is, in pictures and in bytes of shards."""
+
+    pictures_done: int
+    """Looked at, whether they became samples or not."""
+    pictures_total: int
+    bytes_written: int
+    bytes_expected: int
+    """When all is done: an estimate, or 0 where nothing is left to do."""
+    rejected: int
+
+
+Report = Callable[[Progress], None]
+
+
+def prepare(
+    source: str | Path,
+    dataset: Path,
+    resolution: int,
+    *,
+    channels: int = 3,
+    options: Options | None = None,
+    labels: str | Path | None = None,
+    max_rejected: float = 0.05,
+    picture_seconds: float = 60,
+    workers: int | None = None,
+    executor: Executor | str | None = None,
+    report: Report = lambda progress: None,
+) -> Manifest:
+    """Build a data set of every picture in `source`, at 4 to `resolution` pixels.
+
+    Started again it goes on where it stopped; finished, it only looks whether everything is there.
+    `labels`: see `labels.assign`. `max_rejected` is the part of all files that may be unusable.
+    `workers` counts processes, by default one for each processor; `executor` is any executor or
+    the address of a Dask scheduler instead. `report` is called at the start and after every shard.
+    Raises DataError for anything wrong with the source, the target, the resolution or the workers.
+    """
+    _check(resolution, channels, options or Options())
+    dataset = dataset.expanduser().absolute()
+    pictures = open_source(source, labels)
+    plan = make_plan(pictures, resolution, options or Options(), channels)
+    with _claimed(dataset, plan):
+        tally = Tally(plan.source, plan.num_pictures, pictures.passed_over)
+        done = _finished(dataset, plan)
+        for finished in done.values():
+            tally.add(finished)
+        tally.check(dataset, max_rejected)
+        if missing := plan.num_shards - len(done):
+            (dataset / NAME).unlink(missing_ok=True)  # something it promises is gone
+            expected = expected_bytes(pictures, plan, picture_seconds)
+            require_space(dataset, expected * missing // plan.num_shards)
+            report(_progress(plan, done, expected, tally))
+            remaining = Remaining(dataset, plan, pictures, done, picture_seconds)
+            for shard, finished in _build(remaining, executor, workers):
+                done[shard] = finished
+                tally.add(finished)
+                tally.check(dataset, max_rejected)
+                report(_progress(plan, done, expected, tally))
+        else:
+            report(_progress(plan, done, 0, tally))
+        manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], tally)
+        tally.write(dataset)
+        save_manifest(dataset, manifest)
+    return manifest
+
+
+def _check(resolution: int, channels: int, options: Options) -> None:
+    try:
+        resolutions(resolution)
+    except ValueError as error:
+        raise DataError(f"{error}: choose 4, 8, 16 ... 512 or 1024") from error
+    if channels not in (1, 3, 4):
+        raise DataError(f"{channels} channels: choose 1 (grey), 3 (RGB) or 4 (RGB and alpha)")
+    if channels == 4 and options.codec == "jpeg":
+        raise DataError("JPEG has no alpha: choose another codec, or 3 channels")
+
+
+@contextmanager
+def _claimed(dataset: Path, plan: Plan) -> Iterator[None]:
+    """Make `dataset` the folder of this plan. Raises DataError when it holds something else, or
+    when another process is building it."""
+    path = dataset / PLAN
+    if not path.is_file() and dataset.exists():
+        if not dataset.is_dir() or any(not p.name.endswith(".tmp") for p in dataset.iterdir()):
+            raise DataError(f"{dataset} exists and is not a data set: choose another folder")
+    dataset.mkdir(parents=True, exist_ok=True)
+    with _locked(dataset):
+        if not path.is_file():
+            write_json(path, plan.model_dump(mode="json"))
+        try:
+            other = Plan.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise DataError(f"{path} is damaged: remove {dataset} or choose another") from error
+        if other != plan:
+            raise DataError(
+                f"{dataset} is another data set ({other.num_pictures} pictures of {other.source} "
+                f"at {other.resolution}), its source has changed, or its options were others: "
+                "remove it or choose another folder"
+            )
+        sweep_temporary(dataset)
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; it is free again however this process ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"another process is preparing {folder}: wait for it or end it"
+            ) from error
+        except OSError:
+            pass  # a file system without locks: then people must see to it themselves
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _finished(dataset: Path, plan: Plan) -> dict[int, Done]:
+    """The units that are done. Their bytes are looked at unless all of them were done before."""
+    checksums = not (dataset / NAME).is_file()
+    with ThreadPoolExecutor(processors()) as threads:  # hashing lets other threads run
+        records = threads.map(
+            lambda shard: read_done(dataset, shard, plan, checksums=checksums),
+            range(plan.num_shards),
+        )
+        return {shard: record for shard, record in enumerate(records) if record}
+
+
+class Remaining(NamedTuple):
+    """What is left to do; less and less as `done` fills."""
+
+    dataset: Path
+    plan: Plan
+    pictures: Pictures
+    done: dict[int, Done]
+    picture_seconds: float
+
+    def units(self, *, expendable: bool) -> Iterator[Work]:
+        """One after the other."""
+        plan, order, versions = self.plan, self.plan.pictures(), current_versions()
+        for shard in sorted(set(range(plan.num_shards)) - set(self.done)):
+            part = self.pictures.part([order[sample] for sample in plan.samples(shard)])
+            yield Work(self.dataset, plan, shard, part, versions, self.picture_seconds, expendable)
+
+
+def _build(
+    remaining: Remaining, executor: Executor | str | None, workers: int | None
+) -> Iterator[tuple[int, Done]]:
+    """Build every unit; yield (shard, record) as they finish, in any order.
+
+    When a process of ours dies, perhaps of a picture, the rest is done more carefully.
+    """
+    for expendable in (remaining.pictures.kind in _PLAIN_FILES, False):
+        try:
+            with open_workers(executor, workers, expendable=expendable) as pool:
+                units = remaining.units(expendable=pool.expendable)
+                yield from _run(pool.executor, 2 * pool.num, units)
+            return
+        except BrokenExecutor as error:
+            if not expendable:
+                raise DataError(
+                    "a worker process died, perhaps for lack of memory: run the same command "
+                    "again (finished shards are kept), with fewer workers"
+                ) from error
+
+
+def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[int, Done]]:
+    """Only a few units wait in line: a data set may have thousands of shards."""
+    running: dict[Future[Done], int] = {}
+    try:
+        while True:
+            for unit in islice(units, waiting - len(running)):
+                running[pool.submit(build_unit, unit)] = unit.shard
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _progress(plan: Plan, done: dict[int, Done], expected: int, tally: Tally) -> Progress:
+    return Progress(
+        pictures_done=sum(len(d.samples) + len(d.left_out) for d in done.values()),
+        pictures_total=plan.num_pictures,
+        bytes_written=sum(record.num_bytes for record in done.values()),
+        bytes_expected=expected,
+        rejected=tally.rejected,
+    )
+
+
+def _manifest(plan: Plan, done: list[Done], tally: Tally) -> Manifest:
+    """Put together what the units wrote, in the order of the shards."""
+    samples = [sample for record in done for sample in record.samples]
+    if not samples:
+        raise DataError(f"no picture of {plan.source} can be used: see rejected.csv, or --small")
+    counts = None
+    if plan.classes is not None:
+        counts = [0] * len(plan.classes)
+        for sample in samples:
+            counts[sample.label] += 1
+    contents = sorted(f"{sample.name}\t{sample.sha256}\n" for sample in samples)
+    classes = [f"class\t{name}\n" for name in plan.classes or []]
+    shape = f"{plan.resolution}\t{plan.channels}\t{plan.records_per_shard}\n"
+    return Manifest(
+        fingerprint=_fingerprint([shape, *classes, *(f"{record.pixels}\n" for record in done)]),
+        plan=plan.hash,
+        versions=current_versions(),
+        source=Source(name=plan.source, fingerprint=_fingerprint(contents)),
+        options=plan.options,
+        channels=plan.channels,
+        num_samples=len(samples),
+        rejected=tally.rejected,
+        too_small=tally.too_small,
+        enlarged=sum(record.enlarged for record in done),
+        classes=plan.classes,
+        class_counts=counts,
+        levels={r: [record.levels[r] for record in done] for r in resolutions(plan.resolution)},
+    )
+
+
+def _fingerprint(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode())
+    return digest.hexdigest()

@@ -1,0 +1,68 @@
+"""What was left out of a data set, how much of it is too much, and `rejected.csv`."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from progan.datasets.build.shard_job import Done, LeftOut
+from progan.datasets.errors import DataError
+from progan.datasets.files import write_whole
+from progan.datasets.sources.listing import Rejected, printable
+
+REJECTED = "rejected.csv"
+
+
+class Tally:
+    """Pictures left out so far."""
+
+    def __init__(self, source: str, total: int, passed_over: Iterable[Rejected]) -> None:
+        """`total` pictures are listed, beside those the listing passed over."""
+        self._source = source
+        self._left_out = [
+            LeftOut(name=printable(name), reason=reason) for name, reason in passed_over
+        ]
+        self._total = total + len(self._left_out)
+
+    def add(self, done: Done) -> None:
+        """Count a finished unit."""
+        self._left_out += done.left_out
+
+    @property
+    def rejected(self) -> int:
+        """Files that could not be used."""
+        return sum(not picture.too_small for picture in self._left_out)
+
+    @property
+    def too_small(self) -> int:
+        """Pictures skipped for their size, as was asked."""
+        return len(self._left_out) - self.rejected
+
+    def check(self, dataset: Path, most: float) -> None:
+        """Raise DataError when more than the part `most` of all files is rejected."""
+        if self.rejected <= most * self._total:
+            return
+        self.write(dataset)
+        kinds = Counter(_kind(p.reason) for p in self._left_out if not p.too_small)
+        kind, count = kinds.most_common(1)[0]
+        first = min((p for p in self._left_out if _kind(p.reason) == kind), key=lambda p: p.name)
+        raise DataError(
+            f"{self.rejected} of {self._total} files of {self._source} cannot be used, more than "
+            f"{100 * most:.3g} %; the commonest reason ({count} times), for example {first.name}: "
+            f"{first.reason}. All are in {dataset / REJECTED}; allow more with --max-rejected"
+        )
+
+    def write(self, dataset: Path) -> None:
+        """List what was left out, sorted by name."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["picture", "reason"])
+        writer.writerows(sorted((p.name, p.reason) for p in self._left_out))
+        write_whole(dataset / REJECTED, text.getvalue().encode())
+
+
+def _kind(reason: str) -> str:
+    """Reasons that differ in figures only are one."""
+    return re.sub(r"\d+", "N", reason)

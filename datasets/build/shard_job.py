@@ -1,0 +1,215 @@
+"""One unit of work: one shard at every resolution, from files to records that are done.
+
+Runs in a worker that knows nothing but its arguments, and imports no torch.
+"""
+
+import hashlib
+import platform
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from progan.datasets.build.plan import Plan
+from progan.datasets.build.pyramid import resolutions
+from progan.datasets.build.sandboxed_decoder import Decoder, Levels, Settings, guarded_levels
+from progan.datasets.build.versions import current_versions
+from progan.datasets.errors import DataError, TooSmall, UnusablePicture
+from progan.datasets.files import sha256_file, write_whole
+from progan.datasets.format.codec import codec_for
+from progan.datasets.format.manifest import Shard, Versions, shard_path
+from progan.datasets.format.npy import npy_bytes
+from progan.datasets.format.shards import NO_LABEL, ShardWriter, shard_writers
+from progan.datasets.sources.listing import printable
+from progan.datasets.sources.source import Source
+
+
+class Sample(BaseModel):
+    """Where a sample came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
+    """Of the source's file."""
+    label: int
+
+
+class LeftOut(BaseModel):
+    """A picture that did not become a sample."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reason: str
+    too_small: bool = False
+    """A good picture otherwise: not counted as rejected."""
+
+
+class Done(BaseModel):
+    """The record of a finished unit, `done/000000.json`: written last, read at a restart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str
+    levels: dict[int, Shard]
+    pixels: str
+    """Hash of the top pictures and labels, whatever encoded them."""
+    samples: list[Sample]
+    left_out: list[LeftOut]
+    enlarged: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the tar files."""
+        return sum(shard.bytes for shard in self.levels.values())
+
+
+class Work(NamedTuple):
+    """One unit, with all that a worker has to know."""
+
+    dataset: Path
+    plan: Plan
+    shard: int
+    source: Source
+    """The pictures of this shard only."""
+    versions: Versions
+    """What the build began with: others could give other bytes."""
+    picture_seconds: float
+    expendable: bool
+    """Whether the worker may die of a picture, and so decodes in its own process."""
+
+
+def decoder_settings(plan: Plan, picture_seconds: float) -> Settings:
+    """What the plan asks of every picture."""
+    return Settings(plan.resolution, plan.channels, plan.options, picture_seconds)
+
+
+def crop_key(plan: Plan, name: str) -> int:
+    """Decides where a picture is cropped at random, whatever shard it is in."""
+    text = f"{plan.options.shuffle_seed}\t{printable(name)}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def done_path(dataset: Path, shard: int) -> Path:
+    """Where the record of a finished unit lies."""
+    return dataset / "done" / f"{shard:06d}.json"
+
+
+def read_done(dataset: Path, shard: int, plan: Plan, *, checksums: bool) -> Done | None:
+    """The record of a finished unit; None when it, or a file it tells of, is missing or strange.
+
+    With `checksums` every byte is looked at, else the sizes only.
+    """
+    try:
+        done = Done.model_validate_json(done_path(dataset, shard).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    if done.plan != plan.hash:
+        return None
+    for resolution, entry in done.levels.items():
+        tar = shard_path(dataset, resolution, entry.name)
+        index = tar.with_suffix(".npy")
+        if not tar.is_file() or tar.stat().st_size != entry.bytes or not index.is_file():
+            return None
+        if checksums and (
+            sha256_file(tar) != entry.sha256 or sha256_file(index) != entry.index_sha256
+        ):
+            return None
+    return done
+
+
+def build_unit(work: Work) -> Done:
+    """Write one shard at every resolution. Each picture is decoded once.
+
+    Unusable pictures are left out. Raises DataError for a picture that is too small where the
+    options say so, and on a machine whose libraries are others than the build began with.
+    """
+    if current_versions() != work.versions:
+        raise DataError(
+            f"{platform.node()} has {current_versions()}, the build began with {work.versions}: "
+            "install the same, or the result would depend on who computed it"
+        )
+    plan, pixels = work.plan, hashlib.sha256()
+    samples: list[Sample] = []
+    left_out: list[LeftOut] = []
+    enlarged = 0
+    paths = {r: _tar(work.dataset, r, work.shard) for r in resolutions(plan.resolution)}
+    with shard_writers(list(paths.values())) as opened:
+        writers = dict(zip(paths, opened, strict=True))
+        extensions = {r: codec_for(plan.options.codec, r).extension for r in paths}
+        for number, sample, result in _decoded(work):
+            if isinstance(result, LeftOut):
+                left_out.append(result)
+                continue
+            for resolution, data in result.encoded.items():
+                writers[resolution].add(number, extensions[resolution], data, sample.label)
+            pixels.update(f"{result.sha256}\t{sample.label}\n".encode())
+            samples.append(sample)
+            enlarged += result.enlarged
+    done = Done(
+        plan=plan.hash,
+        levels={r: _entry(path, writers[r]) for r, path in paths.items()},
+        pixels=pixels.hexdigest(),
+        samples=samples,
+        left_out=left_out,
+        enlarged=enlarged,
+    )
+    write_whole(done_path(work.dataset, work.shard), done.model_dump_json().encode())
+    return done
+
+
+def _decoded(work: Work) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
+    """(sample's number, what it is made of, its levels or why there are none), in order."""
+    source = work.source
+    settings = decoder_settings(work.plan, work.picture_seconds)
+    decode: Callable[[bytes, int], Levels] = partial(guarded_levels, settings=settings)
+    if not work.expendable:
+        decode = _decoder(settings).levels
+    for place, number in enumerate(work.plan.samples(work.shard)):
+        name = source.entries[place].name
+        label = NO_LABEL if source.labels is None else source.labels[place]
+        data = b""
+        result: Levels | LeftOut
+        try:
+            data = source.read(place)
+            result = decode(data, crop_key(work.plan, name))
+        except TooSmall as error:
+            if work.plan.options.small == "error":
+                raise DataError(
+                    f"{printable(name)} of {source.title}: {error}. Remove it, or say what to do "
+                    "with small pictures: --small upscale or --small skip"
+                ) from error
+            result = LeftOut(name=printable(name), reason=str(error), too_small=True)
+        except UnusablePicture as error:
+            result = LeftOut(name=printable(name), reason=printable(str(error)))
+        digest = hashlib.sha256(data).hexdigest()
+        yield number, Sample(name=printable(name), sha256=digest, label=label), result
+
+
+_decoders = threading.local()
+
+
+def _decoder(settings: Settings) -> Decoder:
+    """This thread's decoder, kept from one unit to the next."""
+    if getattr(_decoders, "settings", None) != settings:
+        _decoders.settings, _decoders.decoder = settings, Decoder(settings)
+    decoder: Decoder = _decoders.decoder
+    return decoder
+
+
+def _tar(dataset: Path, resolution: int, shard: int) -> Path:
+    return shard_path(dataset, resolution, f"{shard:06d}.tar")
+
+
+def _entry(path: Path, writer: ShardWriter) -> Shard:
+    return Shard(
+        name=path.name,
+        num_samples=len(writer.index),
+        bytes=writer.num_bytes,
+        sha256=writer.sha256,
+        index_sha256=hashlib.sha256(npy_bytes(writer.index)).hexdigest(),
+    )

@@ -1,0 +1,42 @@
+"""How large a data set will be, from a few of its pictures, and whether the disk has room."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from progan.datasets.build.plan import Plan
+from progan.datasets.build.sandboxed_decoder import Decoder
+from progan.datasets.build.shard_job import crop_key, decoder_settings
+from progan.datasets.errors import DataError, UnusablePicture
+from progan.datasets.format.shards import RECORD, member_bytes
+from progan.datasets.sources.source import Source
+
+_PICTURES = 16
+
+
+def expected_bytes(source: Source, plan: Plan, picture_seconds: float) -> int:
+    """Of all shards and indexes: the mean of some pictures from everywhere in the source."""
+    settings = decoder_settings(plan, picture_seconds)
+    decoder, sizes = Decoder(settings), []
+    for index in np.linspace(0, plan.num_pictures - 1, _PICTURES).astype(int):
+        try:
+            data = source.read(int(index))
+            levels = decoder.levels(data, crop_key(plan, source.entries[index].name))
+        except UnusablePicture:
+            continue
+        labels = 0 if source.labels is None else member_bytes(1)
+        records = (member_bytes(len(e)) + labels + RECORD.itemsize for e in levels.encoded.values())
+        sizes.append(sum(records))
+    decoder.close()
+    return int(np.mean(sizes) * plan.num_pictures) if sizes else 0
+
+
+def require_space(dataset: Path, needed: int) -> None:
+    """Raise DataError when the disk of `dataset`, which exists, has less than `needed` bytes."""
+    free = shutil.disk_usage(dataset).free
+    if needed > free:
+        raise DataError(
+            f"the data set needs about {needed / 1e9:.1f} GB more and {dataset} has "
+            f"{free / 1e9:.1f} GB free: make room, or choose another folder or --resolution"
+        )

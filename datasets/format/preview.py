@@ -1,0 +1,50 @@
+"""One picture that shows a data set: a few samples, each at every resolution."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from progan.datasets.build.picture import MODES
+from progan.datasets.format.codec import Pixels
+from progan.datasets.format.location import Location
+from progan.datasets.format.manifest import Manifest
+from progan.datasets.format.reader import Level
+
+_GAP, _MARGIN = 4, 76
+_PAPER, _INK = "white", "black"
+
+
+def preview(dataset: Location, manifest: Manifest, *, num: int = 8, tile: int = 128) -> Image.Image:
+    """`num` samples from everywhere in the data set side by side; below each, all its levels.
+
+    Every level is shown `tile` pixels large: small ones with visible pixels, large ones reduced.
+    """
+    count = min(num, manifest.num_samples)
+    samples = np.linspace(0, manifest.num_samples - 1, count).astype(np.int64)
+    rows = sorted(manifest.resolutions, reverse=True)
+    step = tile + _GAP
+    sheet = Image.new("RGB", (_MARGIN + count * step, len(rows) * step + _GAP), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for row, resolution in enumerate(rows):
+        top = _GAP + row * step
+        draw.text((_GAP, top + tile // 2 - 6), f"{resolution}x{resolution}", fill=_INK)
+        level = Level(dataset, manifest, resolution)
+        for column, pixels in enumerate(level.pictures(samples)):
+            sheet.paste(_tile(pixels, tile), (_MARGIN + column * step, top))
+        level.close()
+    return sheet
+
+
+def _tile(pixels: Pixels, side: int) -> Image.Image:
+    """uint8 [C, R, R] -> RGB of `side` pixels; what is transparent is chequered."""
+    channels = pixels.shape[0]
+    image = Image.fromarray(
+        np.ascontiguousarray(pixels.transpose(1, 2, 0)).squeeze(), MODES[channels]
+    )
+    smaller = image.width > side
+    filter = Image.Resampling.BOX if smaller else Image.Resampling.NEAREST
+    image = image.resize((side, side), filter)
+    if channels == 4:
+        squares = (np.indices((side, side)) // 8).sum(axis=0) % 2
+        board = Image.fromarray((200 + 55 * squares).astype(np.uint8)).convert("RGBA")
+        image = Image.alpha_composite(board, image)
+    return image.convert("RGB")

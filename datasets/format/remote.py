@@ -1,0 +1,136 @@
+"""A data set on object storage: parts are fetched at once, whole shards copied meanwhile.
+
+The order of training touches every shard within the first batches. Waiting until a shard is here
+would delay the first picture by minutes; fetching every picture by itself for ever would be slow.
+"""
+
+import fcntl
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import fsspec
+
+from progan.datasets.errors import DataError
+from progan.datasets.files import whole_file
+from progan.datasets.format.location import cannot_read, default_cache_folder, join
+
+log = logging.getLogger(__name__)
+
+_COPIES_AT_ONCE = 2
+_CHUNK_BYTES = 8 << 20
+# Networks fail now and then: waits before the second and the third attempt.
+_PAUSES_SECONDS = (1.0, 5.0)
+
+T = TypeVar("T")
+
+
+class Remote:
+    """See storage.Storage. Copies are named by their content, so all runs and ranks share them."""
+
+    def __init__(self, url: str, cache_folder: Path | None) -> None:
+        try:
+            self._files: Any
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise DataError(
+                f"cannot open {url}: {error}. For S3, Google and Azure: "
+                "pip install 'progan[remote]'"
+            ) from error
+        self._url = url
+        self._cache = (cache_folder or default_cache_folder()) / "shards"
+        self._copying: dict[str, Future[None]] = {}
+        self._copiers = ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix="progan-copy")
+        self._closing = False
+
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        """See Storage. All at once: a data set may have thousands of indexes."""
+        paths = [f"{self._root}/{name}" for name in names]
+        found = self._patiently(names[0], lambda: self._files.cat(paths))
+        if isinstance(found, bytes):  # what fsspec gives for a list of one, in some versions
+            return [found]
+        return [bytes(found[self._files._strip_protocol(path)]) for path in paths]
+
+    def open(self, name: str) -> BinaryIO:
+        """See Storage."""
+        path = f"{self._root}/{name}"
+        return cast("BinaryIO", self._patiently(name, lambda: self._files.open(path, "rb")))
+
+    def on_disk(self, name: str, sha256: str) -> Path | None:
+        """See Storage. The first call begins to copy the file."""
+        path = self._cache / sha256[:2] / f"{sha256}.tar"
+        copying = self._copying.get(name)
+        if copying is None and path.is_file():
+            return path
+        if copying is None:
+            self._copying[name] = self._copiers.submit(self._copy, name, sha256, path)
+            return None
+        if not copying.done() or copying.cancelled():
+            return None
+        copying.result()  # damaged shards end the training
+        return path if path.is_file() else None
+
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """See Storage."""
+        path = f"{self._root}/{name}"
+        return bytes(
+            self._patiently(name, lambda: self._files.cat_file(path, offset, offset + size))
+        )
+
+    def close(self) -> None:
+        """See Storage. A copy under way is given up."""
+        self._closing = True
+        self._copiers.shutdown(wait=True, cancel_futures=True)
+
+    def _copy(self, name: str, sha256: str, path: Path) -> None:
+        """Copy one shard. What is damaged is a DataError; other failures only cost speed."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # One rank of a machine copies, the others wait for it.
+            with path.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not path.is_file():
+                    self._fetch(name, sha256, path)
+        except _Abandoned:
+            pass
+        except OSError as error:
+            log.warning("%s is not copied to %s: %s", name, self._cache, error)
+
+    def _fetch(self, name: str, sha256: str, path: Path) -> None:
+        digest = hashlib.sha256()
+        with self.open(name) as source, whole_file(path) as target:
+            while chunk := source.read(_CHUNK_BYTES):
+                if self._closing:
+                    raise _Abandoned
+                digest.update(chunk)
+                target.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise DataError(
+                    f"{join(self._url, name)} is damaged: its SHA-256 differs. "
+                    f"Check with: progan data verify {self._url}"
+                )
+
+    def _patiently(self, name: str, attempt: Callable[[], T]) -> T:
+        """The result of a request that may be made again."""
+        for pause in _PAUSES_SECONDS:
+            try:
+                return attempt()
+            except FileNotFoundError:
+                raise
+            except Exception as error:  # every service has its own
+                log.warning("%s: %s; trying again", join(self._url, name), error)
+                time.sleep(pause)
+        try:
+            return attempt()
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise cannot_read(self._url, name, error) from error
+
+
+class _Abandoned(Exception):
+    """The training has ended before the copy has."""

@@ -1,0 +1,125 @@
+"""Classes: from a file, from what a source says of its pictures, or from its folders.
+
+Either every picture has a label or none has.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from progan.datasets.errors import DataError
+from progan.datasets.sources.listing import Listing, printable
+
+DATASET_JSON = "dataset.json"
+NONE = "none"
+"""In place of a file: leave labels alone."""
+_MOST_CLASSES = 1 << 20
+
+Labels = tuple[tuple[int, ...] | None, tuple[str, ...] | None]
+"""(label of every picture, name of every class), or (None, None)"""
+
+
+def assign(listing: Listing, source: str, labels: str | Path | None) -> Labels:
+    """Labels of the listing's entries, in their order, and the classes' names.
+
+    `labels` is a dataset.json or a CSV file, or "none". Without it: the source's own dataset.json,
+    its own labels, the names of its first-level folders, whichever comes first. Raises DataError.
+    """
+    if labels == NONE:
+        return None, None
+    if labels is not None:
+        path = Path(labels)
+        named = _read(path)
+        if named is None:
+            raise DataError(f'{path} holds no labels: its "labels" is null')
+        return _numbered(_complete(listing, named, str(path)), None, str(path))
+    if listing.dataset_json is not None:
+        named = _parse_json(listing.dataset_json, f"{DATASET_JSON} of {source}")
+        if named is not None:
+            found = _complete(listing, named, f"{DATASET_JSON} of {source}")
+            return _numbered(found, None, source)
+    known = [entry.label for entry in listing.entries]
+    if any(label is not None for label in known):
+        own = {e.name: e.label for e in listing.entries if e.label is not None}
+        return _numbered(_complete(listing, own, source), listing.classes, source)
+    return _from_folders([entry.name for entry in listing.entries])
+
+
+def _from_folders(names: Sequence[str]) -> Labels:
+    """From the first-level folders, where there are at least two.
+
+    Folders around everything, as zip files often have, say nothing and are looked through. A
+    picture outside the class folders leaves the whole source without labels.
+    """
+    folders = [PurePosixPath(name).parts[:-1] for name in names]
+    shared = len(os.path.commonprefix(folders))
+    if any(len(parts) == shared for parts in folders):
+        return None, None
+    classes = sorted({parts[shared] for parts in folders})
+    label = {name: number for number, name in enumerate(classes)}
+    return tuple(label[parts[shared]] for parts in folders), tuple(map(printable, classes))
+
+
+def _complete(listing: Listing, named: dict[str, Any], where: str) -> list[Any]:
+    """The label of every entry. Raises DataError listing the first ones without."""
+    missing = [entry.name for entry in listing.entries if entry.name not in named]
+    if missing:
+        first = ", ".join(printable(name) for name in missing[:10])
+        raise DataError(
+            f"{where} labels {len(listing.entries) - len(missing)} of {len(listing.entries)} "
+            f"pictures; the first without a label: {first}. Label all, or say --labels none"
+        )
+    return [named[entry.name] for entry in listing.entries]
+
+
+def _numbered(labels: Iterable[Any], classes: Sequence[str] | None, where: str) -> Labels:
+    """Whole numbers stay; names are numbered in their order."""
+    found = list(labels)
+    if all(isinstance(label, str) for label in found):
+        names = sorted(set(found))
+        number = {name: n for n, name in enumerate(names)}
+        return tuple(number[label] for label in found), tuple(map(printable, names))
+    for label in found:
+        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < _MOST_CLASSES:
+            raise DataError(f"{where}: a label is {label!r}: give whole numbers from 0, or names")
+    count = max(found) + 1
+    names = list(classes or []) + [str(n) for n in range(len(classes or []), count)]
+    return tuple(found), tuple(names)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the labels {path}: {error.strerror}") from error
+    if path.suffix.lower() == ".json":
+        return _parse_json(content, str(path))
+    return _parse_csv(content, path)
+
+
+def _parse_json(content: bytes, where: str) -> dict[str, Any] | None:
+    """StyleGAN's convention: {"labels": [["folder/name.png", 6], ...]} or {"labels": null}."""
+    try:
+        labels = json.loads(content)["labels"]
+        return None if labels is None else {str(name): label for name, label in labels}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f'{where} is not in the form {{"labels": [["folder/name.png", 6], ...]}}'
+        ) from error
+
+
+def _parse_csv(content: bytes, path: Path) -> dict[str, Any]:
+    """Two columns, name and class; a first line of headings is passed over."""
+    try:
+        rows = [row for row in csv.reader(content.decode("utf-8-sig").splitlines()) if row]
+        pairs = {row[0].strip(): row[1].strip() for row in rows}
+    except (UnicodeDecodeError, csv.Error, IndexError) as error:
+        raise DataError(f"{path} is not a CSV file of two columns, name and class") from error
+    heading = rows[0] if rows else []
+    values = [label for name, label in pairs.items() if [name, label] != heading[:2]]
+    if values and all(value.isdigit() for value in values):
+        return {name: int(label) for name, label in pairs.items() if label.isdigit()}
+    return dict(pairs)

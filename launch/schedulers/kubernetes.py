@@ -1,0 +1,108 @@
+"""A stage as an Indexed Job on Kubernetes, through kubectl."""
+
+import json
+import re
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from progan.launch import environment
+from progan.launch.errors import LaunchError
+from progan.launch.spec import LaunchSpec
+from progan.launch.task import State, Task
+
+TEMPLATE = Path(__file__).parents[1] / "scripts" / "kubernetes.yaml"
+LONGEST_NAME = 44
+"""Of a task in a job's name: a pod's host name, which adds to it, has 63 characters at most"""
+
+
+class Kubernetes:
+    """One Job and one headless Service for each task. A handle is their name."""
+
+    def __init__(self, spec: LaunchSpec) -> None:
+        assert spec.nodes != "auto" and spec.gpus_per_node != "auto", "LaunchSpec refuses it"
+        self.world_size = spec.nodes * spec.gpus_per_node
+        self._spec = spec
+
+    def submit(self, task: Task) -> str:
+        """Apply the manifest; see Backend."""
+        name = job_name(task.name)
+        documents = manifest(name, task, self._spec)
+        content = "---\n".join(json.dumps(document) + "\n" for document in documents)
+        self._kubectl("apply", "--filename=-", content=content)
+        return name
+
+    def poll(self, handle: str) -> State:
+        """See Backend. While the cluster does not answer, a job is taken to be waiting."""
+        try:
+            found = self._kubectl("get", "job", handle, "--ignore-not-found", "--output=json")
+        except LaunchError:
+            return "waiting"
+        return state(json.loads(found)) if found.strip() else "ended"
+
+    def cancel(self, handle: str) -> None:
+        """Delete Job and Service; pods get SIGTERM and the grace period. See Backend."""
+        self._kubectl("delete", f"job/{handle}", f"service/{handle}", "--ignore-not-found",
+                      "--cascade=foreground", "--wait")  # fmt: skip
+
+    def _kubectl(self, *words: str, content: str | None = None) -> str:
+        where = ["--namespace", self._spec.namespace] if self._spec.namespace else []
+        try:
+            result = subprocess.run(
+                ["kubectl", *where, *words], input=content, capture_output=True, text=True
+            )
+        except FileNotFoundError as error:
+            raise LaunchError("kubectl is not on PATH: kubernetes.io/docs/tasks/tools") from error
+        if result.returncode:
+            raise LaunchError(f"kubectl {words[0]}: {result.stderr.strip()}")
+        return result.stdout
+
+
+def job_name(task: str) -> str:
+    """A name that no other job has, as DNS allows it."""
+    plain = re.sub("[^a-z0-9]+", "-", task.lower()).strip("-")[-LONGEST_NAME:].strip("-")
+    return f"progan-{plain}-{secrets.token_hex(2)}"
+
+
+def manifest(name: str, task: Task, spec: LaunchSpec) -> list[dict[str, Any]]:
+    """Service and Job: the template with what a task and a configuration say."""
+    service, job = (json.loads(json.dumps(d)) for d in YAML(typ="safe").load_all(TEMPLATE))
+    service["metadata"]["name"] = job["metadata"]["name"] = name
+    service["spec"]["selector"] = {"job-name": name}
+    job["spec"] |= {"completions": spec.nodes, "parallelism": spec.nodes}
+    pod = job["spec"]["template"]["spec"]
+    pod["subdomain"] = name
+    (rule,) = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    rule["labelSelector"]["matchLabels"] = {"job-name": name}
+    (container,) = pod["containers"]
+    container["image"] = spec.image
+    container["env"] = [{"name": key, "value": value} for key, value in variables(name, task, spec)]
+    container["resources"] = {"limits": {"nvidia.com/gpu": spec.gpus_per_node}}
+    container["volumeMounts"][0]["mountPath"] = str(spec.volume_mount)
+    pod["volumes"][0]["persistentVolumeClaim"]["claimName"] = spec.volume_claim
+    return [service, job]
+
+
+def variables(name: str, task: Task, spec: LaunchSpec) -> list[tuple[str, str]]:
+    """The environment of the container: what its command line reads, and what ranks find."""
+    specification = task.argv[task.argv.index("--spec") + 1]
+    told = {
+        "NODES": str(spec.nodes),
+        "GPUS": str(spec.gpus_per_node),
+        "MASTER": f"{name}-0.{name}",
+        "SPEC": specification,
+        "LOG": str(task.log),
+    }
+    return list((told | environment.of_ranks(spec)).items())
+
+
+def state(job: dict[str, Any]) -> State:
+    """From a Job as the cluster describes it."""
+    status = job.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            return "ended"
+    return "running" if status.get("ready", 0) == job["spec"]["completions"] else "waiting"

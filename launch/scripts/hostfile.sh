@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Train one stage of a run on the hosts of a hostfile, as launch.backend=ssh does.
+#
+#     launch/scripts/hostfile.sh HOSTFILE RUN/stages/0064/spec.json [NAME=VALUE]...
+#
+# HOSTFILE has lines `HOST slots=N`; NAME=VALUE are variables for the ranks, such as
+# NCCL_SOCKET_IFNAME=ib0. Needed: ssh to every host without a password; RUN, data set and progan's
+# environment at the same path on all of them. MASTER_ADDR is the first host by default, MASTER_PORT
+# 29500. Unlike progan, this script does not end the ranks of a host that it has lost; they end by
+# themselves after engine.collective_timeout_minutes.
+set -euo pipefail
+
+if [ $# -lt 2 ] || [ ! -f "$1" ] || [ ! -f "$2" ]; then
+    echo "usage: $0 HOSTFILE RUN/stages/RESOLUTION/spec.json [NAME=VALUE]..." >&2
+    exit 2
+fi
+hostfile=$(realpath "$1") spec=$(realpath "$2") bin=$(dirname "$(command -v progan-worker)")
+shift 2
+stage=$(dirname "$spec")
+stop=$(dirname "$(dirname "$stage")")/STOP
+mapfile -t hosts < <(sed 's/#.*//' "$hostfile" | awk 'NF {print $1}')
+mapfile -t slots < <(sed 's/#.*//' "$hostfile" | sed -n 's/.*slots=\([0-9]*\).*/\1/p')
+
+# Signals sent to DeepSpeed's launcher leave ranks behind; the file reaches all of them, and each
+# writes its checkpoint first.
+rm -f "$stop"
+trap 'touch "$stop"' INT TERM
+
+for node in "${!hosts[@]}"; do
+    # The same for every rank, see local.sh; $(nproc) is that host's.
+    words=(PYTHONSAFEPATH=1 "OMP_NUM_THREADS=\$((\$(nproc) < ${slots[node]} ? 1 : \$(nproc) / ${slots[node]}))"
+        MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
+        MALLOC_TOP_PAD_=268435456)
+    for setting in "$@"; do words+=("$(printf %q "$setting")"); done
+    # --no_ssh: start the ranks of this one host of the hostfile.
+    words+=("$bin/deepspeed" --hostfile "$hostfile" --no_ssh --node_rank "$node"
+        --master_addr "${MASTER_ADDR:-${hosts[0]}}" --master_port "${MASTER_PORT:-29500}"
+        --no_python --no_local_rank "$bin/progan-worker" --spec "$spec")
+    setsid ssh -o BatchMode=yes -o ServerAliveInterval=10 -o ServerAliveCountMax=3 \
+        "${hosts[node]}" env "${words[@]}" </dev/null &
+done
+
+# Exit codes of launchers prove nothing: the stage is done when its result is there.
+while [ -n "$(jobs -rp)" ]; do wait || true; done
+[ -e "$stage/final/manifest.json" ]

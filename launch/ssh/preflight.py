@@ -1,0 +1,27 @@
+"""Run on every host before a task starts: can it take part?
+
+    python -m progan.launch.ssh.preflight FOLDER
+
+Prints a free port and the address by which this host was reached. Where FOLDER is not to be seen,
+the last words on standard error say so.
+"""
+
+import os
+import socket
+import sys
+
+
+def main() -> None:
+    """Command line."""
+    folder = sys.argv[1]
+    if not os.path.isdir(folder):
+        sys.exit(f"it does not see {folder}, which must lie on a disk that all hosts share")
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        port = listener.getsockname()[1]
+    _, _, address, _ = os.environ["SSH_CONNECTION"].split()
+    print(port, address)
+
+
+if __name__ == "__main__":
+    main()

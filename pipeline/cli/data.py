@@ -1,0 +1,194 @@
+"""The commands about data sets."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from progan.pipeline.cli.output import json_option, show
+
+
+def percentage(context: click.Context, option: click.Parameter, text: str) -> float:
+    """5 or 5% -> 0.05"""
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise click.BadParameter(f"{text!r} is not a percentage from 0 to 100")
+    return percent / 100
+
+
+def colour(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int, int]:
+    """white or #ff8800 -> (red, green, blue)"""
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no colour: give a name or #rrggbb") from error
+    return red, green, blue
+
+
+@click.command()
+@click.argument("source")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--resolution",
+    type=click.Choice(["4", "8", "16", "32", "64", "128", "256", "512", "1024"]),
+    required=True,
+    help="The largest; all smaller ones are made too.",
+)
+@click.option(
+    "--channels",
+    type=click.Choice(["1", "3", "4"]),
+    default="3",
+    show_default=True,
+    help="Grey, RGB, or RGB and alpha.",
+)
+@click.option(
+    "--crop",
+    type=click.Choice(["center", "random", "top", "none", "pad"]),
+    default="center",
+    show_default=True,
+    help="Which square is taken; none: square pictures only; pad: all, with background.",
+)
+@click.option(
+    "--small",
+    type=click.Choice(["skip", "upscale", "error"]),
+    default="upscale",
+    show_default=True,
+    help="What to do with a picture that is smaller than --resolution.",
+)
+@click.option(
+    "--background",
+    callback=colour,
+    default="white",
+    show_default=True,
+    help="Behind transparent pixels and around padded pictures: a name or #rrggbb.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["webp", "png", "jpeg", "npy"]),
+    default="webp",
+    show_default=True,
+    help="How samples are stored; only jpeg loses anything.",
+)
+@click.option(
+    "--labels",
+    metavar="PATH|none",
+    help='dataset.json or CSV; "none" ignores folder names.  [default: what SOURCE says]',
+)
+@click.option(
+    "--max-rejected",
+    callback=percentage,
+    default="5%",
+    show_default=True,
+    help="How much of SOURCE may be unusable before the build fails.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@click.option(
+    "--executor", metavar="tcp://HOST:PORT", help="A Dask scheduler, instead of processes."
+)
+@click.option(
+    "--picture-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="A picture that takes more processor time is rejected.",
+)
+def prepare(source: str, dataset: Path, resolution: str, channels: str, **choices: Any) -> None:
+    """Turn pictures into a pyramid of WebDataset shards.
+
+    \b
+    SOURCE is one of
+      FOLDER                       pictures in it and in its folders
+      FILE.zip                     the same, not unpacked
+      FILE.tar, FOLDER of .tar, 'part-*.tar'      such as WebDataset shards
+      FOLDER with data.mdb         an LMDB whose values are pictures, such as LSUN
+      hf:NAME[,split=train][,image=COLUMN][,label=COLUMN]   Hugging Face datasets
+      torchvision:NAME[,root=FOLDER][,KEY=VALUE]            torchvision.datasets
+
+    DATASET is a folder to be made. Every picture is cropped to a square and stored at every power
+    of two from 4 to --resolution. Labels are the names of the first-level folders, or what the
+    source itself says of its pictures. Files that cannot be used are listed in
+    DATASET/rejected.csv.
+
+    Started again after an interruption, the same command goes on, and the result is the same to
+    the byte, whoever did the work and however often it was killed.
+
+    \b
+    Examples:
+      progan prepare photos/ data/photos --resolution 256
+      progan prepare ffhq.zip data/ffhq --resolution 1024 --labels ffhq-ages.csv
+      progan prepare scans/ data/scans --resolution 512 --channels 1 --crop pad --small skip
+      progan prepare torchvision:CIFAR10,root=cifar data/cifar --resolution 32
+      progan prepare hf:nielsr/CelebA-faces data/celeba --resolution 128
+      progan prepare /shared/lsun/church data/church --resolution 256 --executor tcp://head:8786
+    """
+    from progan.datasets.format.options import Options
+    from progan.pipeline.cli.prepare_view import prepare_with_bar
+
+    chosen = {name: choices.pop(name) for name in ("crop", "small", "background", "codec")}
+    prepare_with_bar(
+        source,
+        dataset,
+        int(resolution),
+        channels=int(channels),
+        options=Options(**chosen),
+        **choices,
+    )
+
+
+@click.group()
+def data() -> None:
+    """Look into data sets: info, verify, preview."""
+
+
+@data.command()
+@click.argument("dataset")
+@json_option
+def info(dataset: str, as_json: bool) -> None:
+    """Show what a data set holds: levels, sizes, classes, where it came from.
+
+    DATASET is a folder, or the URL of a copy on object storage, here and in the other commands.
+    """
+    from progan.datasets.format.manifest import load_manifest
+    from progan.datasets.format.summary import summary
+    from progan.pipeline.cli.prepare_view import info_table
+
+    show(summary(dataset, load_manifest(dataset)), info_table, as_json)
+
+
+@data.command()
+@click.argument("dataset")
+@json_option
+def verify(dataset: str, as_json: bool) -> None:
+    """Compare every byte with the checksums in the manifest; exit with 3 if any differs.
+
+    What is damaged or missing is named. Run the command that prepared the data set again, after
+    removing DATASET/manifest.json, and just that is made anew.
+    """
+    from progan.pipeline.cli.prepare_view import verify_table, verify_with_bar
+
+    document = verify_with_bar(dataset)
+    show(document, verify_table, as_json)
+    if document["problems"]:
+        sys.exit(3)
+
+
+@data.command()
+@click.argument("dataset")
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), default="preview.png")
+@click.option("--num", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples.")
+def preview(dataset: str, out: Path, num: int) -> None:
+    """Draw a few samples at every resolution into one picture, OUT.  [default: preview.png]"""
+    from progan.datasets.files import whole_file
+    from progan.datasets.format.manifest import load_manifest
+    from progan.datasets.format.preview import preview as draw
+
+    sheet = draw(dataset, load_manifest(dataset), num=num)
+    with whole_file(out) as file:
+        sheet.save(file, "PNG")
+    click.echo(f"{out}: {num} samples of {dataset} at every resolution", err=True)

@@ -1,0 +1,171 @@
+"""`progan prepare` and `progan data` with bars and tables."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from progan.datasets.build.prepare import Progress as Built
+from progan.datasets.build.prepare import prepare
+from progan.datasets.build.rejects import REJECTED
+from progan.datasets.format.manifest import Manifest, load_manifest
+from progan.datasets.format.verify import Verified, verify
+
+LINE_SECONDS = 10.0
+
+
+def gigabytes(num_bytes: float) -> str:
+    """12.3 GB, or MB below one."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def prepare_with_bar(source: str, dataset: Path, resolution: int, **choices: Any) -> None:
+    """Build a data set; show pictures/s, bytes and time left on standard error."""
+    console = Console(stderr=True)
+    began = time.monotonic()
+    with _bar(console, "pictures") as bar:
+        report = _Reporter(console, bar)
+        manifest = prepare(source, dataset, resolution, report=report, **choices)
+    for line in summary(dataset, manifest, time.monotonic() - began):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+class _Reporter:
+    """Shows how far a build is: a bar on a terminal, a line now and then anywhere else."""
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self._console, self._bar = console, bar
+        self._task = bar.add_task("pictures", total=None, note="")
+        self._first: Built | None = None
+        self._began = self._last_line = time.monotonic()
+
+    def __call__(self, built: Built) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            # What an interrupted build did is not to be counted as speed.
+            self._first, self._began = built, now
+            if built.bytes_expected:
+                self._say(
+                    f"{built.pictures_total:,} pictures, {built.pictures_done:,} of them done; "
+                    f"about {gigabytes(built.bytes_expected)} in all"
+                )
+        pace = (built.pictures_done - self._first.pictures_done) / max(now - self._began, 1e-9)
+        note = f"{pace:.0f} pictures/s  {gigabytes(built.bytes_written)}"
+        if built.rejected:
+            note += f"  {built.rejected} rejected"
+        done, total = built.pictures_done, built.pictures_total
+        self._bar.update(self._task, completed=done, total=total, note=note)
+        if not self._console.is_terminal and now - self._last_line > LINE_SECONDS:
+            self._last_line = now
+            left = f"{(total - done) / pace:.0f} s left" if pace else ""
+            self._say(f"{done:,} of {total:,} pictures  {note}  {left}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:
+    """What was made, in a line, and what there is to know about it."""
+    resolutions = manifest.resolutions
+    classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
+    num_bytes = sum(shard.bytes for shards in manifest.levels.values() for shard in shards)
+    lines = [
+        f"{dataset}: {manifest.num_samples:,} pictures{classes} at {resolutions[0]} to "
+        f"{resolutions[-1]} pixels, {gigabytes(num_bytes)}, in {seconds:.1f} s"
+    ]
+    if manifest.enlarged:
+        lines.append(
+            f"{manifest.enlarged:,} of them were smaller and have been enlarged (--small skip "
+            "leaves such pictures out)"
+        )
+    if manifest.rejected or manifest.too_small:
+        lines.append(
+            f"{manifest.rejected:,} files could not be used, {manifest.too_small:,} pictures were "
+            f"too small: see {dataset / REJECTED}"
+        )
+    return lines
+
+
+def verify_with_bar(dataset: str) -> dict[str, Any]:
+    """Look at every byte of a data set; a JSON document of what was found."""
+    manifest = load_manifest(dataset)
+    total = sum(shard.bytes for shards in manifest.levels.values() for shard in shards)
+    seen = 0
+    with _bar(Console(stderr=True), "MB") as bar:
+        task = bar.add_task("MB", total=round(total / 1e6), note="")
+
+        def report(verified: Verified) -> None:
+            nonlocal seen
+            seen += verified.num_bytes
+            bar.update(task, completed=round(seen / 1e6))
+
+        problems = verify(dataset, manifest, report)
+    shards = sum(len(level) for level in manifest.levels.values())
+    return {
+        "dataset": dataset,
+        "whole": not problems,
+        "shards": shards,
+        "bytes": seen,
+        "problems": problems,
+    }
+
+
+def verify_table(document: dict[str, Any]) -> str:
+    """What a person wants to read of it."""
+    size = gigabytes(document["bytes"])
+    if document["whole"]:
+        return f"{document['dataset']} is whole: {document['shards']:,} shards, {size}"
+    count = len(document["problems"])
+    return "\n".join([*document["problems"], f"{document['dataset']}: {count} problems in {size}"])
+
+
+def info_table(document: dict[str, Any]) -> Group:
+    """A line for every level, and the rest above and below."""
+    channels = {1: "grey", 3: "RGB", 4: "RGB and alpha"}[document["channels"]]
+    title = f"{document['dataset']}: {document['samples']:,} pictures, {channels}"
+    table = Table()
+    for heading in ("size", "stored as", "shards", "bytes", "a picture"):
+        table.add_column(heading, justify="right")
+    for resolution, level in document["levels"].items():
+        each = level["bytes"] / document["samples"]
+        table.add_row(
+            f"{resolution}x{resolution}",
+            level["codec"],
+            f"{level['shards']:,}",
+            gigabytes(level["bytes"]),
+            f"{each / 1000:.1f} kB",
+        )
+    return Group(title, table, *_remarks(document))
+
+
+def _remarks(document: dict[str, Any]) -> list[str]:
+    lines = [f"{gigabytes(document['bytes'])} in all, made of {document['source']}"]
+    if classes := document["classes"]:
+        shown = [f"{name} {count:,}" for name, count in list(classes.items())[:12]]
+        more = f" and {len(classes) - len(shown)} more" if len(classes) > len(shown) else ""
+        lines.append(f"{len(classes)} classes: {', '.join(shown)}{more}")
+    lines += [
+        f"{document[key]:,} {text}"
+        for key, text in (
+            ("enlarged", "were smaller than the largest size and have been enlarged"),
+            ("rejected", f"files could not be used: see {REJECTED}"),
+            ("too_small", f"were left out as too small: see {REJECTED}"),
+        )
+        if document[key]
+    ]
+    return [*lines, f"fingerprint {document['fingerprint'][:16]}"]
+
+
+def _bar(console: Console, unit: str) -> Progress:
+    return Progress(
+        TextColumn(unit),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

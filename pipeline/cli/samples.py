@@ -1,0 +1,165 @@
+"""The commands that show what a run made: its report, and pictures from its generator."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+CLASS = click.option(
+    "--class",
+    "wanted",
+    metavar="CLASS",
+    help="Name or label of the class to draw.  [default: all, in turn]",
+)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page  [default: RUN/report.html]",
+)
+def report(run: Path, out: Path | None) -> None:
+    """Write one HTML page that shows a run: pictures growing, plan, curves, events, configuration.
+
+    It holds everything it shows and loads nothing, so it can be sent to anybody. A run writes it
+    itself, at the end of every stage and when it ends; this command does at any moment.
+    """
+    from progan.pipeline.report.page import write_report
+    from progan.pipeline.run_folder import existing_run
+
+    path = write_report(existing_run(run), out)
+    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB", err=True)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--num", type=click.IntRange(1), help="Pictures from one seed.  [default: 64]")
+@click.option("--seed", type=click.IntRange(0), help="That seed.  [default: 0]")
+@click.option("--seeds", metavar="0-63,100", help="Instead: one picture for each of these seeds.")
+@CLASS
+@click.option(
+    "--code",
+    "codes",
+    multiple=True,
+    metavar="0=3",
+    help="Value of an InfoGAN code, by its number; may be given several times.",
+)
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, min_open=True),
+    metavar="PSI",
+    help="Draw latents from a normal distribution cut off at PSI: more typical, less varied.",
+)
+def generate(
+    model: Path,
+    out: Path,
+    num: int | None,
+    seed: int | None,
+    seeds: str | None,
+    wanted: str | None,
+    codes: tuple[str, ...],
+    truncation: float | None,
+) -> None:
+    """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder).
+
+    \b
+    progan generate MODEL grid.png --num 64 --seed 3
+    progan generate MODEL pictures/ --seeds 0-999 --truncation 1.5
+    progan generate MODEL cats.png --class cat
+
+    A seed of --seeds always names the same picture, whatever the others are.
+    """
+    if seeds is not None and (num is not None or seed is not None):
+        raise click.UsageError("--seeds says all that --num and --seed say: choose one")
+    from progan.pipeline.sampling.selection import parse_seeds
+
+    chosen = parse_seeds(seeds) if seeds is not None else None
+    from progan.pipeline.sampling.generate import generate as draw_pictures
+
+    count = draw_pictures(
+        model,
+        out,
+        num=num or 64,
+        seed=seed or 0,
+        seeds=chosen,
+        truncation=truncation,
+        wanted=wanted,
+        codes=codes,
+    )
+    click.echo(f"{out}: {count} pictures", err=True)
+
+
+def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--seconds and --fps"""
+    fps = click.option("--fps", type=click.IntRange(1, 120), default=25, show_default=True)
+    seconds = click.option(
+        "--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True
+    )
+    return seconds(fps(command))
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@film_options
+@click.option("--num", type=click.IntRange(2), help="Latents of each loop.  [default: 6]")
+@click.option("--seed", type=click.IntRange(0), help="The first one's seed.  [default: 0]")
+@click.option("--seeds", metavar="0-5,100", help="Instead: the seeds of all latents.")
+@CLASS
+@click.option(
+    "--grid",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="Pictures along one side, each with latents of its own.",
+)
+def interpolate(
+    model: Path,
+    out: Path,
+    seconds: float,
+    fps: int,
+    num: int | None,
+    seed: int | None,
+    seeds: str | None,
+    wanted: str | None,
+    grid: int,
+) -> None:
+    """Write a film, OUT.gif or OUT.mp4, that goes from latent to latent and ends where it began.
+
+    The way is a great circle on the sphere of latents, at constant speed between two of them. Seeds
+    are those of `progan generate --seeds`.
+
+    \b
+    progan interpolate MODEL loop.mp4
+    progan interpolate MODEL faces.gif --grid 3 --num 4 --seconds 8
+    """
+    if seeds is not None and (num is not None or seed is not None):
+        raise click.UsageError("--seeds says all that --num and --seed say: choose one")
+    from progan.pipeline.sampling.selection import parse_seeds
+
+    first = seed or 0
+    named = [*range(first, first + (num or 6) * grid**2)] if seeds is None else parse_seeds(seeds)
+    from progan.pipeline.sampling.interpolate import interpolate as write_film
+
+    frames = write_film(model, out, named, seconds, fps, grid, wanted)
+    click.echo(f"{out}: {frames} frames, {out.stat().st_size / 1e6:.1f} MB", err=True)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@film_options
+def timelapse(run: Path, out: Path, seconds: float, fps: int) -> None:
+    """Write a film, OUT.gif or OUT.mp4, of a run's training: its sample grids of all stages.
+
+    Time goes evenly in images shown; the last grid stays for a second more.
+    """
+    from progan.pipeline.report.timelapse import timelapse as write_film
+    from progan.pipeline.run_folder import existing_run
+
+    grids = write_film(existing_run(run), out, seconds, fps)
+    click.echo(f"{out}: {grids} grids, {out.stat().st_size / 1e6:.1f} MB", err=True)

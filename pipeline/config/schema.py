@@ -1,0 +1,254 @@
+"""A run's whole configuration: the groups that the folders own, composed; no torch.
+
+A CONFIG is a YAML file or the name of a preset; `key=value` words override it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from progan.datasets.spec import DataSpec
+from progan.launch.spec import LaunchSpec
+from progan.pipeline.config.by_resolution import RESOLUTIONS, ByResolution
+from progan.pipeline.config.explain import SECRET, explain
+from progan.pipeline.config.secrets import has_credentials
+from progan.pipeline.config.yaml_io import apply_override, plain, read_yaml
+from progan.pipeline.errors import ConfigError
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
+from progan.stages.specs.optimizers import AdamSpec, RmsPropSpec, adam_by_default
+from progan.stages.specs.stage import (
+    CheckpointSpec,
+    Compile,
+    EmaSpec,
+    EngineSpec,
+    GrowthMode,
+    MetricsSpec,
+)
+
+PRESETS = Path(__file__).parent / "presets"
+
+PAPER_TICK_KIMG: dict[int | Literal["default"], float] = {
+    4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10,
+}  # fmt: skip
+
+
+class Group(BaseModel):
+    """A part of the configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GrowthConfig(Group):
+    """Which resolutions, and how long each: PGGAN, appendix A.1."""
+
+    first: int = 4
+    last: int = 1024
+    mode: GrowthMode = "fade"
+    """How a new resolution comes in: by a fade (PGGAN); stacked, what is new in the generator being
+    trained separately before all is trained jointly (SGAN); or none, all at once."""
+    fade_kimg: ByResolution[NonNegativeFloat] = ByResolution[NonNegativeFloat]({"default": 600})
+    """Thousands of images over which a new resolution fades in, or is trained separately. With
+    mode none there is no such phase, and this counts as 0."""
+    steady_kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 600})
+    """Thousands of images shown after that."""
+
+    @field_validator("first", "last")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value not in RESOLUTIONS:
+            raise ValueError("must be a power of two from 4 to 1024")
+        return value
+
+    @model_validator(mode="after")
+    def _rises(self) -> "GrowthConfig":
+        if self.first > self.last:
+            raise ValueError(f"first ({self.first}) is above last ({self.last})")
+        return self
+
+
+class ModelConfig(ModelSpec):
+    """The networks' shape, and where their first weights come from."""
+
+    init: Path | None = None
+    """An export, an import, or another run's stage `final/`: the first stage starts from its
+    networks, which are at growth.first. An export has no discriminator, which then begins anew."""
+    init_sha256: str | None = None
+    """Its checksum, frozen when the run starts."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The shape alone."""
+        return ModelSpec(**self.model_dump(exclude={"init", "init_sha256"}))
+
+
+class RatesConfig(Group):
+    """Learning rates for each resolution."""
+
+    lr: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 0.001})
+    discriminator_lr: ByResolution[PositiveFloat | None] = ByResolution[PositiveFloat | None](
+        {"default": None}
+    )
+    """The discriminator's, if it is not to be `lr` (two time-scales)."""
+
+
+class AdamConfig(RatesConfig, AdamSpec):
+    """Adam, and how fast."""
+
+    @property
+    def spec(self) -> AdamSpec:
+        """The optimiser alone."""
+        return AdamSpec(**self.model_dump(exclude=set(RatesConfig.model_fields)))
+
+
+class RmsPropConfig(RatesConfig, RmsPropSpec):
+    """RMSProp, and how fast."""
+
+    @property
+    def spec(self) -> RmsPropSpec:
+        """The optimiser alone."""
+        return RmsPropSpec(**self.model_dump(exclude=set(RatesConfig.model_fields)))
+
+
+OptimizerConfig = Annotated[
+    AdamConfig | RmsPropConfig, Field(discriminator="kind"), BeforeValidator(adam_by_default)
+]
+
+
+class EngineConfig(EngineSpec):
+    """How a step is computed, and by what."""
+
+    compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
+    """`default` has torch.compile make graphs of the passes that are differentiated once, which
+    differ by rounding, for a wait of minutes before the first step and where a fade ends
+    (compiling.py). Meant for GPUs: CPUs gain little. It needs a C++ compiler. The memory that
+    `progan plan` shows is that without."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What holds for all resolutions."""
+        return EngineSpec(**self.model_dump(exclude={"compile"}))
+
+
+class TicksConfig(Group):
+    """How often a run tells where it stands."""
+
+    kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat](PAPER_TICK_KIMG)
+    """Thousands of images per line of metrics.jsonl."""
+    samples_every: PositiveInt = 1
+    """Ticks per grid of samples."""
+    grid: Annotated[int, Field(ge=1, le=32)] = 8
+    """Pictures along one side of a grid."""
+
+
+class TrackingConfig(Group):
+    """Where figures and pictures are copied to."""
+
+    mlflow: str = "sqlite"
+    """`sqlite` (beside the run's folder), the URI of a tracking server, or `off`."""
+    experiment: str = "progan"
+    tags: dict[str, str] = {}
+    """Set on all of the run's MLflow runs."""
+    register_as: str = "auto"
+    """Name of the finished generator in the model registry; `auto` is progan-RUN; or `off`."""
+
+    @field_validator("mlflow")
+    @classmethod
+    def _a_place_without_secrets(cls, value: str) -> str:
+        if has_credentials(value):
+            raise PydanticCustomError(
+                SECRET,
+                "holds credentials, which must not be written down; leave them out and set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN "
+                "(a database's password: its own variable or file, like PGPASSWORD)",
+            )
+        if value not in ("sqlite", "off") and "://" not in value:
+            raise ValueError("must be sqlite, off, or a URI like http://host:5000")
+        return value
+
+    def registered_name(self, run_name: str) -> str | None:
+        """The finished generator's name in the registry, if it is to be there."""
+        if self.register_as == "off":
+            return None
+        return f"progan-{run_name}" if self.register_as == "auto" else self.register_as
+
+
+class RunConfig(Group):
+    """Everything a run is made from."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataSpec
+    model: ModelConfig = ModelConfig()
+    growth: GrowthConfig = GrowthConfig()
+    batch: ByResolution[PositiveInt]
+    """Images per step over all ranks."""
+    micro_batch: ByResolution[PositiveInt | None] = ByResolution[PositiveInt | None](
+        {"default": None}
+    )
+    """Images that one rank takes at once; the rest is accumulation. By default all of its share."""
+    optimizer: OptimizerConfig = AdamConfig()
+    objective: ObjectiveSpec = ObjectiveSpec()
+    ema: EmaSpec = EmaSpec()
+    engine: EngineConfig = EngineConfig()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    ticks: TicksConfig = TicksConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    metrics: MetricsSpec = MetricsSpec()
+    launch: LaunchSpec = LaunchSpec()
+
+    @property
+    def resolutions(self) -> list[int]:
+        """Of the stages, rising."""
+        return [r for r in RESOLUTIONS if self.growth.first <= r <= self.growth.last]
+
+
+def presets() -> list[str]:
+    """Names of the presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_config(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
+    """The configuration that a file or preset and `key=value` words make together.
+
+    Relative data paths are taken from the current folder. Raises ConfigError.
+    """
+    path = Path(name) if Path(name).is_file() else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no file and no preset is named {name}; presets: {', '.join(presets())}")
+    values = read_yaml(path)
+    for override in overrides:
+        apply_override(values, override, default_values())
+    return validate(values, source=name)
+
+
+def default_values() -> dict[str, Any]:
+    """Every default, as raw values."""
+    fields = RunConfig.model_fields.items()
+    defaults = {name: field.default for name, field in fields if not field.is_required()}
+    return {
+        name: plain(default.model_dump()) if isinstance(default, BaseModel) else default
+        for name, default in defaults.items()
+    }
+
+
+def validate(values: dict[str, Any], source: str) -> RunConfig:
+    """Check raw values; ConfigError names the key and `source`."""
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {explain(error, RunConfig)}") from error
+    absolute = {"data": config.data.absolute(), "metrics": config.metrics.absolute()}
+    return config.model_copy(update=absolute)

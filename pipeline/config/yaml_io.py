@@ -1,0 +1,107 @@
+"""Configurations as YAML 1.2: read, overridden by `key=value` words, written."""
+
+import copy
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from progan.datasets.files import write_whole
+from progan.pipeline.errors import ConfigError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The map in a file. ConfigError if it is not YAML, not a map, or names a key twice."""
+    try:
+        values = YAML(typ="safe").load(path)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must be a map of configuration keys")
+    return values
+
+
+def write_yaml(path: Path, config: BaseModel) -> None:
+    """Write a configuration with all its defaults, whole or not at all."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    text = io.BytesIO()
+    yaml.dump(plain(config.model_dump()), text)
+    write_whole(path, text.getvalue())
+
+
+def plain(value: Any) -> Any:
+    """Maps, lists and scalars only; resolutions stay numbers, which JSON would make text."""
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(child) for child in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def apply_override(values: dict[str, Any], override: str, defaults: dict[str, Any]) -> None:
+    """Set one key in place: `growth.last=256`, `batch.64=32`, `objective.penalties.0.weight=5`.
+
+    The value is read as YAML. Lists and maps by resolution that lead to the key and are not in
+    `values` are taken from `defaults`. A single value where a map is meant becomes its `default`.
+    """
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise ConfigError(f"{override}: expected key=value, like growth.last=256")
+    try:
+        value = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise ConfigError(f"{dotted}: {text!r} is not a YAML value") from error
+    parts = [int(part) if part.isdigit() else part for part in dotted.split(".")]
+    here: Any = values
+    for part, following in pairwise(parts):
+        here, defaults = _child(here, part, following, dotted, defaults)
+    if isinstance(here, list):
+        _item(here, parts[-1], dotted)
+    here[parts[-1]] = value
+
+
+def _child(
+    here: Any, part: str | int, following: str | int, dotted: str, defaults: Any
+) -> tuple[Any, Any]:
+    """The map or list under one part of a dotted key, and the defaults beside it."""
+    if isinstance(here, list):
+        return _item(here, part, dotted), {}
+    default = defaults.get(part, {}) if isinstance(defaults, dict) else {}
+    child = here.setdefault(part, {} if _is_group(default) else copy.deepcopy(default))
+    if child is None and isinstance(following, str) and following != "default":
+        child = here[part] = {}  # a group that is not there by default
+    if not isinstance(child, dict | list):
+        if not isinstance(following, int) and following != "default":
+            raise ConfigError(f"{dotted}: {part} is a single value, it has no keys")
+        child = here[part] = {"default": child}
+    return child, default
+
+
+def _is_group(default: Any) -> bool:
+    """Whether validation fills in what is not given: it knows which keys go with which `kind`."""
+    if not isinstance(default, dict) or "default" in default:
+        return False
+    return all(isinstance(key, str) for key in default)
+
+
+def _item(here: list[Any], part: str | int, dotted: str) -> Any:
+    if not isinstance(part, int) or part >= len(here):
+        raise ConfigError(f"{dotted}: {part} is no index of a list of {len(here)}")
+    return here[part]
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested maps -> one map with dotted keys and values as text."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat

@@ -1,0 +1,80 @@
+"""Taking part in a run that is trained by `progan train` on another machine; no torch.
+
+What that one does is read from the run's ledger on the shared disk: whenever a stage is started, or
+started again, this machine starts its share of the ranks, which meet the others at
+`launch.rendezvous`.
+"""
+
+import socket
+import time
+from pathlib import Path
+
+from progan.launch.torchrun import Torchrun
+from progan.pipeline.errors import ConfigError, RunError, StoppedError
+from progan.pipeline.run.events import Event, Ledger
+from progan.pipeline.run.orchestrator import stage_task
+from progan.pipeline.run_folder import RunFolder, frozen_config
+from progan.stages.storage.final import is_done
+
+POLL_SECONDS = 0.5
+GRACE_SECONDS = 10.0
+
+
+def join(path: Path, patience_minutes: float) -> None:
+    """Take part in every stage until the run is done.
+
+    Raises StoppedError or RunError when the run is stopped or fails, and RunError when there was
+    nothing to take part in for `patience_minutes`.
+    """
+    run = RunFolder(path.absolute())
+    ledger = Ledger(run.events)
+    known = ledger.newest()
+    if known and known.kind == "stage_started":
+        known = None  # it may still be running; what ended before is another day's
+    waiting_since = time.monotonic()
+    while not (run.config.exists() and _is_done(run)):
+        event = ledger.newest()
+        if event and event != known:
+            known = event
+            _raise_end(event)
+            if event.kind == "stage_started":
+                _take_part(run, ledger, event)
+            waiting_since = time.monotonic()
+        elif time.monotonic() - waiting_since > patience_minutes * 60:
+            raise RunError(f"{path}: no stage was started within {patience_minutes:g} minutes")
+        time.sleep(POLL_SECONDS)
+
+
+def _is_done(run: RunFolder) -> bool:
+    return is_done(run.stage(frozen_config(run).growth.last).final)
+
+
+def _raise_end(event: Event) -> None:
+    """What `progan train` ends with after this event, if it ends."""
+    if event.kind == "stopped":
+        raise StoppedError
+    if event.kind == "stage_failed":
+        raise RunError(event.fields["reason"])
+
+
+def _take_part(run: RunFolder, ledger: Ledger, started: Event) -> None:
+    """Run this machine's ranks of a stage until they end, or the stage goes on without them."""
+    resolution: int = started.fields["resolution"]
+    config = frozen_config(run)
+    if config.launch.backend != "torchrun":
+        raise ConfigError(f"{run.path} is trained with launch.backend={config.launch.backend}; "
+                          "only torchrun's runs can be joined")  # fmt: skip
+    backend = Torchrun(config.launch)
+    log = run.stage(resolution).log_of(socket.gethostname())
+    share = backend.join(stage_task(run, resolution, log), started.fields["handle"])
+    over_since: float | None = None
+    try:
+        while backend.poll(share) != "ended":
+            if over_since is None and ledger.newest() != started:
+                over_since = time.monotonic()
+            # An agent that was cut off from the rendezvous would wait for ever.
+            if over_since and time.monotonic() - over_since > GRACE_SECONDS:
+                break
+            time.sleep(POLL_SECONDS)
+    finally:
+        backend.cancel(share)

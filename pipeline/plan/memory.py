@@ -1,0 +1,89 @@
+"""How much memory the stages of a run need, and whether it is there; torch only when asked."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from progan.datasets.files import write_whole
+from progan.datasets.format.location import default_cache_folder
+from progan.stages import schedule
+from progan.stages.specs.stage import StageSpec
+
+GIB = 2**30
+
+
+def estimate_memory(
+    specs: Sequence[StageSpec], ranks: int
+) -> Iterator[list[dict[str, int] | None]]:
+    """The footprint of each stage on each of so many ranks (see stages/memory/estimate.py).
+
+    What was estimated before is remembered; else it takes a second a stage, and a few to load
+    torch. Yields what is known so far: at once what is remembered, then after every estimate, until
+    all are there.
+    """
+    known = [_remembered(spec, ranks) for spec in specs]
+    yield list(known)
+    for index, spec in enumerate(specs):
+        if known[index] is None:
+            known[index] = _footprint(spec, ranks)
+            yield list(known)
+
+
+def _footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
+    from progan.stages.memory.estimate import footprint
+
+    found = footprint(spec, ranks)
+    with suppress(OSError):
+        place = _place(spec, ranks)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, json.dumps(found).encode())
+    return found
+
+
+def _remembered(spec: StageSpec, ranks: int) -> dict[str, int] | None:
+    try:
+        found: dict[str, int] = json.loads(_place(spec, ranks).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _place(spec: StageSpec, ranks: int) -> Path:
+    """Where a footprint is remembered: under all that it depends on, the code included."""
+    fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine", "optimizer"}
+    shape = spec.model_dump_json(include=fields)
+    fading = spec.grown_from is not None, schedule.alpha(0, spec.growth) < 1
+    told = repr((shape, fading, ranks, version("torch"), _code()))
+    return default_cache_folder() / "memory" / f"{sha256(told.encode()).hexdigest()[:32]}.json"
+
+
+@cache
+def _code() -> str:
+    """Fingerprint of what a footprint is computed by."""
+    files = sorted(Path(schedule.__file__).parent.rglob("*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def shortage(plan: dict[str, Any], gpus: Sequence[int]) -> str | None:
+    """What to say if a stage of a plan (plantable.py) needs more memory than the GPUs have.
+
+    gpus: bytes of each; the smallest counts. None if all stages fit, or there are no GPUs.
+    """
+    if not gpus:
+        return None
+    least = min(gpus)
+    needs = {stage["resolution"]: stage["memory_bytes"] for stage in plan["stages"]}
+    short = [resolution for resolution, need in needs.items() if need > least]
+    if not short:
+        return None
+    most = max(short, key=needs.__getitem__)
+    return (
+        f"stage {most} needs about {needs[most] / GIB:.1f} GiB on each GPU, and there are "
+        f"{least / GIB:.1f} (what does not fit: {', '.join(map(str, short))}); a smaller "
+        "micro_batch, engine.activation_checkpointing and, over several GPUs, engine.zero take less"
+    )

@@ -1,0 +1,127 @@
+"""A configuration -> the stages to be trained; pure, no torch."""
+
+import math
+from pathlib import Path
+
+from progan.pipeline.config.schema import GrowthConfig, RunConfig
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan.rules import contradiction, nothing_to_stack, unworkable
+from progan.pipeline.run_folder import RunFolder
+from progan.stages.networks.widths import finest, width
+from progan.stages.specs.losses import Relativistic
+from progan.stages.specs.penalties import FeatureMatching, PullingAway
+from progan.stages.specs.stage import GrowthSpec, InitSpec, StageSpec, TickSpec
+
+WIDEST_GRID = 4096
+"""Pixels along a grid of samples; high resolutions show fewer pictures"""
+
+
+def stage_specs(config: RunConfig, run: RunFolder, data_fingerprint: str) -> list[StageSpec]:
+    """The stages of a run, from the first resolution to the last."""
+    return [
+        stage_spec(config, run, data_fingerprint, resolution) for resolution in config.resolutions
+    ]
+
+
+def stage_spec(
+    config: RunConfig, run: RunFolder, data_fingerprint: str, resolution: int
+) -> StageSpec:
+    """One stage of a run."""
+    first = resolution == config.growth.first
+    given = config.model.init if first else None
+    return StageSpec(
+        resolution=resolution,
+        grown_from=None if first else run.stage(resolution // 2).final,
+        init=InitSpec(path=given, sha256=config.model.init_sha256) if given else None,
+        seed=config.seed,
+        data=config.data,
+        data_fingerprint=data_fingerprint,
+        batch=config.batch.at(resolution),
+        micro_batch=config.micro_batch.at(resolution),
+        lr=config.optimizer.lr.at(resolution),
+        discriminator_lr=config.optimizer.discriminator_lr.at(resolution),
+        growth=growth_spec(config.growth, resolution),
+        model=config.model.spec,
+        objective=config.objective,
+        optimizer=config.optimizer.spec,
+        ema=config.ema,
+        engine=config.engine.spec,
+        compile=config.engine.compile.at(resolution),
+        checkpoint=config.checkpoint,
+        tick=TickSpec(
+            images=round(config.ticks.kimg.at(resolution) * 1000),
+            samples_every=config.ticks.samples_every,
+            grid=min(config.ticks.grid, max(1, WIDEST_GRID // resolution)),
+        ),
+        metrics=config.metrics,
+    )
+
+
+def growth_spec(growth: GrowthConfig, resolution: int) -> GrowthSpec:
+    """How a stage comes in, and how long it is. What fades in over no images has no mode."""
+    grown = resolution > growth.first and growth.mode != "none"
+    fade_images = round(growth.fade_kimg.at(resolution) * 1000) if grown else 0
+    return GrowthSpec(
+        mode=growth.mode if fade_images else "none",
+        fade_images=fade_images,
+        steady_images=round(growth.steady_kimg.at(resolution) * 1000),
+    )
+
+
+def check(config: RunConfig, ranks: int) -> None:
+    """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
+    if problem := nothing_to_stack(config):
+        raise ConfigError(problem)
+    for spec in stage_specs(config, RunFolder(Path()), ""):
+        if problem := contradiction(spec) or unshareable(spec, ranks):
+            raise ConfigError(problem)
+        if problem := unworkable(spec, ranks):
+            raise ConfigError(problem)
+        size = finest(spec.model, spec.resolution)
+        if width(spec.model, size) < 1:
+            raise ConfigError(
+                f"model.fmap_base: {spec.model.fmap_base} leaves no feature map at "
+                f"{size}; use at least {size // 2}"
+            )
+
+
+def unshareable(spec: StageSpec, ranks: int) -> str | None:
+    """Why a stage's batch cannot be shared out over so many ranks; None if it can.
+
+    Ranks take equal shares, in equal parts, of whole groups of consecutive samples.
+    """
+    grouped, resolution = groups(spec), spec.resolution
+    group, keys = math.lcm(*grouped.values()), ", ".join(grouped) or "one"
+    if spec.batch % (ranks * group):
+        return (
+            f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "
+            f"whole groups of {group} ({keys}); use a multiple of {ranks * group}"
+        )
+    share, part = spec.batch // ranks, spec.part(ranks)
+    if share % part or part % group:
+        fit = [n for n in range(group, share + 1, group) if share % n == 0]
+        return (
+            f"micro_batch.{resolution}: {part} does not divide a rank's {share} images into whole "
+            f"groups of {group} ({keys}); these do: {', '.join(map(str, fit))}"
+        )
+    return None
+
+
+def groups(spec: StageSpec) -> dict[str, int]:
+    """How many consecutive samples are looked at together, by the key that says so."""
+    loss = spec.objective.loss
+    found = {}
+    if spec.model.discriminator.minibatch != "none":
+        found["model.stddev_group"] = spec.model.stddev_group
+    for name, network in (
+        ("generator", spec.model.generator),
+        ("discriminator", spec.model.discriminator),
+    ):
+        if network.norm == "batch":
+            found[f"model.{name}.norm_group"] = network.norm_group
+    if isinstance(loss, Relativistic) and loss.kind == "ragan":
+        found["objective.loss.group"] = loss.group
+    for index, each in enumerate(spec.objective.penalties):
+        if isinstance(each, FeatureMatching | PullingAway):
+            found[f"objective.penalties.{index}.group"] = each.group
+    return found

@@ -1,0 +1,138 @@
+"""Where every stage of a run stands; no torch."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.live import Live
+from rich.table import Table
+
+from progan.pipeline.plan.plan import stage_specs
+from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.orchestrator import read_failure, read_progress
+from progan.pipeline.run.progress_display import duration, seconds_left
+from progan.pipeline.run_folder import RunFolder, frozen_config
+from progan.stages.errors import StageError
+from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.final import is_done
+from progan.stages.storage.stage_folder import StageFolder
+from progan.stages.training.stop_request import EXIT_STOPPED
+
+STALE_SECONDS = 120.0
+WATCH_SECONDS = 2.0
+
+
+def status(run: RunFolder) -> dict[str, Any]:
+    """The run and its stages as one JSON-able document."""
+    ledger = Ledger(run.events)
+    config = frozen_config(run)
+    queued = config.launch.backend == "slurm"
+    specs = stage_specs(config, run, "")
+    return {
+        "run": str(run.path),
+        "stages": [_stage(spec, run.stage(spec.resolution), ledger, queued) for spec in specs],
+    }
+
+
+def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger, queued: bool) -> dict[str, Any]:
+    progress = read_progress(folder)
+    checkpoints = sorted(folder.checkpoints.glob("[0-9]*"))
+    last = checkpoints[-1] if checkpoints else None
+    state = _state(spec, folder, ledger, progress, queued)
+    return {
+        "resolution": spec.resolution,
+        "state": state,
+        "total_images": spec.growth.total_images,
+        "progress": progress,
+        "seconds_left": seconds_left(spec, progress) if state == "training" else None,
+        "last_checkpoint": int(last.name) if last else None,
+        "checkpoint_age_seconds": time.time() - last.stat().st_mtime if last else None,
+    }
+
+
+def _state(
+    spec: StageSpec,
+    folder: StageFolder,
+    ledger: Ledger,
+    progress: dict[str, Any] | None,
+    queued: bool,
+) -> str:
+    """done | damaged | training | silent | failed | crashed | stopped | waiting"""
+    try:
+        if is_done(folder.final):
+            return "done"
+    except StageError:
+        return "damaged"
+    last = ledger.stage(spec.resolution)
+    if last is None:
+        return "waiting"
+    if last.kind == "stage_started":
+        # Without an orchestrator, its workers alone can have said how a stage ended.
+        if (failure := read_failure(folder)) is not None:
+            return _ended(failure)
+        if progress is None and queued:
+            return "waiting"
+        heard = progress["time"] if progress else last.time
+        return "training" if time.time() - heard < STALE_SECONDS else "silent"
+    states = {"stage_failed": "failed", "stage_crashed": "crashed", "stopped": "stopped"}
+    return states.get(last.kind, "waiting")
+
+
+def _ended(failure: dict[str, Any]) -> str:
+    if failure["code"] == EXIT_STOPPED:
+        return "stopped"
+    return "crashed" if failure["transient"] else "failed"
+
+
+HEADINGS = (
+    "stage", "state", "phase", "alpha", "kimg", "images/s", "left", "nodes", "saved", "age",
+)  # fmt: skip
+
+
+def status_table(document: dict[str, Any]) -> Table:
+    """The document as a table for a person."""
+    caption = "saved: kimg of the newest checkpoint"
+    table = Table(title=document["run"], caption=caption, box=SIMPLE, padding=0, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
+    for stage in document["stages"]:
+        table.add_row(*_cells(stage))
+    return table
+
+
+def _cells(stage: dict[str, Any]) -> list[str]:
+    done, training = stage["state"] == "done", stage["state"] == "training"
+    progress = stage["progress"] or {}
+    total = stage["total_images"]
+    seen = total if done else progress.get("images_seen", 0)
+    last, age, left = (
+        stage[key] for key in ("last_checkpoint", "checkpoint_age_seconds", "seconds_left")
+    )
+    return [
+        str(stage["resolution"]),
+        stage["state"],
+        progress["phase"] if training and progress else "-",
+        f"{progress['alpha']:.2f}" if training and progress else "-",
+        f"{kimg(seen)}/{kimg(total)}",
+        f"{progress['images_per_second']:.0f}" if training and progress else "-",
+        "-" if left is None else duration(left),
+        str(progress["nodes"]) if training and progress else "-",
+        "-" if last is None else kimg(last),
+        "-" if age is None or done else duration(age),
+    ]
+
+
+def kimg(images: int) -> str:
+    """Thousands of images, the tenths of them while they count."""
+    return f"{images / 1000:.0f}" if images >= 100_000 else f"{images / 1000:.1f}"
+
+
+def watch(run: RunFolder) -> None:
+    """Show the table anew every two seconds until the run is done, or Ctrl-C."""
+    document = status(run)
+    with Live(status_table(document), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while any(stage["state"] != "done" for stage in document["stages"]):
+            time.sleep(WATCH_SECONDS)
+            document = status(run)
+            live.update(status_table(document), refresh=True)

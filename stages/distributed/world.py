@@ -1,0 +1,124 @@
+"""Who am I among the ranks, and the few things ranks say to each other."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from progan.stages.distributed.scalars import Figures, stacked
+from progan.stages.distributed.watchdog import Arrivals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """This process's place in the job, as the launcher's environment tells it."""
+
+    rank: int
+    size: int
+    local_rank: int
+    device: torch.device
+    arrivals: Arrivals
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank speaks for all: it alone writes files."""
+        return self.rank == 0
+
+    def to_device(self, tensor: Tensor) -> Tensor:
+        """A tensor of the host's on this rank's device, which is not waited for."""
+        if self.device.type == "cuda" and not tensor.is_pinned():
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+    def scalars(self, numbers: Mapping[str, float]) -> dict[str, Tensor]:
+        """Named numbers as scalars on the device, in float64."""
+        values = self.to_device(torch.tensor(list(numbers.values()), dtype=torch.float64))
+        return dict(zip(numbers, values.unbind(), strict=True))
+
+    def mean(self, scalars: Mapping[str, Tensor]) -> Figures:
+        """Mean over the ranks of each named scalar, in float64; the same on every rank.
+
+        Not finite on one rank is not finite on all, so every rank decides alike.
+        """
+        values = stacked(scalars)
+        self.arrivals.arrive()
+        dist.all_reduce(values)
+        return Figures(scalars, values / self.size)
+
+    def average(self, tensor: Tensor) -> Tensor:
+        """Mean over the ranks of a tensor, which gradients pass through. All must do both alike.
+
+        As the mean of all ranks' losses is what is minimised, the gradient of the result is the
+        mean of what each rank's loss says.
+        """
+        averaged: Tensor = _Average.apply(tensor, self)
+        return averaged
+
+    def concat(self, tensor: Tensor) -> Tensor:
+        """Every rank's tensor, all of one shape, in rank order on the CPU of every rank."""
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        self.arrivals.arrive()
+        dist.all_gather(parts, tensor)
+        return torch.cat(parts).cpu()
+
+    def mean_tensor(self, tensor: Tensor) -> Tensor:
+        """Mean over the ranks of a tensor, element by element; the same on every rank."""
+        self.arrivals.arrive()
+        dist.all_reduce(tensor)
+        return tensor / self.size
+
+    def gather(self, item: object) -> list[object]:
+        """A small object of every rank, in rank order, on every rank."""
+        items: list[object] = [None] * self.size
+        self.arrivals.arrive()
+        dist.all_gather_object(items, item)
+        return items
+
+    def barrier(self) -> None:
+        """Return when all ranks have called it."""
+        self.arrivals.arrive()
+        dist.barrier()
+
+
+class _Average(torch.autograd.Function):
+    """Mean over the ranks, of values on the way and of gradients on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, world: World) -> Tensor:
+        ctx.world = world
+        return _averaged(tensor, world)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _averaged(gradients[0], ctx.world), None
+
+
+def _averaged(tensor: Tensor, world: World) -> Tensor:
+    total = tensor.clone()
+    world.arrivals.arrive()
+    dist.all_reduce(total)
+    return total / world.size
+
+
+def detect() -> World:
+    """Read RANK, WORLD_SIZE and LOCAL_RANK; without them this is rank 0 of 1."""
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+        # A stage has few shapes and many steps, so that trying all of cuDNN's ways pays.
+        torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+    else:
+        device = torch.device("cpu")
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    return World(
+        rank=rank,
+        size=size,
+        local_rank=local_rank,
+        device=device,
+        arrivals=Arrivals(rank, size),
+    )

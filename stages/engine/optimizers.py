@@ -1,0 +1,62 @@
+"""Optimisers by name: torch's, and the same step as a function that can be differentiated."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], lr: float, spec: AnyOptimizer
+) -> torch.optim.Optimizer:
+    """The optimiser that a configuration asks for."""
+    match spec:
+        case AdamSpec():
+            betas = spec.beta1, spec.beta2
+            # Fused: one pass over the weights, on CPUs too.
+            return torch.optim.Adam(parameters, lr, betas=betas, eps=spec.eps, fused=True)
+        case RmsPropSpec():
+            return torch.optim.RMSprop(parameters, lr, alpha=spec.alpha, eps=spec.eps)
+
+
+class Moments(NamedTuple):
+    """An optimiser's state of P weights, all in one."""
+
+    step: int
+    flat: dict[str, Tensor]
+    """By torch's names, each (P,)"""
+
+
+MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
+"""What an optimiser remembers of every weight, by torch's names"""
+
+
+def root(x: Tensor) -> Tensor:
+    """Square roots; their slope at 0 is 0 and not infinite, which would make nan of nothing."""
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1.0).sqrt(), 0.0)
+
+
+def adam(spec: AdamSpec, gradient: Tensor, before: Moments) -> tuple[Tensor, Moments]:
+    """Kingma and Ba 2015, algorithm 1, as torch.optim.Adam computes it."""
+    step = before.step + 1
+    mean = spec.beta1 * before.flat["exp_avg"] + (1 - spec.beta1) * gradient
+    square = spec.beta2 * before.flat["exp_avg_sq"] + (1 - spec.beta2) * gradient.square()
+    unbiased, scale = mean / (1 - spec.beta1**step), root(square / (1 - spec.beta2**step))
+    return unbiased / (scale + spec.eps), Moments(step, {"exp_avg": mean, "exp_avg_sq": square})
+
+
+def rmsprop(spec: RmsPropSpec, gradient: Tensor, before: Moments) -> tuple[Tensor, Moments]:
+    """Tieleman and Hinton 2012 (Coursera, lecture 6.5), as torch.optim.RMSprop computes it."""
+    square = spec.alpha * before.flat["square_avg"] + (1 - spec.alpha) * gradient.square()
+    return gradient / (root(square) + spec.eps), Moments(before.step + 1, {"square_avg": square})
+
+
+RULES: dict[str, Callable[[Any, Tensor, Moments], tuple[Tensor, Moments]]] = {
+    "adam": adam,
+    "rmsprop": rmsprop,
+}
+"""(spec, gradient, moments) -> (direction, moments after): the weights move by -lr * direction."""

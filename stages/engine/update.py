@@ -1,0 +1,97 @@
+"""What one update of a network, and one step of a stage, has to say when the device has done it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from progan.stages.distributed.scalars import Figures
+from progan.stages.distributed.world import World
+from progan.stages.errors import NotFiniteError
+
+
+class Moment(NamedTuple):
+    """When a step is taken."""
+
+    resolution: int
+    images_seen: int
+    end: int
+    """Position in the stream of images where the step after it begins"""
+
+    def __str__(self) -> str:
+        return f"{self.resolution}x{self.resolution} after {self.images_seen} images"
+
+
+class Objective(NamedTuple):
+    """A scalar to minimise and what it was made of, by name (scalars, detached)."""
+
+    loss: Tensor
+    scalars: dict[str, Tensor]
+
+
+SQUARES = "squares"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One update of a network, which the device may still be at."""
+
+    network: str
+    moment: Moment
+    world: World
+    means: Figures
+    """Over parts and ranks: the objective's scalars, riders and, as SQUARES, the gradient's"""
+    own: dict[str, Tensor]
+    """This rank's share of the scalars"""
+    loss_scale: float | None
+    """In fp16, what the loss was multiplied by"""
+    may_overflow: bool
+    """Whether a gradient that is not finite only means that the loss scale is too large"""
+
+    def overflowed(self) -> bool:
+        """Whether the gradient is not finite on some rank. Waits for the device."""
+        return not math.isfinite(self.means.read()[SQUARES])
+
+    def read(self) -> dict[str, float]:
+        """The means and, if it is finite, `<network>_grad_norm`; in fp16 `<network>_loss_scale`.
+
+        Waits for the device; all ranks must call it. Raises NotFiniteError on every rank if one of
+        them, or the gradient, is not finite on any rank.
+        """
+        means = self.means.read()
+        squares = means.pop(SQUARES)
+        finite = math.isfinite(squares)
+        if not all(map(math.isfinite, means.values())) or not (finite or self.may_overflow):
+            raise NotFiniteError(f"{self.moment}: {self._blame()}", self.moment.end)
+        if self.loss_scale is not None:
+            means[f"{self.network}_loss_scale"] = self.loss_scale
+        return means | {f"{self.network}_grad_norm": math.sqrt(squares)} if finite else means
+
+    def _blame(self) -> str:
+        """Say which rank's which quantity is not finite. All ranks must call it."""
+        own = next((name for name, v in self.own.items() if not torch.isfinite(v)), None)
+        for rank, name in enumerate(self.world.gather(own)):
+            if name is not None:
+                return f"{name} is not finite on rank {rank}"
+        return f"the {self.network}'s gradient is not finite"
+
+
+class StepReport(NamedTuple):
+    """One step of a stage, which the device may still be at."""
+
+    updates: Sequence[Update]
+    pieces: Figures
+    """What the objective remembers of it (pieces.py)"""
+
+    def read(self) -> dict[str, float]:
+        """The step's scalars and signals; of what is updated more than once, the last.
+
+        As `Update.read`.
+        """
+        scalars: dict[str, float] = {}
+        for update in self.updates:
+            scalars |= update.read()
+        return scalars | self.pieces.read()

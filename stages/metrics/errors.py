@@ -1,5 +1,0 @@
-"""Why a metric has no value."""
-
-
-class MetricError(RuntimeError):
-    """A metric could not be computed; training goes on without it. The message is one line."""

@@ -1,0 +1,204 @@
+"""Adversarial losses by name: logits in, one loss per sample out.
+
+Logits are high for what is taken to be real. An energy, as of EBGAN and BEGAN, is a logit's
+negative. All tensors are (N,).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan.stages.objectives import began
+from progan.stages.specs.losses import (
+    AnyLoss,
+    Ebgan,
+    FGan,
+    Lsgan,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+)
+
+
+class Divergence(NamedTuple):
+    """One row of table 6."""
+
+    activation: Callable[[Tensor], Tensor]
+    """g_f: logits -> the domain of f*"""
+    conjugate: Callable[[Tensor], Tensor]
+    """f*(g_f(v)) of logits v"""
+
+
+LOG2 = math.log(2)
+
+DIVERGENCES = {
+    "kl": Divergence(lambda v: v, lambda v: torch.exp(v - 1)),
+    "reverse_kl": Divergence(lambda v: -torch.exp(-v), lambda v: v - 1),
+    "pearson": Divergence(lambda v: v, lambda v: v.square() / 4 + v),
+    "neyman": Divergence(lambda v: 1 - torch.exp(-v), lambda v: 2 - 2 * torch.exp(-v / 2)),
+    "squared_hellinger": Divergence(lambda v: 1 - torch.exp(-v), lambda v: torch.exp(v) - 1),
+    "jensen_shannon": Divergence(lambda v: LOG2 - F.softplus(-v), lambda v: F.softplus(v) - LOG2),
+    "total_variation": Divergence(lambda v: torch.tanh(v) / 2, lambda v: torch.tanh(v) / 2),
+}
+
+
+NOTHING: Mapping[str, Tensor] = {}
+Side = Callable[[Tensor, Tensor], Tensor]
+"""(real_logits, fake_logits) -> loss per sample"""
+
+
+class Loss(NamedTuple):
+    """Both sides of one adversarial loss."""
+
+    discriminator: Side
+    generator: Side
+    generator_sees_reals: bool = False
+    """Where not, the generator's side is given no real_logits: an empty tensor."""
+    of_reconstructions: Side | None = None
+    """The generator's side for reals that it is to draw again, where that is another
+    (mode_regularizer)"""
+
+
+def wgan() -> Loss:
+    """The earth mover's distance (Arjovsky et al. 2017, eqs. 2 and 3)."""
+    return Loss(lambda real, fake: fake - real, lambda _, fake: -fake)
+
+
+def real_or_fake(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
+    """Binary cross-entropy with real's label 1 - smoothing and fake's 0.
+
+    Goodfellow et al. 2014, eq. 1; one-sided label smoothing: Salimans et al. 2016, section 3.4.
+    """
+    return F.softplus(-real) + smoothing * real + F.softplus(fake)
+
+
+def minimax(spec: Minimax) -> Loss:
+    """-log D(x) - log(1 - D(G(z))), and for the generator log(1 - D(G(z)))."""
+    discriminator = partial(real_or_fake, smoothing=spec.smoothing)
+    return Loss(
+        discriminator,
+        lambda _, fake: -F.softplus(fake),
+        of_reconstructions=lambda _, fake: F.softplus(-fake),
+    )
+
+
+def nonsaturating(spec: NonSaturating) -> Loss:
+    """The same, but for the generator -log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+    discriminator = partial(real_or_fake, smoothing=spec.smoothing)
+    return Loss(discriminator, lambda _, fake: F.softplus(-fake))
+
+
+def lsgan(spec: Lsgan) -> Loss:
+    """((D(x) - b)^2 + (D(G(z)) - a)^2) / 2 and (D(G(z)) - c)^2 / 2 (Mao et al. 2017, eq. 2)."""
+    return Loss(
+        lambda real, fake: ((real - spec.b).square() + (fake - spec.a).square()) / 2,
+        lambda _, fake: (fake - spec.c).square() / 2,
+    )
+
+
+def hinge() -> Loss:
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))) and -D(G(z)) (Miyato et al. 2018, eqs. 16 and 17)."""
+    return Loss(lambda real, fake: F.relu(1 - real) + F.relu(1 + fake), lambda _, fake: -fake)
+
+
+REAL_TERMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "wgan": lambda logit: -logit,
+    "nonsaturating": lambda logit: F.softplus(-logit),
+    "lsgan": lambda logit: (logit - 1).square(),
+    "hinge": lambda logit: F.relu(1 - logit),
+}
+"""f1 of the relativistic losses: low if something is real. Fake's term is f2(y) = f1(-y)."""
+
+
+def relativistic(spec: Relativistic) -> Loss:
+    """Real more than fake: in pairs, or than the other kind is on average.
+
+    rgan: f1(C(x_r) - C(x_f)); ragan: f1(C(x_r) - E C(x_f)) + f1(E C(x_r) - C(x_f)); for the
+    generator the same with real and fake exchanged. Source: Jolicoeur-Martineau 2018, eqs. 7 to 14.
+    The paper's averages are over the batch; ours over groups of consecutive samples, since a
+    batch's average would depend on how it was cut over ranks.
+    """
+    real_term = REAL_TERMS[spec.base]
+
+    def in_pairs(real: Tensor, fake: Tensor) -> Tensor:
+        return real_term(real - fake)
+
+    def on_average(real: Tensor, fake: Tensor) -> Tensor:
+        above = real - group_means(fake, spec.group)
+        below = group_means(real, spec.group) - fake
+        return real_term(above) + real_term(below)
+
+    side = in_pairs if spec.kind == "rgan" else on_average
+    return Loss(side, lambda real, fake: side(fake, real), generator_sees_reals=True)
+
+
+def group_means(logits: Tensor, group: int) -> Tensor:
+    """For every sample the mean of its group of consecutive ones."""
+    return logits.reshape(-1, group).mean(dim=1).repeat_interleave(group)
+
+
+def fgan(spec: FGan) -> Loss:
+    """-g_f(D(x)) + f*(g_f(D(G(z)))) (Nowozin et al. 2016, eq. 6).
+
+    The generator minimises -f*(g_f(D(G(z)))), or, if it is not to saturate, -g_f(D(G(z)))
+    (section 3.2).
+    """
+    chosen = DIVERGENCES[spec.divergence]
+    return Loss(
+        lambda real, fake: chosen.conjugate(fake) - chosen.activation(real),
+        lambda _, fake: -(chosen.conjugate if spec.saturating else chosen.activation)(fake),
+    )
+
+
+def ebgan(spec: Ebgan) -> Loss:
+    """E(x) + max(0, m - E(G(z))) and E(G(z)) (Zhao et al. 2017, eqs. 1 and 2); E = -logit."""
+    return Loss(lambda real, fake: F.relu(spec.margin + fake) - real, lambda _, fake: -fake)
+
+
+def began_loss(pieces: Mapping[str, Tensor]) -> Loss:
+    """E(x) - k E(G(z)) and E(G(z)) with E = -logit (Berthelot et al. 2017, section 3.4).
+
+    k is what `balance` has made of it (began.py).
+    """
+    return Loss(lambda real, fake: pieces[began.K] * fake - real, lambda _, fake: -fake)
+
+
+LOSSES: dict[str, Callable[[Any, Mapping[str, Tensor]], Loss]] = {
+    "wgan": lambda spec, pieces: wgan(),
+    "minimax": lambda spec, pieces: minimax(spec),
+    "nonsaturating": lambda spec, pieces: nonsaturating(spec),
+    "lsgan": lambda spec, pieces: lsgan(spec),
+    "hinge": lambda spec, pieces: hinge(),
+    "rgan": lambda spec, pieces: relativistic(spec),
+    "ragan": lambda spec, pieces: relativistic(spec),
+    "fgan": lambda spec, pieces: fgan(spec),
+    "ebgan": lambda spec, pieces: ebgan(spec),
+    "began": lambda spec, pieces: began_loss(pieces),
+}
+
+
+def loss(spec: AnyLoss, pieces: Mapping[str, Tensor] = NOTHING) -> Loss:
+    """The loss that a configuration asks for, and that may remember something (pieces.py)."""
+    return LOSSES[spec.kind](spec, pieces)
+
+
+AFTER_STEP: dict[
+    str, Callable[[Any, Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
+] = {"began": began.balance}
+
+
+def after_step(
+    spec: AnyLoss, pieces: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Let a loss that remembers look at a step's scalars; what it has to say, by name.
+
+    All of them are means over the ranks, (), and stay on the device.
+    """
+    if spec.kind not in AFTER_STEP:
+        return {}
+    return AFTER_STEP[spec.kind](spec, pieces, scalars)

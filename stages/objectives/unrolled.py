@@ -1,0 +1,91 @@
+"""The discriminator some steps ahead, for the generator's update: unrolled GANs.
+
+With theta_0 = theta_D and theta_(k+1) = theta_k - a step down the discriminator's loss, the
+generator minimises its loss against theta_K, through all of the steps: its gradient has a second
+term, for how the discriminator will answer. Source: Metz et al. 2017 (arXiv 1611.02163), eqs. 4, 5,
+7 and 10. The steps are those that the discriminator would take: its optimiser's, from its moments.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from progan.stages.engine.optimizers import RULES, Moments
+from progan.stages.specs.optimizers import AnyOptimizer
+
+
+class Called(nn.Module):
+    """A network whose call is one of its methods, since only calls can be given other weights."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, method: str, *inputs: Any, **options: Any) -> Any:
+        """What the method returns."""
+        return getattr(self.network, method)(*inputs, **options)
+
+
+class Ahead:
+    """A network with other weights, which gradients flow through. Its own stay as they are."""
+
+    def __init__(self, network: nn.Module, weights: Tensor) -> None:
+        self.network = network
+        self.weights = weights
+        """(P,): all parameters, in order"""
+        named = dict(network.named_parameters())
+        parts = torch.split(weights, [parameter.numel() for parameter in named.values()])
+        self._named = {
+            name: part.view_as(parameter)
+            for (name, parameter), part in zip(named.items(), parts, strict=True)
+        } | {name: buffer.clone() for name, buffer in network.named_buffers()}
+
+    def __call__(self, *inputs: Any) -> Any:
+        """What the network would return."""
+        return functional_call(self.network, self._named, inputs)
+
+    def judge(self, *inputs: Any, **options: Any) -> Any:
+        """What the discriminator's `judge` would return."""
+        return self._call("judge", *inputs, **options)
+
+    def judge_both(self, *inputs: Any) -> Any:
+        """What the discriminator's `judge_both` would return."""
+        return self._call("judge_both", *inputs)
+
+    def _call(self, *inputs: Any, **options: Any) -> Any:
+        named = {f"network.{name}": value for name, value in self._named.items()}
+        return functional_call(Called(self.network), named, inputs, options)
+
+
+def flat_weights(network: nn.Module) -> Tensor:
+    """A copy of all parameters, in order: (P,)."""
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def look_ahead(
+    network: nn.Module,
+    moments: Moments,
+    optimizer: AnyOptimizer,
+    lr: float,
+    losses: Iterable[Callable[[Ahead], Tensor]],
+    mean: Callable[[Tensor], Tensor] = lambda gradient: gradient,
+    loss_factor: float = 1.0,
+) -> Ahead:
+    """The network after one step down each of the losses, differentiable to what they depend on.
+
+    mean: over the ranks, differentiable, so that all take the same steps. With a loss factor (fp16)
+    a step whose gradient overflows is left out, as the engine leaves it out.
+    """
+    ahead = Ahead(network, flat_weights(network).requires_grad_())
+    for loss in losses:
+        scaled = loss(ahead) * loss_factor
+        (gradient,) = torch.autograd.grad(scaled, ahead.weights, create_graph=True)
+        gradient = mean(gradient) / loss_factor
+        if loss_factor != 1 and not gradient.isfinite().all():
+            continue
+        direction, moments = RULES[optimizer.kind](optimizer, gradient, moments)
+        ahead = Ahead(network, ahead.weights - lr * direction)
+    return ahead

@@ -1,0 +1,200 @@
+"""The penalties and constraints that a configuration can ask for; no torch.
+
+`objective.penalties` is a list of maps, each with `kind` and the kind's own keys. A penalty is a
+term of a loss and has a `weight` and an `interval`; a constraint is no term, and has neither. The
+formulas are in `penalties.py` and `constraints.py`.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from progan.stages.specs.base import Spec
+
+NetworkName = Literal["generator", "discriminator"]
+NetworkNames = Annotated[tuple[NetworkName, ...], Field(min_length=1)]
+
+
+class Penalty(Spec):
+    """What all terms have."""
+
+    weight: PositiveFloat
+    interval: PositiveInt = 1
+    """Updates of its network from one to the next; it weighs so many times more then (the lazy
+    regularisation of StyleGAN2, arXiv 1912.04958, section 3.1)."""
+    needs_noise: ClassVar[bool] = False
+    """Whether it looks at reals with noise on them"""
+    needs_reals: ClassVar[bool] = False
+    """Whether it makes the generator's loss look at reals"""
+    needs_encoder: ClassVar[bool] = False
+    """Whether an encoder is to be trained beside the generator"""
+
+
+class CriticPenalty(Penalty):
+    """A term of the discriminator's loss alone."""
+
+    networks: ClassVar[tuple[NetworkName, ...]] = ("discriminator",)
+
+
+class Gradient(CriticPenalty):
+    """WGAN-GP: gradients of norm `target` between real and fake pictures."""
+
+    kind: Literal["gradient"]
+    target: PositiveFloat = 1.0
+    one_sided: bool = False
+    """Whether only norms above the target cost anything."""
+
+
+class Drift(CriticPenalty):
+    """Keeps the logits of real pictures near 0."""
+
+    kind: Literal["drift"]
+
+
+class ZeroCentred(CriticPenalty):
+    """Small gradients at real pictures (r1) or at fakes (r2)."""
+
+    kind: Literal["r1", "r2"]
+
+
+class JensenShannon(CriticPenalty):
+    """Small gradients where the discriminator is wrong, as added noise would have it."""
+
+    kind: Literal["js_regularizer"]
+
+
+class Dragan(CriticPenalty):
+    """Gradients of norm `target` around real pictures."""
+
+    kind: Literal["dragan"]
+    target: PositiveFloat = 1.0
+    noise: PositiveFloat = 0.5
+    """Standard deviation of the noise on a picture, in those of its own values."""
+    needs_noise: ClassVar[bool] = True
+
+
+class WeightsPenalty(Penalty):
+    """A term of a network's weights, in the loss of either or both."""
+
+    networks: NetworkNames = ("discriminator",)
+
+
+class Orthogonal(WeightsPenalty):
+    """Filters of a layer at right angles to each other."""
+
+    kind: Literal["orthogonal"]
+    off_diagonal: bool = True
+    """Whether only their angles count (BigGAN), or that they have unit length too."""
+
+
+class HistoricalAverage(WeightsPenalty):
+    """Weights near the mean of all that they were in this stage."""
+
+    kind: Literal["historical_average"]
+
+
+class FeatureMatching(Penalty):
+    """Fakes with the same features on average as reals, in the discriminator's eyes."""
+
+    kind: Literal["feature_matching"]
+    group: PositiveInt = 4
+    """Consecutive samples over which averages are taken."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+    needs_reals: ClassVar[bool] = True
+
+
+class Consensus(Penalty):
+    """Small gradients of both losses, for both networks: where they neither win nor circle."""
+
+    kind: Literal["consensus"]
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator", "discriminator")
+    needs_reals: ClassVar[bool] = True
+
+
+class PullingAway(Penalty):
+    """Fakes whose features point in different directions."""
+
+    kind: Literal["pulling_away"]
+    group: Annotated[int, Field(ge=2)] = 4
+    """Consecutive samples that are compared with each other."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+
+
+class ModeRegularizer(Penalty):
+    """Every real picture is one that the generator can draw, and draws well enough to deceive."""
+
+    kind: Literal["mode_regularizer"]
+    weight: PositiveFloat = 1.0
+    lambda_1: NonNegativeFloat = 0.2
+    """Of how far a real is from what generator and encoder make of it."""
+    lambda_2: NonNegativeFloat = 0.4
+    """Of how far that is from being taken for real."""
+    distance: Literal["pixels", "features"] = "pixels"
+    """Between the values of pictures, or what the discriminator's last layer sees of them."""
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+    needs_reals: ClassVar[bool] = True
+    needs_encoder: ClassVar[bool] = True
+
+
+class Constraint(Spec):
+    """What holds at every step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_term(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (odd := {"weight", "interval"} & values.keys()):
+            raise ValueError(f"is a constraint, which holds always: it has no {min(odd)}")
+        return values
+
+
+class SpectralNorm(Constraint):
+    """Weights are divided by their largest singular value."""
+
+    kind: Literal["spectral_norm"]
+    networks: NetworkNames = ("discriminator",)
+
+
+class WeightClip(Constraint):
+    """The discriminator's weights are cut off at `bound` after each of its updates."""
+
+    kind: Literal["weight_clip"]
+    bound: PositiveFloat = 0.01
+    """Of the weights as they are used: scaled, where the learning rate is equalised."""
+
+
+Term = (
+    Gradient
+    | Drift
+    | ZeroCentred
+    | JensenShannon
+    | Dragan
+    | Orthogonal
+    | HistoricalAverage
+    | FeatureMatching
+    | PullingAway
+    | ModeRegularizer
+    | Consensus
+)
+AnyPenalty = Term | SpectralNorm | WeightClip
+Penalties = tuple[AnyPenalty, ...]
+PenaltySpec = Annotated[AnyPenalty, Field(discriminator="kind")]
+
+
+def terms(penalties: Penalties, network: NetworkName, update: int) -> list[Term]:
+    """Those of a network's loss at one of its updates."""
+    return [
+        each
+        for each in penalties
+        if isinstance(each, Penalty) and network in each.networks and update % each.interval == 0
+    ]
+
+
+def has_encoder(penalties: Penalties) -> bool:
+    """Whether any needs an encoder beside the generator."""
+    return any(isinstance(each, Penalty) and each.needs_encoder for each in penalties)
+
+
+def noise_shape(penalties: Penalties, picture: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the noise that a picture needs: its own, or none."""
+    needed = any(isinstance(each, Penalty) and each.needs_noise for each in penalties)
+    return picture if needed else (0,)

@@ -1,0 +1,211 @@
+"""What a stage is told: the groups of the configuration that `stages/` owns, and StageSpec.
+
+No torch here: the orchestrator builds these, the workers read them from spec.json.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
+
+from progan.datasets.spec import DataSpec
+from progan.stages.specs.base import Spec
+from progan.stages.specs.model import FIRST_RESOLUTION, LAST_RESOLUTION, ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
+from progan.stages.specs.optimizers import OptimizerSpec
+
+
+class EmaSpec(Spec):
+    """The generator's exponential moving average, which is what gets exported."""
+
+    half_life_kimg: PositiveFloat = 10.0
+    """Images after which a weight's share has halved, whatever the batch."""
+    decay: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Instead of the half-life: a fixed decay per step (the paper's 0.999)."""
+
+    def per_step(self, images: int) -> float:
+        """The factor that the average keeps at a step of so many images."""
+        if self.decay is not None:
+            return self.decay
+        return float(0.5 ** (images / (self.half_life_kimg * 1000)))
+
+
+class EngineSpec(Spec):
+    """How a step is computed."""
+
+    zero: Literal[0, 1, 2] = 1
+    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: the moments, 2: gradients). One
+    rank has nobody to share with and spares itself the copies."""
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
+    scaled dynamically, and a step whose gradients overflow is left out."""
+    activation_checkpointing: int | None = None
+    """Lowest resolution whose blocks, in both networks, are recomputed in the backward pass instead
+    of keeping their activations: less memory, more time. By default none."""
+    overlap_comm: bool = False
+    """Whether gradients are sent while the backward pass goes on, as DeepSpeed does it: the host
+    waits for the device at every bucket, which pays where machines have a slow network between."""
+    collective_timeout_minutes: PositiveFloat = 10.0
+    """How long a rank waits for the others before the stage ends, naming those it waited for."""
+
+    @field_validator("zero", mode="before")
+    @classmethod
+    def _weights_stay_whole(cls, value: object) -> object:
+        if value == 3:
+            raise ValueError(
+                "ZeRO 3 shards the weights, which are 0.2 GB for both networks at 1024x1024, and "
+                "gathers them in every pass of a step; 1 and 2 shard the larger rest"
+            )
+        return value
+
+    def sharding(self, ranks: int) -> Literal[0, 1, 2]:
+        """The ZeRO stage that so many ranks have."""
+        return self.zero if ranks > 1 else 0
+
+    @field_validator("activation_checkpointing")
+    @classmethod
+    def _a_resolution(cls, value: int | None) -> int | None:
+        last = LAST_RESOLUTION
+        if value is not None and (value < FIRST_RESOLUTION or last % value or value > last):
+            raise ValueError(f"must be a power of two from {FIRST_RESOLUTION} to {last}")
+        return value
+
+
+Compile = Literal["off", "default"]
+"""Whether torch.compile makes graphs of a step's passes, by the name of its mode"""
+
+
+class CheckpointSpec(Spec):
+    """When a stage writes itself down."""
+
+    every_minutes: PositiveFloat | None = 10.0
+    every_kimg: PositiveFloat | None = None
+    """Thousands of images between checkpoints, besides those that fall due by the clock."""
+    keep: PositiveInt = 3
+    """Checkpoints kept per stage, the newest ones."""
+    keep_every_kimg: PositiveFloat | None = None
+    """Besides those, the first checkpoint of every so many thousand images is kept for good."""
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    """What to do when a loss, penalty or gradient is not finite: end, or go back to the newest
+    checkpoint and on from there with the data and latents that come after the bad step."""
+    max_rollbacks: PositiveInt = 3
+    """Per stage; after that, a divergence ends it."""
+
+
+GrowthMode = Literal["fade", "stacked", "none"]
+"""How a new resolution comes in (growth.py)"""
+
+
+class GrowthSpec(Spec):
+    """Length of one stage in images."""
+
+    mode: GrowthMode = "fade"
+    fade_images: Annotated[int, Field(ge=0)]
+    """Images over which alpha goes from 0 to 1, or the generator's new layers are trained alone; 0
+    at the first resolution."""
+    steady_images: Annotated[int, Field(ge=0)]
+    """Images shown after that, with everything trained at alpha 1."""
+
+    @property
+    def total_images(self) -> int:
+        """Images the stage is shown in all."""
+        return self.fade_images + self.steady_images
+
+
+class TickSpec(Spec):
+    """How often a stage tells where it stands."""
+
+    images: PositiveInt
+    """Images per line of metrics.jsonl."""
+    samples_every: PositiveInt
+    """Ticks per grid of samples."""
+    grid: PositiveInt
+    """Pictures along one side of a grid of samples."""
+
+
+class InitSpec(Spec):
+    """Networks to start from instead of drawn weights (stages/storage/pretrained.py)."""
+
+    path: Path
+    sha256: str | None
+    """Fingerprint of what must be there; None in a plan that is only looked at."""
+
+
+MetricName = Literal["swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score"]
+
+
+class MetricsSpec(Spec):
+    """What is measured of the averaged generator, and when. None of it changes the training.
+
+    swd: sliced Wasserstein distance x 1000, by level, from 16x16 on; ms_ssim: similarity of fakes;
+    fid, kid, precision_recall, inception_score: through InceptionV3, whose weights are needed.
+    """
+
+    during: tuple[MetricName, ...] = ("swd",)
+    """While a stage trains, at the ticks that `every_ticks` says."""
+    every_ticks: PositiveInt = 10
+    """Ticks from one measurement to the next."""
+    at_end: tuple[MetricName, ...] = ("swd", "ms_ssim")
+    """When a stage is finished, and by `progan evaluate` unless it is told others."""
+    images: Annotated[int, Field(ge=2)] = 8192
+    """Fakes that are compared with as many reals; fewer if the data set has fewer."""
+    inception_weights: Path | None = None
+    """torch-fidelity's InceptionV3 of 2015-12-05, a .pth file; never downloaded by itself."""
+
+    def absolute(self) -> "MetricsSpec":
+        """The same from whatever folder it is looked at."""
+        weights = self.inception_weights and self.inception_weights.expanduser().absolute()
+        return self.model_copy(update={"inception_weights": weights})
+
+
+class StageSpec(Spec):
+    """One resolution, to be trained: all that its workers are told (spec.json)."""
+
+    resolution: PositiveInt
+    grown_from: Path | None
+    """The previous stage's `final` folder; none at the first resolution."""
+    init: InitSpec | None = None
+    """What the first stage starts from; else its weights are drawn."""
+    seed: int
+    data: DataSpec
+    data_fingerprint: str
+    """Fingerprint of the data set that the run began with."""
+    batch: PositiveInt
+    """Images per step over all ranks."""
+    micro_batch: PositiveInt | None = None
+    """Images that a rank takes at once, its share of the batch being accumulated from such parts;
+    by default the whole share."""
+    lr: PositiveFloat
+    """Learning rate of both networks, or of the generator."""
+    discriminator_lr: PositiveFloat | None = None
+    """The discriminator's own (two time-scales: Heusel et al. 2017, arXiv 1706.08500)."""
+    growth: GrowthSpec
+    model: ModelSpec
+    objective: ObjectiveSpec
+    optimizer: OptimizerSpec
+    ema: EmaSpec
+    engine: EngineSpec
+    compile: Compile = "off"
+    checkpoint: CheckpointSpec
+    tick: TickSpec
+    metrics: MetricsSpec = MetricsSpec()
+
+    @property
+    def images_per_step(self) -> int:
+        """Reals that one step shows, over all ranks and critic updates."""
+        return self.batch * self.objective.critic_steps
+
+    @property
+    def rates(self) -> dict[Literal["generator", "discriminator"], float]:
+        """Each network's learning rate."""
+        return {"generator": self.lr, "discriminator": self.discriminator_lr or self.lr}
+
+    def part(self, ranks: int) -> int:
+        """Images that each of so many ranks takes at once."""
+        share = self.batch // ranks
+        return min(self.micro_batch or share, share)

@@ -1,0 +1,106 @@
+"""A stage's state on disk, whatever the number of ranks that wrote it or will read it."""
+
+import logging
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from progan.stages.errors import StageError
+from progan.stages.specs.stage import CheckpointSpec
+from progan.stages.storage import checkpoint
+from progan.stages.storage.sealed_folder import sealing, unseal
+from progan.stages.storage.stage_folder import StageFolder
+from progan.stages.storage.tensors import read_tensors, write_tensors
+
+log = logging.getLogger(__name__)
+DOCUMENT = "state.json"
+
+
+class Checkpoint(NamedTuple):
+    """All that the rest of a stage follows from."""
+
+    images_seen: int
+    position: int
+    """In the stage's stream of images: `images_seen` and what was passed over (rollback)"""
+    tensors: dict[str, dict[str, Tensor]]
+    """By file: generator, discriminator, ema (parameters by name), optimizer (moments), and where
+    there are any, encoder, pieces (what the objective remembers) and replay (past fakes)"""
+    tally: dict[str, Any]
+    """What the unfinished tick has summed up (Tally)"""
+
+
+def save(folder: StageFolder, checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
+    """Write a checkpoint, whole or not at all, and remove those that `spec` does not keep."""
+    fields = checkpoint._asdict()
+    del fields["tensors"]
+    with sealing(folder.checkpoint(checkpoint.images_seen), DOCUMENT, fields) as target:
+        for name, tensors in checkpoint.tensors.items():
+            write_tensors(target / f"{name}.safetensors", tensors)
+    for images_seen in superseded([int(path.name) for path in _newest_first(folder)], spec):
+        shutil.rmtree(folder.checkpoint(images_seen), ignore_errors=True)
+
+
+def superseded(images_seen: list[int], spec: CheckpointSpec) -> set[int]:
+    """Which of the checkpoints taken after so many images need not be kept."""
+    kept = set(sorted(images_seen)[-spec.keep :])
+    if spec.keep_every_kimg:
+        first: dict[int, int] = {}
+        for seen in sorted(images_seen):
+            first.setdefault(int(seen // (spec.keep_every_kimg * 1000)), seen)
+        kept |= {seen for period, seen in first.items() if period > 0}
+    return set(images_seen) - kept
+
+
+def newest(folder: StageFolder) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None; a damaged one is passed over, said aloud."""
+    for path in _newest_first(folder):
+        try:
+            fields = unseal(path, DOCUMENT)
+        except StageError as error:
+            log.warning("%s; using the checkpoint before it", error)
+            continue
+        tensors = {file.stem: read_tensors(file) for file in path.glob("*.safetensors")}
+        return Checkpoint(tensors=tensors, **fields)
+    return None
+
+
+def _newest_first(folder: StageFolder) -> list[Path]:
+    return sorted(folder.checkpoints.glob("[0-9]*"), reverse=True)
+
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointWriter:
+    """One thread, one checkpoint at a time; training waits only for the copy in memory."""
+
+    def __init__(self, folder: StageFolder, spec: CheckpointSpec) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last checkpoint is still being written."""
+        return self._writing is not None and not self._writing.done()
+
+    def write(self, state: Checkpoint) -> None:
+        """Begin to write a checkpoint; waits for the one before."""
+        self.wait()
+        self._writing = self._thread.submit(self._save, state)
+
+    def wait(self) -> None:
+        """Return when everything is on the disk."""
+        if self._writing:
+            self._writing.result()
+
+    def _save(self, state: Checkpoint) -> None:
+        try:
+            checkpoint.save(self._folder, state, self._spec)
+        except OSError as error:
+            log.warning("checkpoint after %d images not written: %s; the one before stands and "
+                        "training goes on", state.images_seen, error)  # fmt: skip

@@ -1,0 +1,94 @@
+"""From one resolution to the next: publish the finished networks, grow new ones from them."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from progan.stages.errors import StageError
+from progan.stages.networks.spectral import fitted
+from progan.stages.specs.stage import InitSpec
+from progan.stages.storage.final import DOCUMENT, Final, read_final
+from progan.stages.storage.pretrained import Network, read_published
+from progan.stages.storage.sealed_folder import sealing
+from progan.stages.storage.tensors import parameters, read_tensors, write_tensors
+
+log = logging.getLogger(__name__)
+
+
+def publish(folder: Path, final: Final, networks: Mapping[str, nn.Module]) -> None:
+    """Write a finished stage's networks, whole or not at all.
+
+    The previous resolution's to/fromRGB layer, at last unused, is left out.
+    """
+    unused = at_resolution(final.resolution // 2, "to_rgb|from_rgb")
+    with sealing(folder, DOCUMENT, final.model_dump(mode="json")) as target:
+        for name, network in networks.items():
+            state = {k: v for k, v in parameters(network).items() if not unused.match(k)}
+            write_tensors(target / f"{name}.safetensors", state)
+
+
+def at_resolution(resolution: int, parts: str) -> re.Pattern[str]:
+    """How the names of parameters begin that belong to a resolution.
+
+    They may be within one of several critics, and there within a decoder.
+    """
+    return re.compile(rf"(each\.\d+\.)?(head\.decoder\.)?({parts})\.{resolution}\.")
+
+
+def load(folder: Path, name: str) -> dict[str, Tensor]:
+    """One network's parameters from a finished stage, after its checksums were verified."""
+    read_final(folder)
+    return read_tensors(folder / f"{name}.safetensors")
+
+
+def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
+    """Load networks of the same resolution, made elsewhere, whole.
+
+    Where the folder has no discriminator, as an export has none, it stays as drawn. Raises
+    StageError if the folder is not the one that was meant, or its networks do not fit.
+    """
+    published = read_published(init.path)
+    if published.fingerprint != init.sha256:
+        raise StageError(
+            f"{init.path} is not what this run was started with: its weights have changed "
+            f"(fingerprint {published.fingerprint[:12]}, not {str(init.sha256)[:12]})"
+        )
+    for name, network in networks.items():
+        if name not in published.files:
+            log.warning("%s has no %s: it begins anew", init.path, name)
+            continue
+        given, own = fitted(read_tensors(published.files[name]), network), network.state_dict()
+        for key in sorted(given.keys() | own.keys()):
+            if key not in given or key not in own or given[key].shape != own[key].shape:
+                raise StageError(f"the {name} in {init.path} does not fit this run's, first {key}")
+        network.load_state_dict(given)
+
+
+def grow_from(folder: Path, name: Network, network: nn.Module, resolution: int) -> None:
+    """Load what the previous stage published under that name; StageError if it does not fit.
+
+    An encoder that the previous stage's objective did not need begins anew.
+    """
+    if name == "encoder" and not (folder / "encoder.safetensors").is_file():
+        log.warning("%s has no encoder: it begins anew", folder)
+        return
+    grow(network, load(folder, name), resolution)
+
+
+def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> None:
+    """Load the previous stage's parameters by name into a network one resolution larger.
+
+    Raises StageError unless exactly the new block and the new to/fromRGB layer are left as drawn.
+    """
+    found = network.load_state_dict(fitted(previous, network), strict=False)
+    new = at_resolution(resolution, "blocks|to_rgb|from_rgb")
+    expected = {name for name in network.state_dict() if new.match(name)}
+    if found.unexpected_keys or set(found.missing_keys) != expected:
+        odd = sorted(set(found.unexpected_keys) | set(found.missing_keys) ^ expected)
+        raise StageError(
+            f"the networks at {resolution // 2} do not fit those at {resolution}: "
+            f"{len(odd)} parameters differ, first {odd[0]}"
+        )

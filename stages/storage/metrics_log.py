@@ -1,0 +1,70 @@
+"""What a stage measures between two lines of metrics.jsonl, and the lines."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from progan.datasets.files import write_whole
+from progan.stages.storage.stage_folder import StageFolder, images_of
+
+CLOCK = (
+    "time",
+    "seconds",
+    "images_per_second",
+    "data_wait_share",
+    "device_memory_bytes",
+    "resident_memory_bytes",
+)
+"""Fields that depend on the machine. All others are the same whenever the same run is repeated."""
+
+
+class Tally:
+    """Means of named scalars over the steps of one tick; its content can be stored and restored."""
+
+    def __init__(
+        self, sums: dict[str, float] | None = None, steps: dict[str, int] | None = None
+    ) -> None:
+        self.sums = dict(sums or {})
+        self.steps = dict(steps or {})
+
+    def add(self, scalars: dict[str, float]) -> None:
+        """Count one step, which need not have all scalars."""
+        for name, value in scalars.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.steps[name] = self.steps.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """The means since the last call; starts anew."""
+        means = {name: total / self.steps[name] for name, total in self.sums.items()}
+        self.sums, self.steps = {}, {}
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """A copy that `Tally(**state)` goes on from, exactly: JSON keeps every bit of a float."""
+        return {"sums": dict(self.sums), "steps": dict(self.steps)}
+
+
+def append_tick(path: Path, tick: dict[str, Any]) -> None:
+    """Add a line to metrics.jsonl."""
+    with path.open("a") as file:
+        file.write(json.dumps(tick, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_ticks(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of metrics.jsonl; none if it is not there. A line cut short is left out."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
+
+
+def rewind(folder: StageFolder, images_seen: int) -> None:
+    """Drop the lines and the samples after a checkpoint, which the stage will make again."""
+    for grid in folder.samples.glob("fakes_*.png"):
+        if images_of(grid) > images_seen:
+            grid.unlink()
+    if folder.metrics.exists():
+        kept = [tick for tick in read_ticks(folder.metrics) if tick["images_seen"] <= images_seen]
+        write_whole(folder.metrics, "".join(json.dumps(tick) + "\n" for tick in kept).encode())

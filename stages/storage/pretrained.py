@@ -1,0 +1,134 @@
+"""Networks in a folder, ready to be drawn from, exported or trained on; no torch.
+
+Such a folder is a stage's `final/`, an import, or an export that holds weights.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from progan.datasets.files import sha256_file
+from progan.stages.errors import StageError
+from progan.stages.specs.model import ModelSpec
+from progan.stages.storage import final
+
+Network = Literal["generator", "discriminator", "ema", "encoder"]
+WEIGHTS = "generator.safetensors"
+DOCUMENT = "generator.json"
+DOCUMENTS = (DOCUMENT, "config.json", f"artifacts/generator/{DOCUMENT}")
+"""Where an export says what it is: by itself, for Hugging Face, within an MLflow model."""
+
+
+def describe_inputs(model: ModelSpec) -> str:
+    """What a generator draws from, in words."""
+    text = f"float32 (N, {model.inputs}): {model.latent} from N(0, 1)"
+    if model.classes:
+        text += f", then the class one-hot, {model.classes}"
+    codes = model.generator.codes
+    for size in codes.categorical:
+        text += f", then a code one-hot, {size}"
+    if codes.continuous:
+        text += f", then codes from -1 to 1, {codes.continuous}"
+    return text
+
+
+class ExportedGenerator(BaseModel):
+    """generator.json: what the file beside it is and how to use it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["progan-generator"] = "progan-generator"
+    version: Literal[1] = 1
+    resolution: int
+    model: ModelSpec
+    images_seen: int
+    weights: Literal["ema", "generator"] = "ema"
+    """The moving average, or the generator as it was trained."""
+    latents: str
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of their columns after the latent's."""
+    pictures: str = "float32 (N, model.channels, resolution, resolution), [-1, 1] is black to white"
+    file: str = WEIGHTS
+    opset: int | None = None
+    """Of an ONNX file."""
+    sha256: str
+    """of the file"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is in such a folder."""
+
+    resolution: int
+    model: ModelSpec
+    images_seen: int
+    classes: tuple[str, ...]
+    """Names of the classes that they were told, by label"""
+    files: dict[Network, Path]
+    """Of an export, the same file is the generator and its average."""
+    checksums: dict[Network, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any weight."""
+        return hashlib.sha256(json.dumps(self.checksums, sort_keys=True).encode()).hexdigest()
+
+
+def read_published(folder: Path) -> Published:
+    """What networks a folder holds, their checksums verified. StageError if it is not whole."""
+    if (folder / final.DOCUMENT).is_file():
+        return _final(folder)
+    for document in DOCUMENTS:
+        if (folder / document).is_file():
+            return _exported(folder / document)
+    raise StageError(
+        f"{folder} is no exported generator: it has no {DOCUMENT}; "
+        "make one with: progan export RUN OUT"
+    )
+
+
+def read_exported(path: Path) -> ExportedGenerator:
+    """What an export's document says. StageError if it is not one."""
+    try:
+        return ExportedGenerator.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise StageError(f"{path} is damaged or not from progan; export again") from error
+
+
+def _final(folder: Path) -> Published:
+    published = final.read_final(folder)
+    names: tuple[Network, ...] = ("generator", "discriminator", "ema", "encoder")
+    files = {name: folder / f"{name}.safetensors" for name in names}
+    there = {name: file for name, file in files.items() if file.is_file()}
+    return Published(
+        resolution=published.resolution,
+        model=published.model,
+        images_seen=published.images_seen,
+        classes=published.classes,
+        files=there,
+        checksums={name: sha256_file(file) for name, file in there.items()},
+    )
+
+
+def _exported(path: Path) -> Published:
+    document = read_exported(path)
+    weights = path.parent / document.file
+    if weights.suffix != ".safetensors":
+        raise StageError(
+            f"{path.parent} holds {document.file}, which progan writes but does not read; "
+            "use an export with --format safetensors or huggingface"
+        )
+    if not weights.is_file() or sha256_file(weights) != document.sha256:
+        raise StageError(f"{weights} is missing or damaged; export the generator again")
+    return Published(
+        resolution=document.resolution,
+        model=document.model,
+        images_seen=document.images_seen,
+        classes=document.classes,
+        files={"generator": weights, "ema": weights},
+        checksums={"generator": document.sha256, "ema": document.sha256},
+    )

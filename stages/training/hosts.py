@@ -1,0 +1,60 @@
+"""What the ranks of a stage run on, told by the ranks."""
+
+import os
+import platform
+import socket
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from progan.stages.distributed.world import World
+from progan.stages.storage.launch_log import Host, Start
+
+PACKAGES = ("progan", "torch", "deepspeed", "numpy", "webdataset")
+
+
+def this_start(world: World, images_seen: int) -> Start:
+    """What all ranks together say of themselves. All ranks must call it."""
+    name, num_bytes = _device(world.device)
+    cpus = os.cpu_count() or 1
+    mine = Host(name=socket.gethostname(), ranks=1, device=name, device_bytes=num_bytes, cpus=cpus)
+    told = cast(list[Host], world.gather(mine))
+    hosts = tuple(h.model_copy(update={"ranks": told.count(h)}) for h in dict.fromkeys(told))
+    return Start(
+        time=time.time(),
+        images_seen=images_seen,
+        ranks=world.size,
+        hosts=hosts,
+        versions=versions(),
+    )
+
+
+def _device(device: torch.device) -> tuple[str, int | None]:
+    """Name of what computes, and its memory if it is a GPU."""
+    if device.type != "cuda":
+        return processor(), None
+    properties = torch.cuda.get_device_properties(device)
+    return properties.name, properties.total_memory
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name as Linux knows it; elsewhere its architecture."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Of Python, CUDA and the libraries that the figures of a run hang on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if torch.version.cuda:
+        found["cuda"] = torch.version.cuda
+    return found

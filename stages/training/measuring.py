@@ -1,0 +1,66 @@
+"""Measuring a stage while it trains: when, and what becomes of the values."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from progan.stages import schedule
+from progan.stages.errors import MetricError
+from progan.stages.metrics.measure import Subject, measure
+from progan.stages.metrics.names import fits
+from progan.stages.specs.stage import StageSpec
+from progan.stages.training.stage import Stage
+
+log = logging.getLogger(__name__)
+
+
+def due(images_seen: int, spec: StageSpec) -> list[str]:
+    """The metrics to be measured at a tick that ends after so many images."""
+    metrics = spec.metrics
+    period = spec.tick.images * metrics.every_ticks
+    if schedule.phase(images_seen, spec.growth) == "done":
+        names = metrics.at_end
+    elif schedule.crosses(images_seen, spec.images_per_step, period):
+        names = metrics.during
+    else:
+        names = ()
+    return [name for name in names if fits(name, spec.resolution)]
+
+
+class Quality:
+    """Measures the moving average at its present alpha; training goes on without what fails."""
+
+    def __init__(self) -> None:
+        self._complaints: set[str] = set()
+
+    def values(self, stage: Stage, beat: Callable[[], None]) -> dict[str, float]:
+        """What is due at this tick, on the first rank. All ranks must call it at every tick."""
+        names = due(stage.images_seen, stage.spec)
+        if not names:
+            return {}
+        began = time.monotonic()
+        subject = Subject(
+            generator=stage.average,
+            alpha=schedule.alpha(stage.images_seen, stage.spec.growth),
+            seed=stage.spec.seed,
+            batches=stage.batches,
+            resolution=stage.spec.resolution,
+            at_once=stage.spec.part(stage.world.size),
+        )
+        try:
+            found = measure(subject, stage.world, names, stage.spec.metrics, beat)
+        except MetricError as error:
+            self._complain(f"not measured: {error}; training goes on", stage)
+            return {}
+        for name, reason in found.left_out.items():
+            self._complain(f"{name} is left out: {reason}", stage)
+        if stage.world.is_first:
+            seconds = time.monotonic() - began
+            log.info("measured %s on %d pictures in %.1f s", names, found.images, seconds)
+        return found.values
+
+    def _complain(self, text: str, stage: Stage) -> None:
+        """Once, however often it is measured."""
+        if stage.world.is_first and text not in self._complaints:
+            log.warning(text)
+        self._complaints.add(text)

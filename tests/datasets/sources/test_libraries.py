@@ -1,0 +1,105 @@
+"""Pictures from LMDB, torchvision and Hugging Face."""
+
+import io
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+from PIL import Image
+
+from progan.datasets.build.prepare import prepare
+from progan.datasets.errors import DataError
+from progan.datasets.sources.libraries import parse
+from progan.datasets.sources.source import open_source
+
+
+def png(level: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (level, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_lmdb(tmp_path: Path) -> None:
+    with lmdb.open(str(tmp_path / "bedrooms")) as environment:
+        with environment.begin(write=True) as transaction:
+            for key in (b"b", b"a", b"\xff", b"length"):
+                transaction.put(key, b"picture " + key)
+    source = pickle.loads(pickle.dumps(open_source(tmp_path / "bedrooms")))
+    assert [source.read(n) for n in range(3)] == [b"picture a", b"picture b", b"picture \xff"]
+    assert source.labels is None
+
+
+def test_something_else_named_like_an_lmdb(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"something else" * 1000)
+    with pytest.raises(DataError, match="is not an LMDB that can be read"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("library", "extra", "location"),
+    [("lmdb", "lmdb", None), ("datasets", "hf", "hf:cifar10")],
+)
+def test_a_missing_library_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, extra: str, location: str | None
+) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(DataError, match=rf"pip install 'progan\[{extra}\]'"):
+        open_source(location or tmp_path)
+
+
+def test_names_and_options() -> None:
+    assert parse("hf:someone/faces,split=test") == ("someone/faces", {"split": "test"})
+    assert parse("torchvision:FakeData,size=5,image_size=3x8x8,flag=true") == (
+        "FakeData",
+        {"size": 5, "image_size": (3, 8, 8), "flag": True},
+    )
+    with pytest.raises(DataError, match="'train' is not KEY=VALUE"):
+        parse("hf:cifar10,train")
+
+
+def test_torchvision(tmp_path: Path) -> None:
+    location = "torchvision:FakeData,size=40,image_size=3x16x16,num_classes=4"
+    source = open_source(location)
+    assert source.classes == ("0", "1", "2", "3")
+    with ThreadPoolExecutor(2) as threads:  # importing torch in new processes takes long
+        manifest = prepare(location, tmp_path / "d", 16, executor=threads)
+    assert manifest.num_samples == 40
+    assert manifest.source.name == location
+    first = Image.open(io.BytesIO(source.read(0)))
+    assert first.size == (16, 16) and first.mode == "RGB"
+    assert np.asarray(first).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("torchvision:Nothing", "torchvision.datasets has no Nothing"),
+        ("torchvision:CIFAR10,root=/nowhere", "Dataset not found"),
+        ("torchvision:FakeData,sighs=3", "sighs"),
+    ],
+)
+def test_wrong_torchvision_names(location: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        open_source(location)
+
+
+@pytest.mark.filterwarnings("ignore")  # the library's own
+def test_hugging_face(tmp_path: Path) -> None:
+    huggingface = pytest.importorskip("datasets")
+    pictures = [{"bytes": png(level), "path": None} for level in range(3)]
+    features = huggingface.Features(
+        {"picture": huggingface.Image(), "kind": huggingface.ClassLabel(names=["no", "yes"])}
+    )
+    columns = {"picture": pictures, "kind": [1, 0, 1]}
+    huggingface.Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "saved")
+    source = open_source(f"hf:{tmp_path / 'saved'}")
+    assert [source.read(n) for n in range(3)] == [png(level) for level in range(3)]
+    assert source.labels == (1, 0, 1)
+    assert source.classes == ("no", "yes")
+    with pytest.raises(DataError, match="say image=COLUMN"):
+        open_source(f"hf:{tmp_path / 'saved'},image=kind")

@@ -1,0 +1,130 @@
+"""`progan prepare` and `progan data` as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from progan.datasets.synthetic import draw_dataset
+from progan.pipeline.cli.main import main
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_dataset(folder, num=40, size=20)
+    (folder / "disc" / "broken.png").write_bytes(b"text")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dataset = tmp_path_factory.mktemp("made") / "shapes"
+    result = run("prepare", pictures, dataset, "--resolution", 32, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert "41 pictures, 0 of them done; about" in result.stderr
+    assert "40 pictures, 6 classes at 4 to 32 pixels" in result.stderr
+    assert "40 of them were smaller and have been enlarged" in result.stderr
+    assert "1 files could not be used" in result.stderr
+    assert result.stdout == ""
+    return dataset
+
+
+def test_info(made: Path) -> None:
+    result = run("data", "info", made)
+    assert result.exit_code == 0
+    for text in ("40 pictures, RGB", "32x32", "webp", "6 classes: cross 7", "fingerprint"):
+        assert text in " ".join(result.stdout.split())
+
+
+def test_info_for_programs(made: Path) -> None:
+    document = json.loads(run("data", "info", made, "--json").stdout)
+    assert document["samples"] == 40
+    assert document["rejected"] == 1
+    assert document["enlarged"] == 40
+    assert list(document["levels"]) == ["4", "8", "16", "32"]
+    assert document["classes"]["star"] == 6
+    assert document["options"]["crop"] == "center"
+
+
+def test_verify(made: Path) -> None:
+    result = run("data", "verify", made)
+    assert result.exit_code == 0
+    assert "is whole: 8 shards" in result.stdout
+
+
+def test_verify_finds_damage_and_prepare_repairs_it(made: Path, pictures: Path) -> None:
+    tar = made / "0008" / "000000.tar"
+    content = bytearray(tar.read_bytes())
+    content[600] ^= 1
+    tar.write_bytes(content)
+    (made / "0004" / "000001.tar").unlink()
+    result = run("data", "verify", made, "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 3
+    assert not document["whole"]
+    assert "0004/000001.tar is missing" in document["problems"][0]
+    assert "0008/000000.tar has changed" in document["problems"][1]
+    assert "2 problems in" in run("data", "verify", made).stdout
+
+    (made / "manifest.json").unlink()
+    assert run("prepare", pictures, made, "--resolution", 32, "--workers", 1).exit_code == 0
+    assert run("data", "verify", made).exit_code == 0
+
+
+def test_preview(made: Path, tmp_path: Path) -> None:
+    result = run("data", "preview", made, tmp_path / "sheet.png", "--num", 3)
+    assert result.exit_code == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 3 * 128
+        assert sheet.height > 4 * 128
+
+
+def test_choices_reach_the_build(pictures: Path, tmp_path: Path) -> None:
+    result = run(
+        "prepare", pictures, tmp_path / "d", "--resolution", 8, "--channels", 4, "--crop", "pad",
+        "--background", "#010203", "--codec", "npy", "--labels", "none", "--max-rejected", "10%",
+        "--workers", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    document = json.loads(run("data", "info", tmp_path / "d", "--json").stdout)
+    assert document["channels"] == 4
+    assert document["classes"] is None
+    assert document["levels"]["8"]["codec"] == "npy"
+    assert document["options"]["background"] == [1, 2, 3]
+    assert run("data", "preview", tmp_path / "d", tmp_path / "sheet.png").exit_code == 0
+
+
+def test_too_many_rejected(pictures: Path, tmp_path: Path) -> None:
+    arguments = ("prepare", pictures, tmp_path / "d", "--resolution", 8, "--workers", 1)
+    result = run(*arguments, "--max-rejected", 1)
+    assert result.exit_code == 3
+    assert "1 of 41 files of" in result.stderr
+    assert "disc/broken.png: not a picture of a known format" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--max-rejected", "120%", "is not a percentage from 0 to 100"),
+        ("--background", "blurple", "is no colour"),
+        ("--channels", "2", "is not one of '1', '3', '4'"),
+    ],
+)
+def test_wrong_usage(pictures: Path, tmp_path: Path, option: str, value: str, message: str) -> None:
+    result = run("prepare", pictures, tmp_path / "d", "--resolution", 8, option, value)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_no_data_set(tmp_path: Path) -> None:
+    for command in ("info", "verify", "preview"):
+        result = run("data", command, tmp_path)
+        assert result.exit_code == 3
+        assert "holds no finished data set" in result.stderr

@@ -1,0 +1,71 @@
+"""No credential reaches a file or a message."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from progan.pipeline.config.schema import load_config
+from progan.pipeline.config.secrets import has_credentials, without_secrets
+from progan.pipeline.errors import ConfigError
+from workers import BIN
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://me:s3cr3t@host:5000",
+        "https://s3cr3t@host/path",
+        "http://me:s3/cr#3t@host",
+        "postgresql+psycopg2://me:s3cr3t@host/mlflow",
+        "https://host/mlflow?access_token=s3cr3t",
+        "mysql://host/mlflow?user=me&password=s3cr3t",
+    ],
+)
+def test_credentials_are_refused_and_not_shown(uri: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", (f"tracking.mlflow={uri}",))
+    assert "tracking.mlflow: holds credentials" in str(error.value)
+    assert "MLFLOW_TRACKING_TOKEN" in str(error.value)
+    assert "s3" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite", "off", "http://host:5000", "sqlite:////home/a@b/mlflow.db", "databricks://profile",
+     "postgresql://me@host/mlflow?sslmode=require"],
+)  # fmt: skip
+def test_other_places_are_not(uri: str) -> None:
+    assert not has_credentials(uri)
+    assert load_config("demo", (f"tracking.mlflow={uri}",)).tracking.mlflow == uri
+
+
+def test_a_slip_is_no_folder() -> None:
+    with pytest.raises(ConfigError, match="tracking.mlflow: must be sqlite, off, or a URI"):
+        load_config("demo", ("tracking.mlflow=localhost:5000",))
+
+
+def test_not_even_a_traceback_shows_them(tmp_path: Path) -> None:
+    argv = [
+        str(BIN / "progan"),
+        "--debug",
+        "train",
+        "demo",
+        "tracking.mlflow=http://me:s3cr3t@host",
+    ]
+    result = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+    assert "s3cr3t" not in result.stderr.replace(argv[-1], "")
+
+
+def test_messages_are_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    message = (
+        "PUT to https://me:s3cr3t@host/x?sig=abc&se=1 failed: 'Bearer t0ken' "
+        "(proxy 'http://me:pa@ss@proxy:80'), see http://host/y?z=1)"
+    )
+    assert without_secrets(message) == (
+        "PUT to https://***@host/x?*** failed: 'Bearer ***' "
+        "(proxy 'http://***@proxy:80'), see http://host/y?***)"
+    )

@@ -1,0 +1,82 @@
+"""generator.py, which lives without progan, computes what progan's generator computes."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from networks import published
+from progan.pipeline.exports import standalone_generator
+from progan.pipeline.exports.bundle import write_plain
+from progan.pipeline.sampling.generate import load_networks
+from progan.stages.specs.model import ModelSpec
+
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"latent": 7},
+    {"fmap_base": 256, "fmap_max": 8},
+    {"fmap_base": 64, "fmap_max": 64},
+    {"stddev_group": 2},
+    {"variant": "pytorch_gan_zoo"},
+    {"variant": "pro_gan_pytorch"},
+    {"generator": {"attention": (8, 32)}},
+    {"discriminator": {"attention": (8,)}},
+    {"classes": 3},
+    {"generator": {"norm": "none"}},
+    {"generator": {"norm": "batch"}},
+    {"generator": {"norm": "virtual_batch", "reference": 5}, "classes": 3},
+    {"generator": {"codes": {"categorical": (3, 2), "continuous": 2}}},
+    {"arch": "dcgan", "generator": {"norm": "batch"}},
+    {"arch": "dcgan", "generator": {"norm": "virtual_batch", "attention": (8,)}, "classes": 3},
+    {"arch": "dcgan", "generator": {"norm": "none"}},
+]
+DRAWN = [(s, r) for s in SHAPES for r in (4, 8, 32) if r > 4 or s.get("arch") != "dcgan"]
+
+
+@pytest.mark.parametrize(("shape", "resolution"), DRAWN)
+def test_it_draws_the_same_to_the_bit(
+    tmp_path: Path, shape: dict[str, Any], resolution: int
+) -> None:
+    networks = published(tmp_path / "final", resolution, **shape)
+    write_plain(networks, "ema", tmp_path)
+    generator = standalone_generator.load(tmp_path / "generator.safetensors")
+    latents = torch.randn(3, networks.model.inputs)
+    assert torch.equal(generator(latents), load_networks(networks, "ema")(latents))
+    assert (generator.resolution, generator.channels) == (resolution, 3)
+    assert (generator.latent, generator.classes) == (networks.model.latent, networks.classes)
+
+
+def test_every_way_a_model_can_differ_is_tried_here() -> None:
+    """Whoever adds a field to ModelSpec teaches standalone_generator.py, and adds a shape above."""
+    tried = {key for shape in SHAPES for key in shape} | {"channels"}
+    assert set(ModelSpec.model_fields) == tried
+
+
+def test_as_a_script_it_draws_a_grid(tmp_path: Path) -> None:
+    write_plain(published(tmp_path / "final"), "ema", tmp_path)
+    code = "import sys; sys.modules['progan'] = sys.modules['numpy'] = sys.modules['PIL'] = None\n"
+    code += "import warnings; warnings.simplefilter('ignore')\n"
+    code += f"sys.argv = ['generator.py', '{tmp_path / 'grid.png'}', '--num', '5']\n"
+    code += f"import runpy; runpy.run_path('{tmp_path / 'generator.py'}', run_name='__main__')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert (picture.size, picture.mode) == ((24, 16), "RGB")
+        drawn = torch.tensor(list(picture.tobytes())).reshape(16, 24, 3)
+    numbers = torch.Generator().manual_seed(0)
+    generator = standalone_generator.load(tmp_path / "generator.safetensors")
+    images = standalone_generator.pictures(generator(torch.randn(5, 16, generator=numbers)))
+    assert torch.equal(drawn[8:, 8:16].permute(2, 0, 1), images[4])
+    assert drawn[8:, 16:].eq(255).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_png_files_are_read_as_they_were_written(tmp_path: Path, channels: int) -> None:
+    picture = torch.randint(256, (channels, 5, 7), dtype=torch.uint8)
+    (tmp_path / "a.png").write_bytes(standalone_generator.png(picture))
+    with Image.open(tmp_path / "a.png") as image:
+        read = torch.tensor(list(image.tobytes())).reshape(5, 7, channels)
+    assert torch.equal(read.permute(2, 0, 1), picture)

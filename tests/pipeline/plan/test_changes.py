@@ -1,0 +1,51 @@
+"""What may change when a run goes on."""
+
+import pytest
+
+from progan.pipeline.config.schema import load_config
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan.changes import accept_changes
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["launch.gpus_per_node=7", "tracking.mlflow=off", "checkpoint.keep=9", "data.path=elsewhere",
+     "ticks.kimg=3", "batch.16=32", "growth.fade_kimg.32=9", "optimizer.lr.16=0.1",
+     "growth.last=64", "metrics.images=64", "engine.zero=2", "engine.activation_checkpointing=8",
+     "engine.compile={default: off, 16: default}"],
+)  # fmt: skip
+def test_what_touches_no_begun_stage_may_change(override: str) -> None:
+    changes = accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
+    assert len(changes) >= 1
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=3", "seed: the run was started with 0, not 3"),
+        ("model.fmap_max=8", "model.fmap_max: the run was started with 64, not 8"),
+        ("growth.first=8", "growth.first: the run was started with 4, not 8"),
+        ("batch=32", "batch: stage 4 has begun with 16, not 32"),
+        ("optimizer.lr=0.1", "optimizer.lr: stage 4 has begun with 0.002, not 0.1"),
+        ("growth.mode=stacked", "growth.mode: stage 8 has begun with fade, not stacked"),
+        ("growth.fade_kimg.8=9", "growth.fade_kimg: stage 8 has begun with 3000, not 9000"),
+        ("objective.critic_steps=2", "objective.critic_steps: stage 4 has begun with 1, not 2"),
+        ("engine.precision=bf16", "engine.precision: stage 4 has begun with fp32, not bf16"),
+        ("engine.compile=default", "engine.compile: stage 4 has begun with off, not default"),
+        ("data.mirror=false", "data.mirror: stage 4 has begun with true, not false"),
+        ("growth.last=4", "growth.last: stage 8 has begun with 32, not 4"),
+    ],
+)
+def test_what_would_change_a_begun_stage_is_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
+    assert message in str(caught.value)
+
+
+def test_the_mode_of_growth_may_change_while_nothing_has_grown() -> None:
+    changed = load_config("demo", ("growth.mode=stacked",))
+    assert accept_changes(load_config("demo"), changed, begun=[4]) == ["growth.mode=stacked"]
+
+
+def test_no_change_is_none() -> None:
+    assert accept_changes(load_config("demo"), load_config("demo"), begun=[4]) == []

@@ -1,0 +1,81 @@
+"""model.init is checked before anything starts, and pinned."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from networks import published
+from progan.pipeline.cli.plan_view import plan_document, plan_table
+from progan.pipeline.config.schema import RunConfig, load_config
+from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan.initial_weights import pinned
+from progan.pipeline.plan.plan import stage_specs
+from progan.pipeline.run_folder import RunFolder
+from progan.pipeline.sampling.generate import load_generator
+from progan.stages.errors import StageError
+from progan.stages.networks.generator import Generator
+from progan.stages.specs.stage import InitSpec
+from progan.stages.storage.handoff import start_from
+from progan.stages.training.stage import _networks
+from workers import spec
+
+SHAPE = ("model.latent=16", "model.fmap_base=64", "model.fmap_max=16", "growth.first=8")
+
+
+def config(init: Path, *words: str) -> RunConfig:
+    return load_config("demo", (f"model.init={init}", *SHAPE, *words))
+
+
+def test_the_first_stage_begins_with_the_pictures_of_what_it_was_given(
+    tmp_path: Path, shapes: Path
+) -> None:
+    networks = published(tmp_path / "final")
+    init = InitSpec(path=tmp_path / "final", sha256=networks.fingerprint)
+    generator, _, average, _ = _networks(spec(shapes, model=networks.model, init=init), None)
+    latents = torch.randn(4, 16)
+    assert torch.equal(average(latents), load_generator(tmp_path / "final")(latents))
+    assert not torch.equal(generator(latents), average(latents))
+
+
+def test_only_the_first_stage_gets_it_and_does_not_fade(tmp_path: Path) -> None:
+    networks = published(tmp_path / "final")
+    specs = stage_specs(pinned(config(tmp_path / "final")), RunFolder(Path("RUN")), "")
+    assert [bool(s.init) for s in specs] == [True, False, False]
+    assert specs[0].growth.fade_images == 0
+    assert specs[0].init and specs[0].init.sha256 == networks.fingerprint
+
+
+def test_the_plan_shows_it(tmp_path: Path) -> None:
+    published(tmp_path / "final")
+    specs = stage_specs(pinned(config(tmp_path / "final")), RunFolder(Path("RUN")), "")
+    document = plan_document(specs, [{"weights": 1}] * 3)
+    assert document["init"]["networks"] == ["generator", "discriminator", "ema"]
+    assert f"starts from {tmp_path / 'final'}" in str(plan_table(document).caption)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("model.latent=32",), "set model.latent=16"),
+        (("growth.first=4", "model.fmap_max=8"), "set model.fmap_max=16 growth.first=8"),
+    ],
+)
+def test_another_shape_is_refused_with_the_keys_to_set(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    published(tmp_path / "final")
+    with pytest.raises(ConfigError, match=says):
+        pinned(config(tmp_path / "final", *words))
+
+
+def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="model.init: .* is no exported generator"):
+        pinned(config(tmp_path))
+
+
+def test_weights_that_changed_since_are_refused(tmp_path: Path) -> None:
+    networks = published(tmp_path / "final")
+    init = InitSpec(path=tmp_path / "final", sha256="0" * 64)
+    with pytest.raises(StageError, match="its weights have changed"):
+        start_from({"generator": Generator(networks.model, 8)}, init)

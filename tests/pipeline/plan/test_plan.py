@@ -1,0 +1,80 @@
+"""The plan: memory beside the stages, and a word if it is not there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progan.pipeline.cli.plan_view import plan_document, plan_table
+from progan.pipeline.config.schema import load_config
+from progan.pipeline.plan.memory import GIB, shortage
+from progan.pipeline.plan.plan import growth_spec, stage_specs
+from progan.pipeline.run_folder import RunFolder
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Two stages, of 3 GiB and of 12."""
+    config = load_config("celebahq-1024-1gpu", ("growth.first=512",))
+    specs = stage_specs(config, RunFolder(Path("RUN")), "")
+    footprints = [{"weights": GIB, "activations": rest * GIB} for rest in (2, 11)]
+    return plan_document(specs, footprints)
+
+
+def test_the_table_shows_what_a_rank_needs(document: dict[str, Any]) -> None:
+    column = plan_table(document).columns[-1]
+    assert column.header == "memory"
+    assert list(column.cells) == ["3.00", "12.00"]
+
+
+def test_the_table_shows_both_learning_rates_where_they_differ(document: dict[str, Any]) -> None:
+    document["stages"][1]["discriminator_lr"] = 0.004
+    assert list(plan_table(document).columns[5].cells) == ["0.001", "0.0015 D 0.004"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "images"),
+    [
+        ("fade", ["fade", "steady"], ["0", "3"]),
+        ("stacked", ["separate", "joint"], ["0", "3"]),
+        ("none", ["fade", "steady"], ["0", "0"]),
+    ],
+)
+def test_the_phases_have_their_names(mode: str, names: list[str], images: list[str]) -> None:
+    config = load_config("demo", (f"growth.mode={mode}", "growth.last=8"))
+    found = plan_document(stage_specs(config, RunFolder(Path("RUN")), ""), [None, None])
+    assert [stage["mode"] for stage in found["stages"]] == ["none", mode]
+    assert found["total_kimg"] == (7 if mode == "none" else 10)
+    first, second = plan_table(found).columns[1:3]
+    assert [first.header, second.header] == names
+    assert list(first.cells) == images
+
+
+def test_a_first_stage_has_no_mode_nor_one_that_fades_over_nothing() -> None:
+    growth = load_config("demo", ("growth.fade_kimg={8: 1, 16: 0}",)).growth
+    modes = [growth_spec(growth, resolution).mode for resolution in (4, 8, 16)]
+    assert modes == ["none", "fade", "none"]
+
+
+def test_dcgan_is_one_stage_whose_maps_end_at_half_the_picture() -> None:
+    specs = stage_specs(load_config("dcgan-64"), RunFolder(Path("RUN")), "")
+    (stage,) = plan_document(specs, [None])["stages"]
+    told = [stage[key] for key in ("resolution", "fade_kimg", "steady_kimg", "steps", "width")]
+    assert told == [64, 0, 8750, 68_360, 128]
+
+
+@pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
+def test_nothing_is_said_of_what_fits(document: dict[str, Any], gpus: list[int]) -> None:
+    assert shortage(document, gpus) is None
+
+
+@pytest.mark.parametrize(("gib", "stages"), [(11, "1024"), (2, "512, 1024")])
+def test_what_does_not_fit_is_said_in_one_line(
+    document: dict[str, Any], gib: int, stages: str
+) -> None:
+    warning = shortage(document, [80 * GIB, gib * GIB])
+    assert warning == (
+        f"stage 1024 needs about 12.0 GiB on each GPU, and there are {gib}.0 (what does not fit: "
+        f"{stages}); a smaller micro_batch, engine.activation_checkpointing and, over several "
+        "GPUs, engine.zero take less"
+    )

@@ -1,0 +1,144 @@
+"""Films and pictures from the command line: what is in the files, and what is refused."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image, ImageChops, ImageSequence
+from safetensors.torch import save_file
+
+from drawn_run import draw_run
+from progan.datasets.files import sha256_file
+from progan.pipeline.errors import RunError
+from progan.pipeline.report.timelapse import all_grids, film
+from progan.pipeline.run_folder import RunFolder
+from progan.pipeline.sampling.video import write_movie
+from progan.stages.networks.generator import Generator
+from progan.stages.specs.model import ModelSpec
+from progan.stages.storage.pretrained import DOCUMENT, WEIGHTS, ExportedGenerator
+
+PROGAN = str(Path(sys.executable).with_name("progan"))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a generator nobody trained, `model`, and a run, `run`."""
+    folder = tmp_path_factory.mktemp("films")
+    model = ModelSpec(latent=16, fmap_base=64, fmap_max=16)
+    (folder / "model").mkdir()
+    save_file(Generator(model, 8).state_dict(), folder / "model" / WEIGHTS)
+    document = ExportedGenerator(
+        resolution=8,
+        model=model,
+        images_seen=1,
+        latents="",
+        sha256=sha256_file(folder / "model" / WEIGHTS),
+    )
+    (folder / "model" / DOCUMENT).write_text(document.model_dump_json())
+    words = ("growth.last=8", "growth.fade_kimg=0.2", "growth.steady_kimg=0.1", "ticks.kimg=0.05",
+             "ticks.samples_every=1", "ticks.grid=2")  # fmt: skip
+    draw_run(folder / "run", *words)
+    return folder
+
+
+def progan(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGAN, *words], cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def decoded(file: Path) -> tuple[str, bytes]:
+    """What ffmpeg says of a film, and the RGB bytes of all its frames."""
+    words = ["-i", str(file), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    result = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], capture_output=True)
+    return result.stderr.decode(), result.stdout
+
+
+def test_a_seed_names_the_same_picture_alone_and_among_others(workplace: Path) -> None:
+    for out, seeds in (("many", "0-4,100"), ("few", "100,3")):
+        result = progan("generate", "model", out, "--seeds", seeds, cwd=workplace)
+        assert result.returncode == 0, result.stderr
+    assert len(list((workplace / "many").iterdir())) == 6
+    for name in ("seed000100.png", "seed000003.png"):
+        many, few = (Image.open(workplace / folder / name) for folder in ("many", "few"))
+        assert ImageChops.difference(many, few).getbbox() is None
+
+
+def test_an_interpolation_is_a_seamless_gif(workplace: Path) -> None:
+    words = ("--seconds", "1", "--fps", "24", "--num", "3", "--grid", "2")
+    result = progan("interpolate", "model", "loop.gif", *words, cwd=workplace)
+    assert result.returncode == 0 and "24 frames" in result.stderr, result.stderr
+    with Image.open(workplace / "loop.gif") as gif:
+        frames = [np.asarray(f.convert("RGB"), float) for f in ImageSequence.Iterator(gif)]
+        durations = [f.info["duration"] for f in ImageSequence.Iterator(gif)]
+    assert len(frames) == 24 and sum(durations) == 1000 and set(durations) <= {40, 50}
+    steps = [abs(a - b).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    assert abs(frames[-1] - frames[0]).mean() < 2 * max(steps)
+
+
+def test_a_timelapse_is_an_mp4_that_players_know(workplace: Path) -> None:
+    words = ("--seconds", "1", "--fps", "10")
+    result = progan("timelapse", "run", "growth.mp4", *words, cwd=workplace)
+    assert result.returncode == 0 and "8 grids" in result.stderr, result.stderr
+    about, pixels = decoded(workplace / "growth.mp4")
+    assert "Video: h264" in about and "yuv420p" in about and "10 fps" in about
+    width, height = 2 * 256 + 6, 2 * 256 + 6 + 44
+    assert f"{width}x{height}" in about
+    assert len(pixels) == 20 * width * height * 3
+    assert pixels[: len(pixels) // 20] != pixels[-len(pixels) // 20 :]
+
+
+def test_time_in_a_timelapse_goes_evenly_in_images(workplace: Path) -> None:
+    grids = all_grids(RunFolder(workplace / "run"))
+    assert [grid.at for grid in grids] == [50, 100, 150, 200, 250, 300, 350, 400]
+    shown = [grid.at for grid in film([grids[0], grids[3], grids[-1]], 8)]
+    assert shown == [50, 50, 50, 200, 200, 200, 200, 400]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["generate", "model", "x.jpg"], 2, "a grid is written as .png"),
+        (["generate", "model", "x", "--seeds", "5-2"], 2, "goes backwards"),
+        (["generate", "model", "x", "--seeds", "1", "--num", "2"], 2, "choose one"),
+        (["generate", "model", "x", "--truncation", "0"], 2, "--truncation"),
+        (["interpolate", "model", "x.avi"], 2, "must end in .gif or .mp4"),
+        (["interpolate", "model", "x.gif", "--fps", "60"], 2, "a GIF shows 50 at most"),
+        (["interpolate", "model", "x.gif", "--seeds", "4"], 2, "two or more"),
+        (["interpolate", "nowhere", "x.gif"], 1, "nowhere is no exported generator"),
+        (["timelapse", "empty", "x.gif"], 1, "has no grids of samples yet"),
+        (["timelapse", "nowhere", "x.gif"], 1, "nowhere is no run"),
+        (["report", "nowhere"], 1, "nowhere is no run"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    words: list[str], code: int, text: str, workplace: Path
+) -> None:
+    (workplace / "empty").mkdir(exist_ok=True)
+    shutil.copy(workplace / "run" / "config.yaml", workplace / "empty")
+    before = set(workplace.iterdir())
+    result = progan(*words, cwd=workplace)
+    assert (result.returncode, text in result.stderr) == (code, True), result.stderr
+    assert "Traceback" not in result.stderr and set(workplace.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.mp4"])
+def test_a_film_that_fails_half_way_leaves_nothing(name: str, tmp_path: Path) -> None:
+    def frames() -> Iterator[Image.Image]:
+        yield Image.new("RGB", (64, 64))
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        write_movie(tmp_path / name, frames(), 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_video_extra_mp4_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(RunError, match=r"pip install 'progan\[video\]'"):
+        write_movie(tmp_path / "x.mp4", iter([Image.new("RGB", (64, 64))]), 10)

@@ -1,0 +1,207 @@
+"""A real MLflow server that is down, comes back, and whose answers get lost."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from between import Between
+from networks import published
+from progan.pipeline.tracking import tracker
+from progan.pipeline.tracking.store import Store
+from progan.pipeline.tracking.tracker import Tracker
+from tracked import TrackedRun, steps, told
+from workers import BIN
+
+# The library warns of its own and others' future.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Its port. Artifacts go through it, as they do where clients cannot see its disk."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    argv = [str(BIN / "mlflow"), "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
+            "--artifacts-destination", str(folder / "artifacts"), "--port", str(port),
+            "--workers", "1"]  # fmt: skip
+    log = (folder / "log").open("w")
+    env = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    with subprocess.Popen(argv, stdout=log, stderr=log, env=env) as process:
+        for _ in range(1200):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+                    break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.1)
+        yield port
+        process.terminate()
+
+
+@pytest.fixture
+def between(server: int) -> Iterator[Between]:
+    """What stands between the run and the server."""
+    proxy = Between(server)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path, between: Between) -> TrackedRun:
+    """A run of its own in the server, tracked through `between`."""
+    return TrackedRun(tmp_path / tmp_path.name, f"tracking.mlflow={between.uri}")
+
+
+def told_of(run: TrackedRun, server: int, resolution: int) -> Any:
+    return told(f"http://127.0.0.1:{server}")[f"{run.folder.name}-{resolution:04d}"]
+
+
+def test_training_never_waits_and_everything_arrives_once(
+    run: TrackedRun, between: Between, server: int, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tracker, "SYNC_SECONDS", 0.2)
+    between.down = True
+    following = Tracker(run.folder, run.config, run.specs)
+    following.start()
+    run.train(4, ticks=3)
+    time.sleep(3)
+    between.down = False  # it was down at the start
+    wait_for(lambda: len(steps(told_of(run, server, 4))) == 3)
+    between.down = True
+    run.train(4, ticks=3)
+    time.sleep(1)
+    between.down = False  # and in the middle
+    run.finish(4)
+    run.train(8, ticks=2)
+    following.close("FINISHED")
+    assert steps(told_of(run, server, 4)) == list(range(100, 700, 100))
+    assert steps(told_of(run, server, 8)) == [100, 200]
+    assert len(told_of(run, server, 4)["samples"]) == 7
+    assert "MLflow cannot be told, training goes on" in caplog.text
+
+
+def test_a_server_that_stays_down_gets_it_all_with_the_next_resume(
+    run: TrackedRun, between: Between, server: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    between.down = True
+    for patience in (0.0, 60.0):
+        following = Tracker(run.folder, run.config, run.specs)
+        following.start()
+        run.train(4, ticks=2)
+        following.close("KILLED", patience)
+    assert caplog.text.count("it will be sent with the next `progan resume") == 2
+    between.down = False
+    run.sender().end("FINISHED")
+    assert steps(told_of(run, server, 4)) == [100, 200, 300, 400]
+
+
+@pytest.mark.parametrize("path", ["runs/log-batch", "runs/create", "artifacts", "experiments"])
+def test_lost_answers_make_no_duplicates(
+    run: TrackedRun, between: Between, server: int, path: str
+) -> None:
+    sender = run.sender()
+    for round_ in range(3):
+        run.train(4, ticks=2)
+        between.lose_answers_to = path
+        for _ in range(2):
+            try:
+                sender.send()
+            except Exception:
+                sender.forget()
+        between.lose_answers_to = None
+        sender.send()
+        assert steps(told_of(run, server, 4)) == list(range(100, 200 * round_ + 300, 100))
+    assert between.lost > 0
+    assert len(told_of(run, server, 4)["samples"]) == 7
+
+
+def test_a_lost_answer_and_a_resume_that_measures_other_times(
+    run: TrackedRun, between: Between, server: int
+) -> None:
+    from progan.stages.storage.metrics_log import rewind
+
+    sender = run.sender()
+    stage = run.train(4, ticks=1)
+    sender.send()
+    run.train(4, ticks=2)
+    between.lose_answers_to = "runs/log-batch"
+    with pytest.raises(Exception, match="failed with exception"):
+        sender.send()
+    between.lose_answers_to = None
+    rewind(stage, 100)
+    run.train(4, ticks=4)
+    run.sender().send()
+    assert steps(told_of(run, server, 4)) == [100, 200, 300, 400, 500]
+
+
+LOAD = """
+import json, sys
+import mlflow, numpy
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/" + sys.argv[2] + "/1")
+latents = numpy.zeros((2, 16), "float32")
+print(json.dumps({
+    "arrays": model.predict(latents).shape,
+    "files": [bytes(png[:4]).hex() for png in model.predict(latents, params={"output": "png"})],
+    "inputs": model.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"],
+    "example": model.metadata.saved_input_example_info is not None,
+}))
+"""
+
+
+@pytest.mark.parametrize("where", ["file", "server"])
+def test_the_finished_generator_is_loaded_by_its_name(
+    tmp_path: Path, between: Between, where: str
+) -> None:
+    uri = between.uri if where == "server" else f"sqlite:///{tmp_path}/mlflow.db"
+    chosen = ("tracking.register_as=auto", f"tracking.mlflow={uri}")
+    run = TrackedRun(tmp_path / where, *chosen)
+    published(run.train(8, ticks=1).final)
+    between.lose_answers_to = "model-versions/create"
+    for _ in range(2):
+        try:
+            run.sender().end("FINISHED")
+        except Exception as error:
+            assert "model-versions" in str(error) and where == "server"
+    result = subprocess.run([sys.executable, "-c", LOAD, uri, f"progan-{where}"], text=True,
+                            cwd=tmp_path, capture_output=True)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1]) == {
+        "arrays": [2, 3, 8, 8],
+        "files": ["89504e47", "89504e47"],
+        "inputs": [-1, 16],
+        "example": True,
+    }
+    between.lose_answers_to = None
+    versions = Store(uri, None).client.search_model_versions(f"name = 'progan-{where}'")
+    assert len(versions) == 1
+    assert versions[0].run_id == told(uri)[f"{where}-0008"]["id"]
+
+
+def wait_for(condition: Any) -> None:
+    for _ in range(600):
+        try:
+            if condition():
+                return
+        except KeyError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it never came true")

@@ -1,0 +1,83 @@
+"""Terms of the generator's loss against NumPy, in float64."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
+from progan.stages.networks.heads import Scalar
+from progan.stages.objectives.generator_penalties import Deception, generator_penalty
+from progan.stages.objectives.objective import generator_objective
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
+from progan.stages.specs.penalties import FeatureMatching, PullingAway
+
+MATCHING = FeatureMatching(kind="feature_matching", weight=2, group=3)
+MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8, stddev_group=2)
+
+
+def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
+    torch.manual_seed(0)
+    reals, fakes = (torch.randn(6, 3, 2, 2, dtype=torch.float64) for _ in range(2))
+    weights = torch.randn(7, 12, dtype=torch.float64)
+    for tensor in (reals, fakes):
+        tensor.requires_grad_()
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(images.flatten(1) @ weights.T)
+
+    seen = Deception(features, fakes, reals, nn.Identity(), {}, lambda: fakes.sum())
+    term = generator_penalty(seen, MATCHING)
+
+    real, fake = (
+        np.tanh(x.detach().numpy().reshape(6, 12) @ weights.numpy().T) for x in (reals, fakes)
+    )
+    expected = [
+        ((real[first : first + 3].mean(0) - fake[first : first + 3].mean(0)) ** 2).sum()
+        for first in (0, 3)
+    ]
+    np.testing.assert_allclose(term.detach(), expected, 1e-12)
+    torch.autograd.backward(term.sum())
+    assert reals.grad is None and fakes.grad is not None
+
+
+def test_pulling_away_is_the_mean_squared_cosine_of_pairs() -> None:
+    torch.manual_seed(0)
+    fakes = torch.randn(6, 3, 2, 2, dtype=torch.float64)
+    seen = Deception(lambda x: x.flatten(1), fakes, None, nn.Identity(), {}, lambda: fakes.sum())
+    found = generator_penalty(seen, PullingAway(kind="pulling_away", weight=0.1, group=3))
+    features = fakes.numpy().reshape(2, 3, 12)
+    expected = [
+        np.mean(
+            [
+                (a @ b / np.linalg.norm(a) / np.linalg.norm(b)) ** 2
+                for i, a in enumerate(group)
+                for j, b in enumerate(group)
+                if i != j
+            ]
+        )
+        for group in features
+    ]
+    np.testing.assert_allclose(found, expected, 1e-12)
+
+
+def test_features_are_what_the_last_layer_sees() -> None:
+    discriminator = Discriminator(MODEL, 8, fading=True)
+    images = torch.randn(4, 3, 8, 8)
+    features = discriminator.judge(images, 0.3).features
+    assert features.shape == (4, 8)
+    head = discriminator.head
+    assert isinstance(head, Scalar)
+    logits = head.dense(features).flatten()
+    torch.testing.assert_close(logits, discriminator(images, 0.3), rtol=0, atol=0)
+
+
+def test_the_generators_loss_is_the_sum_of_its_parts() -> None:
+    torch.manual_seed(0)
+    generator, discriminator = Generator(MODEL, 8), Discriminator(MODEL, 8)
+    latents, reals = torch.randn(6, 8), torch.randn(6, 3, 8, 8)
+    spec = ObjectiveSpec(penalties=(MATCHING,))
+    part = generator_objective(generator, discriminator, latents, 1.0, spec, reals).scalars
+    expected = 2 * part["generator_feature_matching_penalty"] - part["generator_logits"]
+    torch.testing.assert_close(part["generator_loss"], expected)

@@ -1,0 +1,78 @@
+"""When a stage is measured, and what is kept of it."""
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from progan.stages.metrics.evaluation import Result, add_results, read_evaluation, results_at_end
+from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.stage import GrowthSpec, MetricsSpec, StageSpec
+from progan.stages.storage import handoff
+from progan.stages.storage.final import Final
+from progan.stages.storage.stage_folder import StageFolder
+from progan.stages.training.measuring import due
+from workers import spec
+
+
+@pytest.fixture
+def stage(shapes: Path) -> StageSpec:
+    metrics = MetricsSpec(during=("swd", "kid"), at_end=("ms_ssim", "swd"), every_ticks=3)
+    growth = GrowthSpec(fade_images=0, steady_images=480)
+    return spec(shapes, resolution=16, metrics=metrics, growth=growth)
+
+
+def test_metrics_are_due_at_some_ticks_and_others_at_the_end(stage: StageSpec) -> None:
+    ticks = range(stage.tick.images, 481, stage.tick.images)
+    found = {seen: due(seen, stage) for seen in ticks}
+    assert {seen: names for seen, names in found.items() if names} == {
+        96: ["swd", "kid"], 192: ["swd", "kid"], 288: ["swd", "kid"], 384: ["swd", "kid"],
+        480: ["ms_ssim", "swd"],
+    }  # fmt: skip
+
+
+def test_patches_do_not_fit_into_the_first_resolutions(stage: StageSpec) -> None:
+    small = stage.model_copy(update={"resolution": 8})
+    assert due(96, small) == ["kid"] and due(480, small) == ["ms_ssim"]
+
+
+def publish(folder: StageFolder, network: nn.Module) -> None:
+    final = Final(resolution=16, images_seen=480, model=ModelSpec(), seed=0, data_fingerprint="x")
+    handoff.publish(folder.final, final, {"ema": network})
+
+
+def result(metric: str, at: int, **values: float) -> Result:
+    return Result.model_validate({"metric": metric, "at": at, "images": 8, "values": values})
+
+
+def test_results_are_kept_by_metric_and_resolution(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    publish(folder, nn.Linear(2, 2))
+    add_results(folder, [result("swd", 16, swd_16=5.0), result("ms_ssim", 16, ms_ssim=0.3)])
+    add_results(folder, [result("swd", 32, swd_32=9.0), result("swd", 16, swd_16=4.0)])
+    found = read_evaluation(folder)
+    assert (found.resolution, found.images_seen) == (16, 480)
+    assert [(r.metric, r.at, r.values) for r in found.results] == [
+        ("swd", 16, {"swd_16": 4.0}),
+        ("ms_ssim", 16, {"ms_ssim": 0.3}),
+        ("swd", 32, {"swd_32": 9.0}),
+    ]
+
+
+@pytest.mark.parametrize("trouble", ["other weights", "damaged"])
+def test_results_of_other_weights_are_not_believed(tmp_path: Path, trouble: str) -> None:
+    folder = StageFolder(tmp_path)
+    publish(folder, nn.Linear(2, 2))
+    add_results(folder, [result("swd", 16, swd_16=5.0)])
+    if trouble == "damaged":
+        folder.evaluation.write_bytes(folder.evaluation.read_bytes()[:-9])
+    else:
+        publish(folder, nn.Linear(2, 2))
+    assert read_evaluation(folder).results == ()
+
+
+def test_the_last_tick_says_what_was_measured_at_the_end(stage: StageSpec) -> None:
+    tick = {"images_seen": 480, "alpha": 1.0, "swd_16": 3.0, "swd_mean": 3.0, "fid": 9.0}
+    (found,) = results_at_end(stage, tick, images=96)
+    assert (found.metric, found.at, found.images) == ("swd", 16, 96)
+    assert found.values == {"swd_16": 3.0, "swd_mean": 3.0}
