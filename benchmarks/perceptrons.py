@@ -9,7 +9,7 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.heads import HEADS, Autoencoder
 from progan.stages.networks.layers import Alpha, EqualizedLinear, leaky_relu_, minibatch_stddev
 from progan.stages.networks.minibatch import MinibatchDiscrimination
-from progan.stages.networks.multi_discriminator import Critics
+from progan.stages.networks.multi_discriminator import MultiDiscriminator
 from progan.stages.networks.widths import KERNELS, Growing
 from progan.stages.specs.model import AutoencoderHead, ModelSpec
 
@@ -93,7 +93,7 @@ class ToyDiscriminator(Discriminator):
         return x
 
 
-class ToyCritics(Critics):
+class ToyCritics(MultiDiscriminator):
     """Several."""
 
     def __init__(self, model: ModelSpec) -> None:

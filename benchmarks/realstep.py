@@ -22,10 +22,10 @@ from progan.pipeline.config.schema import RunConfig, load_config
 from progan.pipeline.plan.plan import stage_spec
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.distributed.process_group import start_distributed
-from progan.stages.distributed.scalars import Figures, stacked
+from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.distributed.world import World, detect
 from progan.stages.engine.optimizers import make_optimizer
-from progan.stages.engine.update import Moment, Objective, Update
+from progan.stages.engine.update import Objective, StepId, Update
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import make_discriminator
@@ -98,9 +98,11 @@ def configuration(batch: int, precision: str, overrides: tuple[str, ...]) -> Run
     return load_config("celebahq-1024-1gpu", words)
 
 
-def silent(name: str, moment: Moment, world: World, scalars: Mapping[str, Tensor]) -> Update:
+def silent(name: str, moment: StepId, world: World, scalars: Mapping[str, Tensor]) -> Update:
     """What an engine says that looks at nothing: scalars for what the objective remembers."""
-    return Update(name, moment, world, Figures(scalars, stacked(scalars)), {}, None, False)
+    return Update(
+        name, moment, world, AsyncScalars(scalars, stack_scalars(scalars)), {}, None, False
+    )
 
 
 class BareEngine:
@@ -113,7 +115,7 @@ class BareEngine:
         self._adam = make_optimizer(module.parameters(), rate, spec.optimizer)
 
     def update(
-        self, objectives: Iterable[Objective], moment: Moment, riders: object = None
+        self, objectives: Iterable[Objective], moment: StepId, piggybacked: object = None
     ) -> Update:
         """One step down the gradient; has nothing to say that could be read."""
         for objective in objectives:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from perceptrons import ToyCritics, ToyDiscriminator, ToyEncoder, ToyGenerator, as_pictures
 from progan.stages.distributed.world import World
 from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
-from progan.stages.engine.update import Moment, Objective, Update
+from progan.stages.engine.update import Objective, StepId, Update
 from progan.stages.networks.encoder import together
 from progan.stages.objectives import constraints
 from progan.stages.objectives.replay_buffer import make_replay
 from progan.stages.objectives.state import first
-from progan.stages.rng import Draws, grid_latents, weight_seed
+from progan.stages.rng import RngStreams, grid_latents, weight_seed
 from progan.stages.specs.penalties import has_encoder
 from progan.stages.specs.stage import StageSpec
 from progan.stages.training.loop import step
@@ -92,7 +92,7 @@ class ToyEngine:
         self.optimizer = make_optimizer(module.parameters(), lr, spec.optimizer)
 
     def update(
-        self, objectives: Iterable[Objective], moment: Moment, riders: object = None
+        self, objectives: Iterable[Objective], moment: StepId, piggybacked: object = None
     ) -> Update:
         """One step down the gradient of the only objective."""
         (objective,) = objectives
@@ -144,18 +144,18 @@ def stage(says: Says, shape: str, seed: int, world: World) -> Stage:
     constraints.install("discriminator", discriminator, spec.objective.penalties)
     engine: Any = ToyEngine
     batches: Any = Gaussians(shape, seed)
-    draws = Draws(seed, 1, BATCH, 0, 1)
+    draws = RngStreams(seed, 1, BATCH, 0, 1)
     return Stage(
         spec=spec,
         world=world,
         generator=generator,
         discriminator=discriminator,
-        average=copy.deepcopy(generator).requires_grad_(False),
+        ema=copy.deepcopy(generator).requires_grad_(False),
         encoder=encoder,
         generator_engine=engine(together(generator, encoder), spec.rates["generator"], spec, world),
         discriminator_engine=engine(discriminator, spec.rates["discriminator"], spec, world),
         batches=batches,
-        draws=draws,
+        rng=draws,
         images_seen=0,
         position=0,
         pieces=first(spec.objective, {"generator": generator, "discriminator": discriminator}),

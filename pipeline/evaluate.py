@@ -11,7 +11,7 @@ from progan.datasets.loader import Batches
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.run_folder import RunFolder, frozen_config
-from progan.stages.distributed.watchdog import Arrivals
+from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.metrics.evaluation import Result, add_results
@@ -28,11 +28,11 @@ PIXELS_AT_ONCE = 16 * 1024 * 1024
 """Drawn together: 16 pictures of 1024x1024"""
 TOO_SMALL = "patches need at least 16x16 pixels; --at 32 compares every stage there, enlarged"
 
-Watcher = Callable[[int, int, int], None]
-"""Told of a resolution how many beats of how many there were"""
+ProgressListener = Callable[[int, int, int], None]
+"""TrackingState of a resolution how many beats of how many there were"""
 
 
-class Wish(NamedTuple):
+class EvaluateOptions(NamedTuple):
     """What to measure; None is what the run's configuration says."""
 
     metrics: tuple[MetricName, ...] | None = None
@@ -43,7 +43,7 @@ class Wish(NamedTuple):
     inception_weights: Path | None = None
 
 
-def evaluate(run: RunFolder, wish: Wish, watcher: Watcher) -> dict[str, Any]:
+def evaluate(run: RunFolder, wish: EvaluateOptions, watcher: ProgressListener) -> dict[str, Any]:
     """Measure, and write what was found beside each stage.
 
     Returns a JSON-able document: `run` and, in `stages`, the content of evaluation.json as far as
@@ -61,7 +61,7 @@ def evaluate(run: RunFolder, wish: Wish, watcher: Watcher) -> dict[str, Any]:
     return {"run": str(run.path), "stages": stages}
 
 
-def _chosen(run: RunFolder, config: RunConfig, wish: Wish) -> list[int]:
+def _chosen(run: RunFolder, config: RunConfig, wish: EvaluateOptions) -> list[int]:
     """The stages to measure."""
     finished = [r for r in config.resolutions if is_done(run.stage(r).final)]
     if not finished:
@@ -80,7 +80,7 @@ def _evaluate(
     wanted: Sequence[MetricName],
     at: int,
     spec: MetricsSpec,
-    watcher: Watcher,
+    watcher: ProgressListener,
 ) -> dict[str, Any]:
     """Measure one stage: its part of the document."""
     final = read_final(folder.final)
@@ -138,4 +138,4 @@ def _generator(folder: StageFolder, final: Final) -> Generator:
 def _alone() -> World:
     """This process, without others, on the GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return World(rank=0, size=1, local_rank=0, device=device, arrivals=Arrivals(0, 1))
+    return World(rank=0, size=1, local_rank=0, device=device, watchdog=Watchdog(0, 1))

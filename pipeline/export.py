@@ -10,7 +10,7 @@ from typing import Literal
 
 from progan.datasets.files import sync, write_json
 from progan.pipeline.errors import ConfigError, RunError
-from progan.pipeline.exports.bundle import write_plain
+from progan.pipeline.exports.bundle import write_bundle
 from progan.pipeline.exports.formats import WRITERS
 from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
 from progan.stages.storage.final import DOCUMENT as MANIFEST
@@ -68,7 +68,7 @@ def export_networks(
     with tempfile.TemporaryDirectory() as temporary, whole_folder(out) as folder:
         plain = Path(temporary) / "generator"
         plain.mkdir()
-        write_plain(networks, weights, plain)
+        write_bundle(networks, weights, plain)
         for file in beside:
             shutil.copy(file, plain)
         for kind in formats:

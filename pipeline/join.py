@@ -1,7 +1,7 @@
 """Taking part in a run that is trained by `progan train` on another machine; no torch.
 
-What that one does is read from the run's ledger on the shared disk: whenever a stage is started, or
-started again, this machine starts its share of the ranks, which meet the others at
+What that one does is read from the run's event log on the shared disk: whenever a stage is started,
+or started again, this machine starts its share of the ranks, which meet the others at
 `launch.rendezvous`.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from progan.launch.torchrun import Torchrun
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
-from progan.pipeline.run.events import Event, Ledger
+from progan.pipeline.run.events import Event, EventLog
 from progan.pipeline.run.orchestrator import stage_task
 from progan.pipeline.run_folder import RunFolder, frozen_config
 from progan.stages.storage.final import is_done
@@ -27,18 +27,18 @@ def join(path: Path, patience_minutes: float) -> None:
     nothing to take part in for `patience_minutes`.
     """
     run = RunFolder(path.absolute())
-    ledger = Ledger(run.events)
-    known = ledger.newest()
+    event_log = EventLog(run.events)
+    known = event_log.newest()
     if known and known.kind == "stage_started":
         known = None  # it may still be running; what ended before is another day's
     waiting_since = time.monotonic()
     while not (run.config.exists() and _is_done(run)):
-        event = ledger.newest()
+        event = event_log.newest()
         if event and event != known:
             known = event
             _raise_end(event)
             if event.kind == "stage_started":
-                _take_part(run, ledger, event)
+                _take_part(run, event_log, event)
             waiting_since = time.monotonic()
         elif time.monotonic() - waiting_since > patience_minutes * 60:
             raise RunError(f"{path}: no stage was started within {patience_minutes:g} minutes")
@@ -57,7 +57,7 @@ def _raise_end(event: Event) -> None:
         raise RunError(event.fields["reason"])
 
 
-def _take_part(run: RunFolder, ledger: Ledger, started: Event) -> None:
+def _take_part(run: RunFolder, event_log: EventLog, started: Event) -> None:
     """Run this machine's ranks of a stage until they end, or the stage goes on without them."""
     resolution: int = started.fields["resolution"]
     config = frozen_config(run)
@@ -70,7 +70,7 @@ def _take_part(run: RunFolder, ledger: Ledger, started: Event) -> None:
     over_since: float | None = None
     try:
         while backend.poll(share) != "ended":
-            if over_since is None and ledger.newest() != started:
+            if over_since is None and event_log.newest() != started:
                 over_since = time.monotonic()
             # An agent that was cut off from the rendezvous would wait for ever.
             if over_since and time.monotonic() - over_since > GRACE_SECONDS:

@@ -30,7 +30,7 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What the orchestrator did, append-only (Ledger)."""
+        """What the orchestrator did, append-only (EventLog)."""
         return self.path / "events.jsonl"
 
     @property

@@ -15,9 +15,9 @@ from progan.pipeline.plan.changes import accept_changes
 from progan.pipeline.plan.initial_weights import pinned
 from progan.pipeline.plan.plan import check, stage_specs
 from progan.pipeline.plan.rules import without_labels
-from progan.pipeline.report.background import ReportBeside
+from progan.pipeline.report.background import BackgroundReport
 from progan.pipeline.run.detached import queue_of, submit_stages
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import run_stages
 from progan.pipeline.run.progress_display import Display
 from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
@@ -42,7 +42,7 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
         if run.config.exists():
             adopt(run, config, kept=begun(run, config.resolutions))
         else:
-            Ledger(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
+            EventLog(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
             write_yaml(run.config, config)
         specs = stage_specs(config, run, _fingerprint(run, manifest))
         return _go_on(run, config, specs, backend, queue)
@@ -114,7 +114,7 @@ def adopt(run: RunFolder, config: RunConfig, kept: Sequence[int]) -> None:
     changes = accept_changes(frozen_config(run), config, kept)
     if changes:
         write_yaml(run.config, config)
-        Ledger(run.events).append("config_changed", changes=changes)
+        EventLog(run.events).append("config_changed", changes=changes)
 
 
 def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
@@ -133,7 +133,7 @@ def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
     stage = run.stage(resolution)
     checkpoints = [int(path.name) for path in stage.checkpoints.glob("[0-9]*")]
     rewind(stage, max(checkpoints, default=0))
-    Ledger(run.events).append("stage_reopened", resolution=resolution)
+    EventLog(run.events).append("stage_reopened", resolution=resolution)
 
 
 def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: Backend) -> None:
@@ -141,7 +141,7 @@ def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: B
     tracker = Tracker(run, config, specs) if config.tracking.mlflow != "off" else None
     if tracker:
         tracker.start()
-    report = ReportBeside(run, config.resolutions)
+    report = BackgroundReport(run, config.resolutions)
     report.start()
     status = "FAILED"
     try:
@@ -159,7 +159,7 @@ def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: B
 
 def _fingerprint(run: RunFolder, manifest: Manifest) -> str:
     """The data set's fingerprint, which must be the one the run began with."""
-    created = next(e for e in Ledger(run.events).events() if e.kind == "run_created")
+    created = next(e for e in EventLog(run.events).events() if e.kind == "run_created")
     began_with: str = created.fields["data_fingerprint"]
     if manifest.fingerprint != began_with:
         raise RunError(

@@ -20,19 +20,19 @@ class Purpose(IntEnum):
 
     CRITIC_LATENTS = 0
     GENERATOR_LATENTS = 1
-    PENALTY_MIX = 2
+    PENALTY_EPSILON = 2
     GRID_LATENTS = 3
     WEIGHTS = 4
     METRIC_LATENTS = 5
     METRIC_PATCHES = 6
     METRIC_DIRECTIONS = 7
     UNROLLED_LATENTS = 20
-    UNROLLED_MIX = 21
+    UNROLLED_EPSILON = 21
     REPLAY = 22
     PENALTY_NOISE = 30
 
 
-class Draws(NamedTuple):
+class RngStreams(NamedTuple):
     """The random numbers of one stage, for one rank's share of each global batch."""
 
     seed: int
@@ -47,7 +47,7 @@ class Draws(NamedTuple):
         whole = generator.standard_normal((self.batch, size), dtype=np.float32)
         return torch.from_numpy(self._slice(whole))
 
-    def mix(self, images_seen: int, purpose: Purpose = Purpose.PENALTY_MIX) -> Tensor:
+    def epsilon(self, images_seen: int, purpose: Purpose = Purpose.PENALTY_EPSILON) -> Tensor:
         """This rank's factors in [0, 1) between real and fake: (batch / world_size,), float32."""
         generator = keyed(self.seed, self.resolution, purpose, images_seen)
         return torch.from_numpy(self._slice(generator.random(self.batch, dtype=np.float32)))

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from progan.datasets.build.executors import open_workers, processors
 from progan.datasets.build.plan import Plan, make_plan
 from progan.datasets.build.pyramid import resolutions
-from progan.datasets.build.rejects import Tally
-from progan.datasets.build.shard_job import Done, Work, build_unit, read_done
+from progan.datasets.build.rejects import RejectCounts
+from progan.datasets.build.shard_job import Done, Work, build_shard, read_done
 from progan.datasets.build.size_estimate import expected_bytes, require_space
 from progan.datasets.build.versions import current_versions
 from progan.datasets.errors import DataError
@@ -80,7 +80,7 @@ def prepare(
     pictures = open_source(source, labels)
     plan = make_plan(pictures, resolution, options or Options(), channels)
     with _claimed(dataset, plan):
-        tally = Tally(plan.source, plan.num_pictures, pictures.passed_over)
+        tally = RejectCounts(plan.source, plan.num_pictures, pictures.passed_over)
         done = _finished(dataset, plan)
         for finished in done.values():
             tally.add(finished)
@@ -214,7 +214,7 @@ def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[
     try:
         while True:
             for unit in islice(units, waiting - len(running)):
-                running[pool.submit(build_unit, unit)] = unit.shard
+                running[pool.submit(build_shard, unit)] = unit.shard
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -224,7 +224,7 @@ def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[
             future.cancel()
 
 
-def _progress(plan: Plan, done: dict[int, Done], expected: int, tally: Tally) -> Progress:
+def _progress(plan: Plan, done: dict[int, Done], expected: int, tally: RejectCounts) -> Progress:
     return Progress(
         pictures_done=sum(len(d.samples) + len(d.left_out) for d in done.values()),
         pictures_total=plan.num_pictures,
@@ -234,7 +234,7 @@ def _progress(plan: Plan, done: dict[int, Done], expected: int, tally: Tally) ->
     )
 
 
-def _manifest(plan: Plan, done: list[Done], tally: Tally) -> Manifest:
+def _manifest(plan: Plan, done: list[Done], tally: RejectCounts) -> Manifest:
     """Put together what the units wrote, in the order of the shards."""
     samples = [sample for record in done for sample in record.samples]
     if not samples:

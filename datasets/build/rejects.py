@@ -15,7 +15,7 @@ from progan.datasets.sources.listing import Rejected, printable
 REJECTED = "rejected.csv"
 
 
-class Tally:
+class RejectCounts:
     """Pictures left out so far."""
 
     def __init__(self, source: str, total: int, passed_over: Iterable[Rejected]) -> None:

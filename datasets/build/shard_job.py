@@ -122,7 +122,7 @@ def read_done(dataset: Path, shard: int, plan: Plan, *, checksums: bool) -> Done
     return done
 
 
-def build_unit(work: Work) -> Done:
+def build_shard(work: Work) -> Done:
     """Write one shard at every resolution. Each picture is decoded once.
 
     Unusable pictures are left out. Raises DataError for a picture that is too small where the

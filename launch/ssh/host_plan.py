@@ -1,4 +1,4 @@
-"""A task spread over hosts, as each of them is told."""
+"""A task host_plan over hosts, as each of them is told."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ STOP = b"s"
 """Sent once: ask the ranks to stop."""
 
 
-class Spread(BaseModel):
+class HostPlan(BaseModel):
     """Everything that a host has to know to start its share of the ranks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,8 +1,8 @@
-"""One host's ranks of a task that is spread over many, under watch; ssh runs it on every host.
+"""One host's ranks of a task that is host_plan over many, under watch; ssh runs it on every host.
 
     python -m progan.launch.ssh.host_supervisor NODE
 
-Standard input is the connection: first a line (Spread), then a beat every few seconds. When it
+Standard input is the connection: first a line (HostPlan), then a beat every few seconds. When it
 ends, or is silent for too long, whoever asked is gone or cut off, and the ranks are ended, so that
 they never train beside those that are started in their place.
 """
@@ -21,7 +21,7 @@ import psutil
 
 from progan.launch import environment
 from progan.launch.detached import die_with_parent
-from progan.launch.ssh.host_plan import SILENCE_SECONDS, STOP, Spread
+from progan.launch.ssh.host_plan import SILENCE_SECONDS, STOP, HostPlan
 
 LOOK_SECONDS = 0.5
 FORMER_SECONDS = 60.0
@@ -31,13 +31,13 @@ def main() -> None:
     """Command line."""
     node = int(sys.argv[1])
     orders = FileIO(0)
-    spread = Spread.model_validate_json(orders.readline())
-    host = spread.hosts[node]
-    with only_one(f"{host.name} {' '.join(spread.argv)}"):
+    host_plan = HostPlan.model_validate_json(orders.readline())
+    host = host_plan.hosts[node]
+    with only_one(f"{host.name} {' '.join(host_plan.argv)}"):
         launcher = subprocess.Popen(
-            [sys.executable, *spread.launcher(node)],
+            [sys.executable, *host_plan.launcher(node)],
             stdin=subprocess.DEVNULL,
-            env=os.environ | environment.on_this_machine(spread.launch, host.slots),
+            env=os.environ | environment.on_this_machine(host_plan.launch, host.slots),
             start_new_session=True,
             preexec_fn=die_with_parent,
         )

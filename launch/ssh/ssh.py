@@ -6,7 +6,7 @@ import sys
 from progan.launch.detached import Detached
 from progan.launch.errors import UnreachableError
 from progan.launch.spec import LaunchSpec
-from progan.launch.ssh.host_plan import Spread
+from progan.launch.ssh.host_plan import HostPlan
 from progan.launch.ssh.hostfile import Host, chosen_hosts
 from progan.launch.ssh.remote import ask_all
 from progan.launch.task import State, Task
@@ -34,7 +34,7 @@ class Ssh:
             raise UnreachableError("\n".join(lost))
         first = hosts[0].name
         port, address = answers[first].split()
-        spread = Spread(
+        host_plan = HostPlan(
             launch=self._spec,
             hosts=tuple(hosts),
             # Reached from itself, the first host tells an address that means nothing to others.
@@ -43,7 +43,7 @@ class Ssh:
             argv=task.argv,
         )
         argv = [sys.executable, "-m", "progan.launch.ssh.ssh_supervisor"]
-        return self._detached.start(argv, task.log, {}, told=spread.model_dump_json().encode())
+        return self._detached.start(argv, task.log, {}, told=host_plan.model_dump_json().encode())
 
     def _enough(self, reached: list[Host], task: Task) -> list[Host]:
         """As many hosts as the task can be shared out over; none if that is less than wanted."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from progan.launch.ssh.host_plan import BEAT, BEAT_SECONDS, STOP, Spread
+from progan.launch.ssh.host_plan import BEAT, BEAT_SECONDS, STOP, HostPlan
 from progan.launch.ssh.remote import SSH_FAILED, ssh
 
 LOOK_SECONDS = 0.25
@@ -23,7 +23,7 @@ LAST_SECONDS = 10.0
 class Connection:
     """ssh to one host."""
 
-    def __init__(self, name: str, node: int, spread: Spread) -> None:
+    def __init__(self, name: str, node: int, host_plan: HostPlan) -> None:
         self.name = name
         self._ssh = subprocess.Popen(
             ssh(name, "-m", "progan.launch.ssh.host_supervisor", str(node)),
@@ -31,7 +31,7 @@ class Connection:
             bufsize=0,
             start_new_session=True,  # signals to this process's group are not for ssh
         )
-        self.send(spread.model_dump_json().encode() + b"\n")
+        self.send(host_plan.model_dump_json().encode() + b"\n")
 
     def send(self, order: bytes) -> None:
         """Say something to the guard, if it is still there."""
@@ -66,8 +66,10 @@ def main() -> None:
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: asked.append(number))
-    spread = Spread.model_validate_json(sys.stdin.buffer.read())
-    connections = [Connection(host.name, node, spread) for node, host in enumerate(spread.hosts)]
+    host_plan = HostPlan.model_validate_json(sys.stdin.buffer.read())
+    connections = [
+        Connection(host.name, node, host_plan) for node, host in enumerate(host_plan.hosts)
+    ]
     first = attend(connections, asked)
     print(f"progan: {first}", file=sys.stderr)
 

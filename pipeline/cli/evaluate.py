@@ -70,11 +70,11 @@ def evaluate(run: Path, as_json: bool, **wishes: Any) -> None:
     progan evaluate runs/faces --at 256 --metrics swd,fid --inception-weights inception.pth
     """
     from progan.pipeline.cli.evaluate_view import evaluation_table, stage_bars
-    from progan.pipeline.evaluate import Wish
+    from progan.pipeline.evaluate import EvaluateOptions
     from progan.pipeline.evaluate import evaluate as evaluate_run
     from progan.pipeline.run_folder import existing_run
 
     folder = existing_run(run)
     with stage_bars() as watcher:
-        document = evaluate_run(folder, Wish(**wishes), watcher)
+        document = evaluate_run(folder, EvaluateOptions(**wishes), watcher)
     show(document, evaluation_table, as_json)

@@ -18,7 +18,7 @@ from progan.stages.storage.pretrained import (
 CODE = Path(__file__).parent / "standalone_generator.py"
 
 
-def write_plain(networks: Published, weights: Literal["ema", "generator"], out: Path) -> None:
+def write_bundle(networks: Published, weights: Literal["ema", "generator"], out: Path) -> None:
     """Write generator.safetensors, generator.json and generator.py into the folder `out`."""
     from progan.pipeline.sampling.generate import load_networks
     from progan.stages.storage.tensors import parameters, write_tensors
@@ -51,7 +51,7 @@ def write_document(path: Path, document: ExportedGenerator) -> None:
     write_whole(path, document.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
 
 
-def describe_beside(model: Path, out: Path, file: str, opset: int | None = None) -> None:
+def describe_generator(model: Path, out: Path, file: str, opset: int | None = None) -> None:
     """Write generator.json beside a file made from a folder exported as safetensors."""
     about = {"file": file, "opset": opset, "sha256": sha256_file(out / file)}
     document = read_exported(model / DOCUMENT).model_copy(update=about)

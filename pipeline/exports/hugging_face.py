@@ -39,7 +39,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
 
     from progan.pipeline.exports.standalone_generator import load
     from progan.stages.images import grid, png
-    from progan.stages.networks.conditioning import conditioned, taking_turns
+    from progan.stages.networks.conditioning import cycling_labels, with_conditions
     from progan.stages.rng import grid_latents
 
     document = read_exported(model / DOCUMENT).model_copy(update={"file": "model.safetensors"})
@@ -49,7 +49,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
     generator = load(model / WEIGHTS)
     latents = grid_latents(0, GRID_SIDE**2, document.model.noise)
     classes = document.model.classes
-    latents = conditioned(latents, taking_turns(len(latents), classes), document.model)
+    latents = with_conditions(latents, cycling_labels(len(latents), classes), document.model)
     images = torch.cat([generator(part) for part in torch.split(latents, GRID_SIDE)])
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())

@@ -4,8 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from progan.pipeline.exports.bundle import describe_beside
-from progan.pipeline.exports.torch_programs import load_alone
+from progan.pipeline.exports.bundle import describe_generator
+from progan.pipeline.exports.torch_programs import load_standalone
 
 OPSET = 18
 """The oldest that torch writes without converting: the more programs read it."""
@@ -18,7 +18,7 @@ def write_onnx(model: Path, out: Path) -> None:
     import onnxscript  # noqa: F401  # all of the extra, before minutes are spent
     import torch
 
-    generator = load_alone(model)
+    generator = load_standalone(model)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         program = torch.onnx.export(
             generator,
@@ -33,4 +33,4 @@ def write_onnx(model: Path, out: Path) -> None:
         )
     assert program is not None
     program.save(out / "generator.onnx")
-    describe_beside(model, out, "generator.onnx", OPSET)
+    describe_generator(model, out, "generator.onnx", OPSET)

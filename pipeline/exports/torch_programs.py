@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from progan.pipeline.exports.bundle import describe_beside
+from progan.pipeline.exports.bundle import describe_generator
 from progan.stages.storage.pretrained import WEIGHTS
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ def write_pt2(model: Path, out: Path) -> None:
     """Write generator.pt2, for torch.export.load(...).module(), any number of latents at once."""
     import torch
 
-    generator = load_alone(model)
+    generator = load_standalone(model)
     number = torch.export.Dim("number", min=1)
     program = torch.export.export(
         generator,
@@ -23,14 +23,14 @@ def write_pt2(model: Path, out: Path) -> None:
         dynamic_shapes={"latents": {0: number}},
     )
     torch.export.save(program, out / "generator.pt2")
-    describe_beside(model, out, "generator.pt2")
+    describe_generator(model, out, "generator.pt2")
 
 
 def write_torchscript(model: Path, out: Path) -> None:
     """Write generator.pt, for torch.jit.load in Python or C++, any number of latents at once."""
     import torch
 
-    generator = load_alone(model)
+    generator = load_standalone(model)
     with warnings.catch_warnings():
         # torch recommends .pt2 instead; programs that embed libtorch still want this.
         warnings.simplefilter("ignore", FutureWarning)
@@ -38,10 +38,10 @@ def write_torchscript(model: Path, out: Path) -> None:
         latents = torch.zeros(2, generator.inputs)
         program = torch.jit.trace(generator, latents)  # type: ignore[no-untyped-call]
         program.save(out / "generator.pt")
-    describe_beside(model, out, "generator.pt")
+    describe_generator(model, out, "generator.pt")
 
 
-def load_alone(model: Path) -> "Generator":
+def load_standalone(model: Path) -> "Generator":
     """The generator of a folder exported as safetensors, its scales multiplied into its weights."""
     from progan.pipeline.exports.standalone_generator import load
 

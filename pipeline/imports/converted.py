@@ -24,7 +24,7 @@ SQRT2 = math.sqrt(2.0)
 
 
 @dataclass(frozen=True)
-class Foreign:
+class Converted:
     """A checkpoint of another program, with each weight as that program's forward pass uses it.
 
     Names and layouts are progan's; gains and run-time scales are multiplied in.
@@ -37,7 +37,7 @@ class Foreign:
     """Networks that progan could not compute alike, and why."""
 
 
-def write_foreign(foreign: Foreign, out: Path, source_sha256: str) -> None:
+def write_converted(foreign: Converted, out: Path, source_sha256: str) -> None:
     """Write the networks as a folder like a stage's `final/`."""
     kinds: dict[str, type[Generator] | type[Discriminator]] = {
         "generator": Generator,

@@ -17,7 +17,7 @@ from torch import Tensor
 from progan.pipeline.errors import RunError
 from progan.pipeline.imports.converted import (
     SQRT2,
-    Foreign,
+    Converted,
     fitting_model,
     load_checkpoint,
     require,
@@ -32,7 +32,7 @@ class Settings:
     """Stands in for the checkpoint's configuration object: attributes, no behaviour."""
 
 
-def read_gan_zoo(path: Path, resolution: int | None) -> Foreign:
+def read_gan_zoo(path: Path, resolution: int | None) -> Converted:
     """The networks in a checkpoint of pytorch_GAN_zoo, at the resolution they have grown to."""
     loaded = load_checkpoint(path, {"models.utils.config.BaseConfig": Settings})
     if not {"config", "netG", "netD"} <= loaded.keys():
@@ -71,7 +71,7 @@ def read_gan_zoo(path: Path, resolution: int | None) -> Foreign:
         stddev_group=STDDEV_GROUP,
         variant="pytorch_gan_zoo",
     )
-    return Foreign(size, model, networks, left_out)
+    return Converted(size, model, networks, left_out)
 
 
 class Layers:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.converted import SQRT2, Foreign, fitting_model, require, used
+from progan.pipeline.imports.converted import SQRT2, Converted, fitting_model, require, used
 from progan.pipeline.imports.restricted_pickle import PickledArray, PickledNetwork, read_networks
 from progan.stages.networks.widths import resolutions
 from progan.stages.storage.pretrained import Network
@@ -28,7 +28,7 @@ GENERATOR = {
 }
 
 
-def read_official(path: Path, resolution: int | None) -> Foreign:
+def read_official(path: Path, resolution: int | None) -> Converted:
     """The networks in a pickle of the official code, at the resolution they have grown to."""
     generator, discriminator, average = (Variables(network) for network in read_networks(path))
     for network in (generator, average):
@@ -58,7 +58,7 @@ def read_official(path: Path, resolution: int | None) -> Foreign:
         channels=len(average["ToRGB_lod0/bias"]),
         stddev_group=max(1, discriminator.settings.get("mbstd_group_size", 4)),
     )
-    return Foreign(size, model, networks, left_out)
+    return Converted(size, model, networks, left_out)
 
 
 class Variables:

@@ -12,14 +12,14 @@ from typing import Any
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.converted import SQRT2, Foreign, fitting_model, load_checkpoint, used
+from progan.pipeline.imports.converted import SQRT2, Converted, fitting_model, load_checkpoint, used
 from progan.stages.networks.widths import resolutions
 from progan.stages.storage.pretrained import Network
 
 STDDEV_GROUP = 4
 
 
-def read_pro_gan(path: Path, resolution: int | None) -> Foreign:
+def read_pro_gan(path: Path, resolution: int | None) -> Converted:
     """The networks in a checkpoint of pro_gan_pytorch, by default at their largest resolution.
 
     A checkpoint holds all resolutions from the start; its name says which one was trained last.
@@ -55,7 +55,7 @@ def read_pro_gan(path: Path, resolution: int | None) -> Foreign:
         stddev_group=STDDEV_GROUP,
         variant="pro_gan_pytorch",
     )
-    return Foreign(size, model, networks, left_out)
+    return Converted(size, model, networks, left_out)
 
 
 def _is_network(value: Any) -> bool:

@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 
 
-class ReportBeside:
+class BackgroundReport:
     """Writes a run's report when a stage is done, and when training ends, from a thread."""
 
     def __init__(self, run: RunFolder, resolutions: list[int]) -> None:

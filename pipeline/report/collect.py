@@ -10,9 +10,9 @@ from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.report.comparisons import comparisons
 from progan.pipeline.report.curves import Tick, charts
 from progan.pipeline.report.document import Environment, Machines, Report, StagePart
-from progan.pipeline.report.event_log import Clock, happenings
+from progan.pipeline.report.event_log import Clock, logged_events
 from progan.pipeline.report.frames import collect_growth
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.status import status
 from progan.pipeline.run_folder import RunFolder, frozen_config
 from progan.stages.specs.stage import StageSpec
@@ -47,7 +47,7 @@ def collect(run: RunFolder) -> Report:
     """All that there is to say of a run. ConfigError or RunError if its files are not a run's."""
     stages = _stages(run)
     standing = status(run)["stages"]
-    ledger = Ledger(run.events).events()
+    event_log = EventLog(run.events).events()
     parts = tuple(
         _stage(stage, standing[place], _hue(place, len(stages)))
         for place, stage in enumerate(stages)
@@ -70,7 +70,7 @@ def collect(run: RunFolder) -> Report:
         ),
         happenings=tuple(
             happening.model_copy(update={"text": without_secrets(happening.text)})
-            for happening in happenings(ledger, clocks)
+            for happening in logged_events(event_log, clocks)
         ),
         environment=_environment(stages),
         config=without_secrets(run.config.read_text()),

@@ -109,8 +109,8 @@ class Comparison(Part):
     rows: tuple[Measured, ...]
 
 
-class Happening(Part):
-    """A line of the ledger, for people."""
+class LoggedEvent(Part):
+    """A line of the event_log, for people."""
 
     time: float
     kind: str
@@ -153,7 +153,7 @@ class Report(Part):
     growth: Growth
     charts: tuple[Chart, ...]
     comparisons: tuple[Comparison, ...]
-    happenings: tuple[Happening, ...]
+    happenings: tuple[LoggedEvent, ...]
     environment: Environment
     config: str
     """config.yaml"""

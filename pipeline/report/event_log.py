@@ -1,10 +1,10 @@
-"""The ledger in words: what happened to a run, when, and how far it was."""
+"""The event_log in words: what happened to a run, when, and how far it was."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from progan.pipeline.report.document import Happening
+from progan.pipeline.report.document import LoggedEvent
 from progan.pipeline.run.events import Event
 
 WORDS = {
@@ -26,7 +26,7 @@ Clock = Sequence[tuple[float, int]]
 """Time, and images of the run shown by then; rising"""
 
 
-def happenings(events: Sequence[Event], clocks: Mapping[int, Clock]) -> tuple[Happening, ...]:
+def logged_events(events: Sequence[Event], clocks: Mapping[int, Clock]) -> tuple[LoggedEvent, ...]:
     """Every event, oldest first. clocks: of every stage that has begun."""
     started: set[int] = set()
     told = []
@@ -37,7 +37,7 @@ def happenings(events: Sequence[Event], clocks: Mapping[int, Clock]) -> tuple[Ha
             title = "Stage started again" if resolution in started else title
             started.add(resolution)
         told.append(
-            Happening(
+            LoggedEvent(
                 time=event.time,
                 kind=kind,
                 title=title,

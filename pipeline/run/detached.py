@@ -3,7 +3,7 @@
 from progan.launch.backend import Backend
 from progan.launch.schedulers.slurm import Slurm
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import job_of, prepared_task
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.specs.stage import StageSpec
@@ -25,7 +25,7 @@ def submit_stages(run: RunFolder, specs: list[StageSpec], queue: Slurm) -> dict[
 
     Jobs of an earlier chain stay, unless what they wait for has to be submitted again.
     """
-    ledger = Ledger(run.events)
+    event_log = EventLog(run.events)
     run.stop.unlink(missing_ok=True)  # it was meant for the last time
     jobs: dict[int, str] = {}
     before: str | None = None
@@ -33,7 +33,7 @@ def submit_stages(run: RunFolder, specs: list[StageSpec], queue: Slurm) -> dict[
     for spec in specs:
         if is_done(run.stage(spec.resolution).final):
             continue
-        job = job_of(ledger, spec, queue)
+        job = job_of(event_log, spec, queue)
         if job is None and is_done(run.stage(spec.resolution).final):
             continue  # it ended while the scheduler was asked
         if job and again:
@@ -41,6 +41,6 @@ def submit_stages(run: RunFolder, specs: list[StageSpec], queue: Slurm) -> dict[
         if job is None or again:
             again = True
             job = queue.submit_after(before, prepared_task(run, spec))
-            ledger.append("stage_started", resolution=spec.resolution, handle=job)
+            event_log.append("stage_started", resolution=spec.resolution, handle=job)
         jobs[spec.resolution] = before = job
     return jobs

@@ -29,7 +29,7 @@ class Event:
     fields: dict[str, Any]
 
 
-class Ledger:
+class EventLog:
     """events.jsonl of one run."""
 
     def __init__(self, path: Path) -> None:

@@ -19,7 +19,7 @@ from progan.launch.errors import UnreachableError
 from progan.launch.task import Task
 from progan.pipeline.errors import CrashedError, RunError, StoppedError
 from progan.pipeline.plan.plan import unshareable
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.errors import RolledBackError
 from progan.stages.specs.stage import StageSpec
@@ -59,14 +59,14 @@ POLL_SECONDS = 0.5
 LOG_TAIL_LINES = 15
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Shows a person where a run stands."""
 
     def stage_done(self, spec: StageSpec) -> None:
         """A stage is finished, now or before."""
         ...
 
-    def note(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Something happened that a person should know of."""
         ...
 
@@ -80,7 +80,11 @@ class Watcher(Protocol):
 
 
 def run_stages(
-    run: RunFolder, specs: list[StageSpec], backend: Backend, watcher: Watcher, max_restarts: int
+    run: RunFolder,
+    specs: list[StageSpec],
+    backend: Backend,
+    watcher: ProgressListener,
+    max_restarts: int,
 ) -> None:
     """Train every stage that is not done yet, in order. The run's lock must be held.
 
@@ -88,30 +92,34 @@ def run_stages(
     Raises RunError or DataError when a stage fails and StoppedError when the process is asked to
     stop; in each case the stage can be resumed.
     """
-    ledger = Ledger(run.events)
+    event_log = EventLog(run.events)
     run.stop.unlink(missing_ok=True)  # it was meant for the last time
     for spec in specs:
         folder = run.stage(spec.resolution)
         restarts = Restarts(folder, max_restarts)
         while not is_done(folder.final):
             try:
-                _attempt(run, spec, ledger, backend, watcher)
+                _attempt(run, spec, event_log, backend, watcher)
             except CrashedError as crash:
-                ledger.append("stage_crashed", resolution=spec.resolution, reason=str(crash))
+                event_log.append("stage_crashed", resolution=spec.resolution, reason=str(crash))
                 _pause(restarts, crash, spec, watcher)
         watcher.stage_done(spec)
 
 
 def _attempt(
-    run: RunFolder, spec: StageSpec, ledger: Ledger, backend: Backend, watcher: Watcher
+    run: RunFolder,
+    spec: StageSpec,
+    event_log: EventLog,
+    backend: Backend,
+    watcher: ProgressListener,
 ) -> None:
     """Start a stage, or take it up, and return when it is done or has to be started again."""
     folder = run.stage(spec.resolution)
-    handle = job_of(ledger, spec, backend)
+    handle = job_of(event_log, spec, backend)
     if handle is None and is_done(folder.final):  # it ended while the scheduler was asked
-        ledger.append("stage_finished", resolution=spec.resolution)
+        event_log.append("stage_finished", resolution=spec.resolution)
         return
-    handle = handle or _start(ledger, run, spec, backend)
+    handle = handle or _start(event_log, run, spec, backend)
     try:
         while (state := backend.poll(handle)) != "ended":
             if state == "waiting":
@@ -121,46 +129,48 @@ def _attempt(
             time.sleep(POLL_SECONDS)
         if not is_done(folder.final):
             raise _why_not_done(folder)
-        ledger.append("stage_finished", resolution=spec.resolution)
+        event_log.append("stage_finished", resolution=spec.resolution)
     except RolledBackError as back:
-        ledger.append("rolled_back", resolution=spec.resolution, reason=str(back))
-        watcher.note(f"{spec.resolution}x{spec.resolution}: {back}")
+        event_log.append("rolled_back", resolution=spec.resolution, reason=str(back))
+        watcher.on_message(f"{spec.resolution}x{spec.resolution}: {back}")
     except StoppedError:
         backend.cancel(handle)
-        ledger.append("stopped", resolution=spec.resolution)
+        event_log.append("stopped", resolution=spec.resolution)
         raise
     except CrashedError:
         raise
     except (RunError, DataError) as error:
-        ledger.append("stage_failed", resolution=spec.resolution, reason=str(error))
+        event_log.append("stage_failed", resolution=spec.resolution, reason=str(error))
         raise
 
 
-def _pause(restarts: Restarts, crash: CrashedError, spec: StageSpec, watcher: Watcher) -> None:
+def _pause(
+    restarts: Restarts, crash: CrashedError, spec: StageSpec, watcher: ProgressListener
+) -> None:
     """Wait before a stage is started again; raise the crash if that was done often enough."""
     seconds = restarts.pause()
     if seconds is None:
         raise crash
     what_next = f"starting again in {seconds:.0f} s, from the last checkpoint"
-    watcher.note(f"{spec.resolution}x{spec.resolution}: {crash}\n{what_next}")
+    watcher.on_message(f"{spec.resolution}x{spec.resolution}: {crash}\n{what_next}")
     time.sleep(seconds)
 
 
-def job_of(ledger: Ledger, spec: StageSpec, backend: Backend) -> str | None:
+def job_of(event_log: EventLog, spec: StageSpec, backend: Backend) -> str | None:
     """The handle of a stage's job that outlived the orchestrator that started it."""
-    last = ledger.stage(spec.resolution)
+    last = event_log.stage(spec.resolution)
     if last is None or last.kind != "stage_started":
         return None
     handle: str = last.fields["handle"]
     return handle if backend.poll(handle) != "ended" else None
 
 
-def _start(ledger: Ledger, run: RunFolder, spec: StageSpec, backend: Backend) -> str:
+def _start(event_log: EventLog, run: RunFolder, spec: StageSpec, backend: Backend) -> str:
     try:
         handle = backend.submit(prepared_task(run, spec))
     except UnreachableError as error:
         raise CrashedError(str(error)) from error
-    ledger.append("stage_started", resolution=spec.resolution, handle=handle)
+    event_log.append("stage_started", resolution=spec.resolution, handle=handle)
     return handle
 
 

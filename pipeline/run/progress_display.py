@@ -70,7 +70,7 @@ def describe(spec: StageSpec, progress: dict[str, Any] | None) -> str:
 
 
 class Display:
-    """Watches a run on standard error; see orchestrator.Watcher."""
+    """Watches a run on standard error; see orchestrator.ProgressListener."""
 
     def __init__(self, specs: list[StageSpec]) -> None:
         self.console = Console(stderr=True)
@@ -102,7 +102,7 @@ class Display:
         self._progress.stop()
 
     def stage_done(self, spec: StageSpec) -> None:
-        """See Watcher."""
+        """See ProgressListener."""
         total = spec.growth.total_images
         where = f"done    {total / 1000:.1f} kimg"
         self._progress.update(self._bars[spec.resolution], completed=total, where=where)
@@ -110,7 +110,7 @@ class Display:
         self._line(spec, where, at_once=True)
 
     def stage_at(self, spec: StageSpec, progress: dict[str, Any] | None) -> None:
-        """See Watcher."""
+        """See ProgressListener."""
         bar = self._bars[spec.resolution]
         self._progress.start_task(bar)
         done = progress["images_seen"] if progress else 0
@@ -118,12 +118,12 @@ class Display:
         self._line(spec, describe(spec, progress), at_once=False)
 
     def stage_waiting(self, spec: StageSpec) -> None:
-        """See Watcher."""
+        """See ProgressListener."""
         self._progress.update(self._bars[spec.resolution], where=QUEUED)
         self._line(spec, QUEUED, at_once=False)
 
-    def note(self, text: str) -> None:
-        """See Watcher."""
+    def on_message(self, text: str) -> None:
+        """See ProgressListener."""
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _line(self, spec: StageSpec, text: str, at_once: bool) -> None:

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from progan.pipeline.plan.plan import stage_specs
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import read_failure, read_progress
 from progan.pipeline.run.progress_display import duration, seconds_left
 from progan.pipeline.run_folder import RunFolder, frozen_config
@@ -25,21 +25,23 @@ WATCH_SECONDS = 2.0
 
 def status(run: RunFolder) -> dict[str, Any]:
     """The run and its stages as one JSON-able document."""
-    ledger = Ledger(run.events)
+    event_log = EventLog(run.events)
     config = frozen_config(run)
     queued = config.launch.backend == "slurm"
     specs = stage_specs(config, run, "")
     return {
         "run": str(run.path),
-        "stages": [_stage(spec, run.stage(spec.resolution), ledger, queued) for spec in specs],
+        "stages": [_stage(spec, run.stage(spec.resolution), event_log, queued) for spec in specs],
     }
 
 
-def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger, queued: bool) -> dict[str, Any]:
+def _stage(
+    spec: StageSpec, folder: StageFolder, event_log: EventLog, queued: bool
+) -> dict[str, Any]:
     progress = read_progress(folder)
     checkpoints = sorted(folder.checkpoints.glob("[0-9]*"))
     last = checkpoints[-1] if checkpoints else None
-    state = _state(spec, folder, ledger, progress, queued)
+    state = _state(spec, folder, event_log, progress, queued)
     return {
         "resolution": spec.resolution,
         "state": state,
@@ -54,7 +56,7 @@ def _stage(spec: StageSpec, folder: StageFolder, ledger: Ledger, queued: bool) -
 def _state(
     spec: StageSpec,
     folder: StageFolder,
-    ledger: Ledger,
+    event_log: EventLog,
     progress: dict[str, Any] | None,
     queued: bool,
 ) -> str:
@@ -64,7 +66,7 @@ def _state(
             return "done"
     except StageError:
         return "damaged"
-    last = ledger.stage(spec.resolution)
+    last = event_log.stage(spec.resolution)
     if last is None:
         return "waiting"
     if last.kind == "stage_started":

@@ -15,7 +15,7 @@ from progan.pipeline.run.progress_display import track
 from progan.pipeline.sampling.latents import seed_latents, truncate
 from progan.pipeline.sampling.selection import class_number, code_noise
 from progan.stages.images import grid, png, single
-from progan.stages.networks.conditioning import conditioned, taking_turns
+from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.spectral import fitted
 from progan.stages.rng import grid_latents
@@ -47,8 +47,8 @@ def draw(generator: Generator, num: int, seed: int) -> Tensor:
     """
     model = generator.model
     latents = grid_latents(seed, num, model.noise)
-    turns = taking_turns(num, model.classes)
-    return draw_latents(generator, conditioned(latents, turns, model))
+    turns = cycling_labels(num, model.classes)
+    return draw_latents(generator, with_conditions(latents, turns, model))
 
 
 def draw_latents(generator: Generator, latents: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ def generate(
         latents = truncate(latents, truncation)
     for number, noise in code_noise(codes, generator.model.generator.codes).items():
         latents[:, generator.model.latent + number] = noise
-    latents = conditioned(latents, labels, generator.model)
+    latents = with_conditions(latents, labels, generator.model)
     images = (image for part in _drawn(generator, latents) for image in part)
     bar = track(images, out.name, len(latents))
     if to_grid:

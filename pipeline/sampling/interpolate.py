@@ -13,7 +13,7 @@ from progan.pipeline.sampling.generate import DRAWN_AT_ONCE, draw_latents, label
 from progan.pipeline.sampling.latents import loop, seed_latents
 from progan.pipeline.sampling.video import check_movie, write_movie
 from progan.stages.images import grid, single
-from progan.stages.networks.conditioning import conditioned
+from progan.stages.networks.conditioning import with_conditions
 from progan.stages.networks.generator import Generator
 from progan.stages.storage.pretrained import read_published
 
@@ -45,7 +45,7 @@ def interpolate(
     published = read_published(model)
     generator = load_networks(published, "ema")
     latents = seed_latents(seeds, generator.model.noise)
-    inputs = conditioned(latents, labels_of(seeds, published, wanted), generator.model)
+    inputs = with_conditions(latents, labels_of(seeds, published, wanted), generator.model)
     inputs = inputs.reshape(paths, -1, generator.model.inputs)
     ways = torch.stack([loop(through, generator.model.latent, frames) for through in inputs], dim=1)
     pictures = _pictures(generator, ways, columns)

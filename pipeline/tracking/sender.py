@@ -9,11 +9,11 @@ from pathlib import Path
 
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.config.yaml_io import flatten
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.points import batches, points
 from progan.pipeline.tracking.registry import register
-from progan.pipeline.tracking.state import StageTold, Told, read_told, write_told
+from progan.pipeline.tracking.state import StageState, TrackingState, read_state, write_state
 from progan.pipeline.tracking.store import Store
 from progan.pipeline.tracking.tags import of_a_stage, of_the_run
 from progan.stages.specs.stage import StageSpec
@@ -35,7 +35,7 @@ class Sender:
         self.config = config
         self.specs = specs
         self._store: Store | None = None
-        self._told: Told | None = None
+        self._told: TrackingState | None = None
         self._reached: dict[str, int] = {}
         self._seen: dict[Path, tuple[int, int]] = {}
 
@@ -79,12 +79,12 @@ class Sender:
         file = f"sqlite:///{beside / 'mlflow.db'}"
         return Store(file if uri == "sqlite" else uri, (beside / "mlartifacts").as_uri())
 
-    def _open(self, store: Store) -> Told:
+    def _open(self, store: Store) -> TrackingState:
         """Go on with the run's MLflow run, or make one."""
         tracking = self.config.tracking
-        told = read_told(self.run.tracking, tracking.mlflow)
+        told = read_state(self.run.tracking, tracking.mlflow)
         if told.run_id is None or not store.has(told.run_id):
-            told = Told(key=told.key, store=told.store)
+            told = TrackingState(key=told.key, store=told.store)
             self._save(told)
             told.experiment_id = store.experiment(tracking.experiment)
             told.run_id = store.run(
@@ -100,7 +100,7 @@ class Sender:
         store.log_files(told.run_id, [self.run.config])
         return told
 
-    def _send_machine(self, store: Store, told: Told) -> None:
+    def _send_machine(self, store: Store, told: TrackingState) -> None:
         if not (self.run.machine.exists() and self._changed(self.run.machine)):
             return
         lines = read_ticks(self.run.machine)
@@ -111,7 +111,9 @@ class Sender:
             told.machine_lines += count
             self._save(told)
 
-    def _send_stage(self, store: Store, told: Told, spec: StageSpec, folder: StageFolder) -> None:
+    def _send_stage(
+        self, store: Store, told: TrackingState, spec: StageSpec, folder: StageFolder
+    ) -> None:
         # The lineage first: workers that go back cut the figures before they say so.
         lineage = self._lineage(spec.resolution)
         name = f"{self.run.name}-{spec.resolution:04d}"
@@ -137,8 +139,8 @@ class Sender:
             self._save(told)
 
     def _make_stage(
-        self, store: Store, told: Told, spec: StageSpec, name: str, lineage: str
-    ) -> StageTold:
+        self, store: Store, told: TrackingState, spec: StageSpec, name: str, lineage: str
+    ) -> StageState:
         known_by = {
             "progan.key": told.key,
             "progan.stage": f"{spec.resolution:04d}",
@@ -152,12 +154,12 @@ class Sender:
             began=self.run.stage(spec.resolution).spec.stat().st_mtime,
         )
         store.log_params(run_id, flatten(spec.model_dump(mode="json")))
-        stage = told.stages[spec.resolution] = StageTold(run_id=run_id, lineage=lineage)
+        stage = told.stages[spec.resolution] = StageState(run_id=run_id, lineage=lineage)
         self._save(told)
         self._seen = {}  # a new run has none of it
         return stage
 
-    def _send_ticks(self, store: Store, stage: StageTold, folder: StageFolder) -> None:
+    def _send_ticks(self, store: Store, stage: StageState, folder: StageFolder) -> None:
         ticks = [
             tick
             for tick in read_ticks(folder.metrics)
@@ -171,7 +173,7 @@ class Sender:
             ticks = ticks[count:]
 
     def _send_samples(
-        self, store: Store, told: Told, stage: StageTold, folder: StageFolder
+        self, store: Store, told: TrackingState, stage: StageState, folder: StageFolder
     ) -> None:
         if not stage.reals and folder.reals.exists():
             store.log_files(stage.run_id, [folder.reals], "samples")
@@ -183,7 +185,7 @@ class Sender:
                 stage.samples_until = images_of(grid)
                 self._save(told)
 
-    def _register(self, store: Store, told: Told) -> None:
+    def _register(self, store: Store, told: TrackingState) -> None:
         last = self.specs[-1].resolution
         stage = told.stages.get(last)
         name = self.config.tracking.registered_name(self.run.name)
@@ -195,7 +197,7 @@ class Sender:
         """Which history of a stage its folder holds: how often it was re-opened and went back."""
         reopened = [
             event.fields["resolution"]
-            for event in Ledger(self.run.events).events()
+            for event in EventLog(self.run.events).events()
             if event.kind == "stage_reopened"
         ]
         back = len(read_rollbacks(self.run.stage(resolution).rollbacks))
@@ -207,10 +209,10 @@ class Sender:
         before, self._seen[file] = self._seen.get(file), now
         return before != now
 
-    def _save(self, told: Told) -> None:
-        write_told(self.run.tracking, told)
+    def _save(self, told: TrackingState) -> None:
+        write_state(self.run.tracking, told)
 
 
 def _began(run: RunFolder) -> float:
     """When the run was created."""
-    return next((event.time for event in Ledger(run.events).events()), time.time())
+    return next((event.time for event in EventLog(run.events).events()), time.time())

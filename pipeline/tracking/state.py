@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from progan.datasets.files import write_whole
 
 
-class StageTold(BaseModel):
+class StageState(BaseModel):
     """A stage's run in MLflow."""
 
     run_id: str
@@ -25,7 +25,7 @@ class StageTold(BaseModel):
     """In the model registry, of the last stage's generator"""
 
 
-class Told(BaseModel):
+class TrackingState(BaseModel):
     """A run's runs in MLflow."""
 
     key: str = Field(default_factory=lambda: uuid4().hex)
@@ -36,15 +36,19 @@ class Told(BaseModel):
     run_id: str | None = None
     machine_lines: int = 0
     """Lines of machine.jsonl sent"""
-    stages: dict[int, StageTold] = {}
+    stages: dict[int, StageState] = {}
 
 
-def read_told(path: Path, store: str) -> Told:
+def read_state(path: Path, store: str) -> TrackingState:
     """What a store has been told; if the run was tracked in another one, nothing yet."""
-    told = Told.model_validate_json(path.read_bytes()) if path.exists() else Told(store=store)
-    return told if told.store == store else Told(key=told.key, store=store)
+    told = (
+        TrackingState.model_validate_json(path.read_bytes())
+        if path.exists()
+        else TrackingState(store=store)
+    )
+    return told if told.store == store else TrackingState(key=told.key, store=store)
 
 
-def write_told(path: Path, told: Told) -> None:
+def write_state(path: Path, told: TrackingState) -> None:
     """Write it down, whole or not at all."""
     write_whole(path, told.model_dump_json(indent=2).encode())

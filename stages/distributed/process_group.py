@@ -10,7 +10,7 @@ from torch._C._distributed_c10d import HashStore
 
 from progan.stages.distributed.world import World
 
-# After Arrivals has said who is missing, and never before.
+# After Watchdog has said who is missing, and never before.
 GRACE = timedelta(minutes=1)
 
 

@@ -1,4 +1,4 @@
-"""Figures that a device has yet to compute: no step waits for them, whoever reads them does."""
+"""Scalars that a device has yet to compute: no step waits for them, reading them does."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Figures:
+class AsyncScalars:
     """Named scalars on their way from the device to the host."""
 
     def __init__(self, names: Iterable[str], values: Tensor) -> None:
@@ -32,7 +32,7 @@ class Figures:
         return dict(zip(self._names, self._arriving.tolist(), strict=True))
 
 
-def stacked(scalars: Mapping[str, Tensor]) -> Tensor:
+def stack_scalars(scalars: Mapping[str, Tensor]) -> Tensor:
     """Named scalars in one tensor, (names,), in float64."""
     if not scalars:
         return torch.empty(0, dtype=torch.float64)

@@ -23,8 +23,8 @@ TELL_SECONDS = 1.0
 STORE_TIMEOUT = timedelta(seconds=20)
 
 
-class Arrivals:
-    """Counts this rank's arrivals, and watches over everybody's."""
+class Watchdog:
+    """Counts this rank's watchdog, and watches over everybody's."""
 
     def __init__(self, rank: int, size: int) -> None:
         self._rank = rank
@@ -109,4 +109,4 @@ def _store() -> Store:
         wait_for_workers=False,
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return PrefixStore(f"progan/arrivals/{attempt}", store)
+    return PrefixStore(f"progan/watchdog/{attempt}", store)

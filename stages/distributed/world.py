@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from progan.stages.distributed.scalars import Figures, stacked
-from progan.stages.distributed.watchdog import Arrivals
+from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
+from progan.stages.distributed.watchdog import Watchdog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class World:
     size: int
     local_rank: int
     device: torch.device
-    arrivals: Arrivals
+    watchdog: Watchdog
 
     @property
     def is_first(self) -> bool:
@@ -39,52 +39,52 @@ class World:
         values = self.to_device(torch.tensor(list(numbers.values()), dtype=torch.float64))
         return dict(zip(numbers, values.unbind(), strict=True))
 
-    def mean(self, scalars: Mapping[str, Tensor]) -> Figures:
+    def all_reduce_scalars(self, scalars: Mapping[str, Tensor]) -> AsyncScalars:
         """Mean over the ranks of each named scalar, in float64; the same on every rank.
 
         Not finite on one rank is not finite on all, so every rank decides alike.
         """
-        values = stacked(scalars)
-        self.arrivals.arrive()
+        values = stack_scalars(scalars)
+        self.watchdog.arrive()
         dist.all_reduce(values)
-        return Figures(scalars, values / self.size)
+        return AsyncScalars(scalars, values / self.size)
 
-    def average(self, tensor: Tensor) -> Tensor:
+    def all_reduce_mean_grad(self, tensor: Tensor) -> Tensor:
         """Mean over the ranks of a tensor, which gradients pass through. All must do both alike.
 
         As the mean of all ranks' losses is what is minimised, the gradient of the result is the
         mean of what each rank's loss says.
         """
-        averaged: Tensor = _Average.apply(tensor, self)
+        averaged: Tensor = _AllReduceMean.apply(tensor, self)
         return averaged
 
-    def concat(self, tensor: Tensor) -> Tensor:
+    def all_gather_cat(self, tensor: Tensor) -> Tensor:
         """Every rank's tensor, all of one shape, in rank order on the CPU of every rank."""
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
-        self.arrivals.arrive()
+        self.watchdog.arrive()
         dist.all_gather(parts, tensor)
         return torch.cat(parts).cpu()
 
-    def mean_tensor(self, tensor: Tensor) -> Tensor:
+    def all_reduce_mean(self, tensor: Tensor) -> Tensor:
         """Mean over the ranks of a tensor, element by element; the same on every rank."""
-        self.arrivals.arrive()
+        self.watchdog.arrive()
         dist.all_reduce(tensor)
         return tensor / self.size
 
-    def gather(self, item: object) -> list[object]:
+    def all_gather_object(self, item: object) -> list[object]:
         """A small object of every rank, in rank order, on every rank."""
         items: list[object] = [None] * self.size
-        self.arrivals.arrive()
+        self.watchdog.arrive()
         dist.all_gather_object(items, item)
         return items
 
     def barrier(self) -> None:
         """Return when all ranks have called it."""
-        self.arrivals.arrive()
+        self.watchdog.arrive()
         dist.barrier()
 
 
-class _Average(torch.autograd.Function):
+class _AllReduceMean(torch.autograd.Function):
     """Mean over the ranks, of values on the way and of gradients on the way back."""
 
     @staticmethod
@@ -99,7 +99,7 @@ class _Average(torch.autograd.Function):
 
 def _averaged(tensor: Tensor, world: World) -> Tensor:
     total = tensor.clone()
-    world.arrivals.arrive()
+    world.watchdog.arrive()
     dist.all_reduce(total)
     return total / world.size
 
@@ -120,5 +120,5 @@ def detect() -> World:
         size=size,
         local_rank=local_rank,
         device=device,
-        arrivals=Arrivals(rank, size),
+        watchdog=Watchdog(rank, size),
     )

@@ -11,7 +11,7 @@ from progan.stages.errors import StageError
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import Encoder
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.multi_discriminator import Critics
+from progan.stages.networks.multi_discriminator import MultiDiscriminator
 
 BACKEND = "inductor"
 MOST_GRAPHS = 64
@@ -22,12 +22,13 @@ WHY = 300
 
 
 def compile_passes(
-    generator: Generator, discriminator: Discriminator | Critics, encoder: Encoder | None
+    generator: Generator, discriminator: Discriminator | MultiDiscriminator, encoder: Encoder | None
 ) -> None:
     """Have the passes that are differentiated once compiled, when they are first called.
 
-    Those of generator and encoder, and the discriminator's `judge` and `judge_both`. Its `forward`
-    stays: penalties differentiate it twice, and compiled code can be once. Only these objects' own
+    Those of generator and encoder, and the discriminator's `forward_features` and `forward_both`.
+    Its `forward` stays: penalties differentiate it twice, and compiled code can be once. Only these
+    objects' own
     methods are put in place, so that weights, their names and whatever was copied before know
     nothing of it; a copy made after it would call the networks it is of.
     """
@@ -40,8 +41,8 @@ def compile_passes(
         torch._inductor.config.layout_optimization = False
     methods: list[tuple[str, nn.Module, str]] = [
         ("generator", generator, "forward"),
-        ("discriminator", discriminator, "judge"),
-        ("discriminator", discriminator, "judge_both"),
+        ("discriminator", discriminator, "forward_features"),
+        ("discriminator", discriminator, "forward_both"),
     ]
     if encoder is not None:
         methods.append(("encoder", encoder, "forward"))

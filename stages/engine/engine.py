@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from progan.stages.distributed.world import World
 from progan.stages.engine.loss_scale import LossScale
 from progan.stages.engine.optimizers import Moments, make_optimizer
-from progan.stages.engine.update import SQUARES, Moment, Objective, Update
+from progan.stages.engine.update import SQUARES, Objective, StepId, Update
 from progan.stages.specs.stage import StageSpec
 
 Name = Literal["generator", "discriminator"]
-NO_RIDERS: Mapping[str, float] = {}
+NOTHING_PIGGYBACKED: Mapping[str, float] = {}
 
 
 class Engine:
@@ -59,8 +59,8 @@ class Engine:
     def update(
         self,
         objectives: Iterable[Objective],
-        moment: Moment,
-        riders: Mapping[str, float] = NO_RIDERS,
+        moment: StepId,
+        piggybacked: Mapping[str, float] = NOTHING_PIGGYBACKED,
     ) -> Update:
         """Take one step down the mean gradient of the objectives, one for each part of the batch.
 
@@ -68,8 +68,8 @@ class Engine:
         back can be read later, so that a device is not waited for: the mean over parts and ranks of
         each of their scalars, and the norm of the mean gradient. Whether these are finite is seen
         only then. In fp16 they are waited for, since a gradient that overflows lowers the loss
-        scale, and the step is left out. `riders` are numbers of this rank's whose means over the
-        ranks come back too, for one all-reduce serves all.
+        scale, and the step is left out. `piggybacked` are numbers of this rank whose means over the
+        ranks come back too: one all-reduce serves all.
         """
         scalars = self._backward(objectives, moment)
         held = self._held_gradients()
@@ -82,7 +82,7 @@ class Engine:
             network=self.name,
             moment=moment,
             world=self.world,
-            means=self.world.mean(sent | self.world.scalars(riders)),
+            means=self.world.all_reduce_scalars(sent | self.world.scalars(piggybacked)),
             own=scalars,
             loss_scale=self._loss_scale.factor if self._loss_scale else None,
             may_overflow=self._loss_scale is not None and self._loss_scale.can_shrink,
@@ -96,11 +96,11 @@ class Engine:
             self._loss_scale.update(overflow)
         return update
 
-    def _backward(self, objectives: Iterable[Objective], moment: Moment) -> dict[str, Tensor]:
+    def _backward(self, objectives: Iterable[Objective], moment: StepId) -> dict[str, Tensor]:
         """Accumulate the parts' gradients; this rank's mean of each of their scalars."""
         scalars: dict[str, Tensor] = {}
         for objective in objectives:
-            self.world.arrivals.arrive(str(moment))
+            self.world.watchdog.arrive(str(moment))
             if scalars:
                 self._engine.step()  # ends the part before; moves nothing
             loss = objective.loss
@@ -130,7 +130,7 @@ class Engine:
 
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
-        self.world.arrivals.arrive()
+        self.world.watchdog.arrive()
         state = {"step": torch.tensor([float(self._steps())])}
         for name, parameter in self.module.named_parameters():
             for moment in self._moment_names():
@@ -141,7 +141,7 @@ class Engine:
 
     def flat_moments(self) -> Moments:
         """The same on the device, for steps that are only looked at. All ranks must call it."""
-        self.world.arrivals.arrive()
+        self.world.watchdog.arrive()
         parameters = list(self.module.parameters())
         flat = {
             moment: torch.cat([self._full(each, moment).flatten() for each in parameters])

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from progan.stages.distributed.scalars import Figures
+from progan.stages.distributed.scalars import AsyncScalars
 from progan.stages.distributed.world import World
 from progan.stages.errors import NotFiniteError
 
 
-class Moment(NamedTuple):
+class StepId(NamedTuple):
     """When a step is taken."""
 
     resolution: int
@@ -40,10 +40,10 @@ class Update:
     """One update of a network, which the device may still be at."""
 
     network: str
-    moment: Moment
+    moment: StepId
     world: World
-    means: Figures
-    """Over parts and ranks: the objective's scalars, riders and, as SQUARES, the gradient's"""
+    means: AsyncScalars
+    """Over parts and ranks: the objective's scalars, piggybacked and, as SQUARES, the gradient's"""
     own: dict[str, Tensor]
     """This rank's share of the scalars"""
     loss_scale: float | None
@@ -73,7 +73,7 @@ class Update:
     def _blame(self) -> str:
         """Say which rank's which quantity is not finite. All ranks must call it."""
         own = next((name for name, v in self.own.items() if not torch.isfinite(v)), None)
-        for rank, name in enumerate(self.world.gather(own)):
+        for rank, name in enumerate(self.world.all_gather_object(own)):
             if name is not None:
                 return f"{name} is not finite on rank {rank}"
         return f"the {self.network}'s gradient is not finite"
@@ -83,7 +83,7 @@ class StepReport(NamedTuple):
     """One step of a stage, which the device may still be at."""
 
     updates: Sequence[Update]
-    pieces: Figures
+    pieces: AsyncScalars
     """What the objective remembers of it (pieces.py)"""
 
     def read(self) -> dict[str, float]:

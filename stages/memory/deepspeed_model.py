@@ -16,7 +16,7 @@ from progan.stages.specs.optimizers import AnyOptimizer
 GRADIENTS = "gradients"
 
 
-class Holdings:
+class DeepSpeedModel:
     """One network's gradients, moments and ZeRO's copies on one of `ranks` ranks."""
 
     def __init__(

@@ -11,13 +11,13 @@ from progan.stages import schedule
 from progan.stages.engine import ema
 from progan.stages.engine.optimizers import MOMENTS, Moments
 from progan.stages.engine.precision import autocast
-from progan.stages.memory.deepspeed_model import Holdings
+from progan.stages.memory.deepspeed_model import DeepSpeedModel
 from progan.stages.memory.live_bytes import LiveBytes
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import make_encoder, together
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import fade
-from progan.stages.networks.multi_discriminator import Critics, make_discriminator
+from progan.stages.networks.multi_discriminator import MultiDiscriminator, make_discriminator
 from progan.stages.objectives import constraints
 from progan.stages.objectives.objective import (
     Turn,
@@ -27,8 +27,8 @@ from progan.stages.objectives.objective import (
 )
 from progan.stages.objectives.replay_buffer import make_replay
 from progan.stages.objectives.state import first
-from progan.stages.objectives.unrolled import Ahead, flat_weights, look_ahead
-from progan.stages.rng import Draws
+from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights, unroll
+from progan.stages.rng import RngStreams
 from progan.stages.specs.penalties import Consensus, NetworkName, noise_shape
 from progan.stages.specs.stage import StageSpec
 
@@ -76,8 +76,8 @@ class _Step:
             constraints.install("generator", self.generator, spec.objective.penalties)
             constraints.install("discriminator", self.discriminator, spec.objective.penalties)
         with live.making("average"):
-            self.average = Generator(*shape, fading=fading)
-            constraints.install("generator", self.average, spec.objective.penalties)
+            self.ema = Generator(*shape, fading=fading)
+            constraints.install("generator", self.ema, spec.objective.penalties)
         networks: dict[NetworkName, nn.Module]
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         with live.making("objective"):
@@ -90,11 +90,11 @@ class _Step:
             ]
             self.turn = Turn(0, first(spec.objective, networks), field)
         held = spec.optimizer, spec.engine.sharding(ranks), ranks, live
-        self.generator_holdings = Holdings(together(self.generator, self.encoder), *held)
-        self.discriminator_holdings = Holdings(self.discriminator, *held)
+        self.generator_holdings = DeepSpeedModel(together(self.generator, self.encoder), *held)
+        self.discriminator_holdings = DeepSpeedModel(self.discriminator, *held)
         with live.making("replay"):
-            draws = Draws(spec.seed, spec.resolution, spec.batch, 0, ranks)
-            self.replay = make_replay(spec, draws, torch.device(DEVICE))
+            rng = RngStreams(spec.seed, spec.resolution, spec.batch, 0, ranks)
+            self.replay = make_replay(spec, rng, torch.device(DEVICE))
 
     def update_discriminator(self) -> None:
         """One update; this rank's whole share of the reals is on the device all the while."""
@@ -107,7 +107,7 @@ class _Step:
 
     def _told_apart(
         self,
-        discriminator: Discriminator | Critics | Ahead,
+        discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
         reals: Tensor,
         mingle: Callable[[Tensor], Tensor],
     ) -> Tensor:
@@ -118,7 +118,7 @@ class _Step:
             return discriminator_objective(
                 self.generator, discriminator, fade(reals, self.alpha), latents, mix, self.alpha,
                 spec.objective, self.turn, noise=noise, mingle=mingle,
-                through_fakes=isinstance(discriminator, Ahead),
+                through_fakes=isinstance(discriminator, UnrolledDiscriminator),
             ).loss  # fmt: skip
 
     def _mingle(self, fakes: Tensor) -> Tensor:
@@ -126,18 +126,18 @@ class _Step:
         rows = torch.zeros(len(fakes), 3, dtype=torch.int64)
         return self.replay.mingle(fakes, rows) if self.replay else fakes
 
-    def _ahead(self) -> Ahead:
+    def _ahead(self) -> UnrolledDiscriminator:
         """The discriminator after the steps that the generator's update looks ahead."""
         weights = flat_weights(self.discriminator)
         flat = {name: torch.empty_like(weights) for name in MOMENTS[self.spec.optimizer.kind]}
         reals = torch.empty(self.share, *self.size)
 
-        def told_apart(network: Ahead) -> Tensor:
+        def told_apart(network: UnrolledDiscriminator) -> Tensor:
             return self._told_apart(network, reals, lambda fakes: fakes)
 
         losses = [told_apart] * self.spec.objective.unrolled
         lr = self.spec.rates["discriminator"]
-        return look_ahead(
+        return unroll(
             self.discriminator, Moments(0, flat), self.spec.optimizer, lr, losses, torch.clone
         )
 
@@ -161,7 +161,7 @@ class _Step:
                 )
             self.generator_holdings.backward(objective.loss, last=last)
         self.generator_holdings.step()
-        ema.update(self.average, self.generator, 0.5)
+        ema.update(self.ema, self.generator, 0.5)
 
     def _parts(self, batch: Tensor) -> Iterator[tuple[Tensor, bool]]:
         """The first part of a share and the last: those between are like the first."""

@@ -19,7 +19,7 @@ from progan.stages.metrics.names import SWD_SMALLEST, images_compared
 from progan.stages.metrics.networked import NUMBERS, Networked
 from progan.stages.metrics.ranks import Ranks, Share, share
 from progan.stages.metrics.swd import AT_ONCE, DIRECTIONS, SlicedWasserstein
-from progan.stages.networks.conditioning import conditioned
+from progan.stages.networks.conditioning import with_conditions
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import fade, upscale
 from progan.stages.rng import metric_latents
@@ -159,7 +159,7 @@ def _show(
     at_once = _at_once(subject)
     latents = metric_latents(subject.seed, count, subject.generator.model.noise)
     for offset in range(0, most, at_once):
-        world.arrivals.arrive()
+        world.watchdog.arrive()
         begin = min(own.begin + offset, own.end)
         some = Share(begin, min(begin + at_once, own.end))
         if len(some):
@@ -174,7 +174,7 @@ def _show_some(
 ) -> None:
     reals, labels, _ = subject.batches.at(np.arange(some.begin, some.end))
     # The classes of the reals that they are compared with.
-    asked = conditioned(latents[some.begin : some.end], labels, subject.generator.model)
+    asked = with_conditions(latents[some.begin : some.end], labels, subject.generator.model)
     fakes = subject.generator(asked.to(world.device), subject.alpha)
     while fakes.shape[-1] < subject.resolution:
         fakes = upscale(fakes)

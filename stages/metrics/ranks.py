@@ -55,7 +55,9 @@ class Ranks:
 
     def agree(self) -> None:
         """Raise MetricError on every rank if work has failed on any. All ranks must call it."""
-        failures = self.world.gather(self._failure) if self.world.size > 1 else [self._failure]
+        failures = (
+            self.world.all_gather_object(self._failure) if self.world.size > 1 else [self._failure]
+        )
         self._failure = None
         for rank, failure in enumerate(failures):
             if failure is not None:
@@ -63,7 +65,7 @@ class Ranks:
 
     def union(self, own: dict[str, str]) -> dict[str, str]:
         """The entries of all ranks, the first one's where they differ. All ranks must call it."""
-        everybody = self.world.gather(own) if self.world.size > 1 else [own]
+        everybody = self.world.all_gather_object(own) if self.world.size > 1 else [own]
         entries = cast(list[dict[str, str]], everybody)
         return {key: value for each in reversed(entries) for key, value in each.items()}
 
@@ -72,7 +74,7 @@ class Ranks:
         if self.world.size == 1:
             return own.cpu()
         total = own.to(self.world.device, copy=True)
-        self.world.arrivals.arrive()
+        self.world.watchdog.arrive()
         dist.all_reduce(total)
         return total.cpu()
 
@@ -86,6 +88,6 @@ class Ranks:
         padded = own.new_zeros((len(own), max(lengths)), device=self.world.device)
         padded[:, : own.shape[1]] = own
         everybody = [torch.empty_like(padded) for _ in lengths]
-        self.world.arrivals.arrive()
+        self.world.watchdog.arrive()
         dist.all_gather(everybody, padded)
         return torch.cat([x[:, :n] for x, n in zip(everybody, lengths, strict=True)], dim=1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from progan.stages.specs.model import CodesSpec, ModelSpec
 
 
-def conditioned(noise: Tensor, labels: Tensor, model: ModelSpec) -> Tensor:
+def with_conditions(noise: Tensor, labels: Tensor, model: ModelSpec) -> Tensor:
     """What the generator draws from, (N, model.inputs).
 
     noise: (N, model.noise) from N(0, 1): latents, then one number for each code. labels: (N,); the
@@ -41,6 +41,6 @@ def codes(raw: Tensor, spec: CodesSpec) -> list[Tensor]:
     return [*drawn, (2 * rest - 1).to(raw.dtype)] if spec.continuous else drawn
 
 
-def taking_turns(count: int, classes: int) -> Tensor:
+def cycling_labels(count: int, classes: int) -> Tensor:
     """Labels 0, 1, ..., classes - 1, 0, ... for pictures side by side: (count,)."""
     return torch.arange(count) % max(1, classes)

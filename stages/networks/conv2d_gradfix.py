@@ -35,21 +35,21 @@ class Kernel(NamedTuple):
         return (self.size - 1) // 2
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -> Tensor:
+def conv2d_gradfix(x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -> Tensor:
     """(N, C, H, W) by (C', C, k, k) -> (N, C', H / stride, W / stride)."""
-    return _slope(MAPS, Kernel(weight.shape[-1], stride), (x, weight, None), bias)
+    return _conv_gradient(MAPS, Kernel(weight.shape[-1], stride), (x, weight, None), bias)
 
 
-def convolve_transposed(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+def conv_transpose2d_gradfix(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
     """(N, C, H, W) by (C, C', k, k) -> (N, C', stride H, stride W)."""
-    return _slope(IMAGES, Kernel(weight.shape[-1], stride), (None, weight, x), bias)
+    return _conv_gradient(IMAGES, Kernel(weight.shape[-1], stride), (None, weight, x), bias)
 
 
 _weights_wanted = True
 
 
 @contextmanager
-def slopes_of_images_alone() -> Iterator[None]:
+def no_weight_gradients() -> Iterator[None]:
     """While active, backward passes leave out the weights' gradients.
 
     torch's own operations see by themselves which gradients are asked for, ours cannot. Not kept by
@@ -63,7 +63,7 @@ def slopes_of_images_alone() -> Iterator[None]:
         _weights_wanted = True
 
 
-class _Slope(torch.autograd.Function):
+class _ConvGradient(torch.autograd.Function):
     """The slope of t by one part, from the two others; a bias is added to it.
 
     Of the part itself, where it is given, only the shape counts.
@@ -88,11 +88,11 @@ class _Slope(torch.autograd.Function):
         for part, needed in enumerate(ctx.needs_input_grad[3:]):
             if needed and (part != WEIGHTS or _weights_wanted):
                 shaped = [each.detach() if at == part else each for at, each in enumerate(parts)]
-                found[part] = _Slope.apply(part, ctx.kernel, None, *shaped)
+                found[part] = _ConvGradient.apply(part, ctx.kernel, None, *shaped)
         return None, None, of_bias, *found
 
 
-def _slope(by: int, kernel: Kernel, parts: Parts, bias: Tensor) -> Tensor:
+def _conv_gradient(by: int, kernel: Kernel, parts: Parts, bias: Tensor) -> Tensor:
     device = bias.device.type
     if torch.is_autocast_enabled(device):  # which does not reach into a Function's derivatives
         half = torch.get_autocast_dtype(device)
@@ -100,7 +100,7 @@ def _slope(by: int, kernel: Kernel, parts: Parts, bias: Tensor) -> Tensor:
     # A graph cannot hold the Function, and needs none: it is differentiated once.
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return _compute(by, kernel, parts, bias)
-    found: Tensor = _Slope.apply(by, kernel, bias, *parts)
+    found: Tensor = _ConvGradient.apply(by, kernel, bias, *parts)
     return found
 
 

@@ -90,14 +90,14 @@ class LastBlock(nn.Module):
         return features
 
 
-class Verdict(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator says of N pictures."""
 
     logits: Tensor
     """(N,), high for real"""
     features: Tensor
     """(N, features) that the last layer made them from"""
-    costs: dict[str, Tensor]
+    auxiliary_losses: dict[str, Tensor]
     """What else both networks are to minimise, (N,) by name"""
 
 
@@ -186,18 +186,18 @@ class Discriminator(Features):
     def forward(
         self, images: Tensor, alpha: Alpha = 1.0, conditions: Tensor | None = None
     ) -> Tensor:
-        """Logits of a batch of images, (N,); high for real. See `judge`."""
+        """Logits of a batch of images, (N,); high for real. See `forward_features`."""
         # Not `self.judge`, which may be compiled (compiling.py): this is differentiated twice.
-        return Discriminator.judge(self, images, alpha, conditions).logits
+        return Discriminator.forward_features(self, images, alpha, conditions).logits
 
-    def judge(
+    def forward_features(
         self,
         images: Tensor,
         alpha: Alpha = 1.0,
         conditions: Tensor | None = None,
         *,
         fakes: bool = False,
-    ) -> Verdict:
+    ) -> DiscriminatorOutput:
         """All that can be said of a batch of images.
 
         images: (N, channels, resolution, resolution) in [-1, 1].
@@ -207,9 +207,9 @@ class Discriminator(Features):
         """
         return self._conclude(self._features(images, alpha), images, alpha, conditions, fakes)
 
-    def judge_both(
+    def forward_both(
         self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditions: Tensor
-    ) -> tuple[Verdict, Verdict]:
+    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
         """The verdicts on reals and on as many fakes, which go through the blocks in one pass.
 
         Samples are compared within groups of consecutive ones, which N is a multiple of, so that
@@ -223,6 +223,8 @@ class Discriminator(Features):
 
     def _conclude(
         self, x: Tensor, images: Tensor, alpha: Alpha, conditions: Tensor | None, fakes: bool
-    ) -> Verdict:
+    ) -> DiscriminatorOutput:
         told = x.new_zeros(len(x), 0) if conditions is None else conditions
-        return Verdict(self.head(x, told, images, alpha), x, self.head.costs(x, told, fakes=fakes))
+        return DiscriminatorOutput(
+            self.head(x, told, images, alpha), x, self.head.auxiliary_losses(x, told, fakes=fakes)
+        )

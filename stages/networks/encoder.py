@@ -43,7 +43,7 @@ def make_encoder(
     return Encoder(model, resolution, **options) if has_encoder(penalties) else None
 
 
-def redrawn(
+def reconstruct(
     generator: Generator, encoder: Encoder, reals: Tensor, conditions: Tensor, alpha: Alpha
 ) -> Tensor:
     """G(E(x), c): what the generator draws for pictures, told their classes c. Like the pictures.

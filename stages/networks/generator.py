@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
-from progan.stages.networks.conditioning import conditioned, taking_turns
+from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.dcgan import draw_plainly, generator_blocks
 from progan.stages.networks.layers import (
     Alpha,
@@ -126,13 +126,13 @@ class Generator(nn.Module):
         self.register_buffer("reference", None)
         if model.generator.refers:
             noise = torch.randn(model.generator.reference, model.noise)
-            turns = taking_turns(len(noise), model.classes)
-            self.reference = conditioned(noise, turns, model)
+            turns = cycling_labels(len(noise), model.classes)
+            self.reference = with_conditions(noise, turns, model)
         self.blocks, self.to_rgb = BLOCKS[model.arch](model, Growing(resolution, fading))
         if not model.equalized:
             draw_plainly(self)
 
-    def older(self) -> list[nn.Module]:
+    def previous_layers(self) -> list[nn.Module]:
         """The layers that are there since an earlier resolution."""
         layers = (*self.blocks.items(), *self.to_rgb.items())
         return [layer for size, layer in layers if int(size) < self.resolution]

@@ -45,7 +45,9 @@ class Autoencoder(nn.Module):
         energy: Tensor = difference.abs().pow(self.power).mean(dim=(1, 2, 3))
         return -energy
 
-    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+    def auxiliary_losses(
+        self, features: Tensor, conditions: Tensor, *, fakes: bool
+    ) -> dict[str, Tensor]:
         """Nothing besides."""
         return {}
 
@@ -62,7 +64,9 @@ class Scalar(nn.Module):
         logits: Tensor = self.dense(features)
         return logits.flatten()
 
-    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+    def auxiliary_losses(
+        self, features: Tensor, conditions: Tensor, *, fakes: bool
+    ) -> dict[str, Tensor]:
         """What else both networks are to minimise, of reals or of fakes: (N,) by name."""
         return {}
 
@@ -110,7 +114,9 @@ class AuxiliaryClassifier(Scalar):
         self.weight = chosen.weight
         self.classifier = EqualizedLinear(features, model.classes, gain=1.0)
 
-    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+    def auxiliary_losses(
+        self, features: Tensor, conditions: Tensor, *, fakes: bool
+    ) -> dict[str, Tensor]:
         """The weighted cross-entropy, (N,), of reals and fakes."""
         guesses = at_least_float32(self.classifier(features))
         return {"class_loss": self.weight * F.cross_entropy(guesses, conditions, reduction="none")}
@@ -132,7 +138,9 @@ class CodeReader(Scalar):
         self.weight = chosen.weight
         self.reader = EqualizedLinear(features, self.codes.width, gain=1.0)
 
-    def costs(self, features: Tensor, conditions: Tensor, *, fakes: bool) -> dict[str, Tensor]:
+    def auxiliary_losses(
+        self, features: Tensor, conditions: Tensor, *, fakes: bool
+    ) -> dict[str, Tensor]:
         """The weighted -log Q(c | x) of fakes, (N,), without its constants."""
         if not fakes:
             return {}

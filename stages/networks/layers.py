@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from progan.stages.networks.conv2d_gradfix import convolve, convolve_transposed
+from progan.stages.networks.conv2d_gradfix import conv2d_gradfix, conv_transpose2d_gradfix
 from progan.stages.networks.spectral import used_weight
 
 SQRT2 = math.sqrt(2.0)
@@ -106,11 +106,11 @@ class EqualizedConv2d(nn.Module):
         """(N, in_channels, H, W) -> (N, out_channels, H', W'), H' = 2H, H/2 or H."""
         weight = used_weight(self)
         if not self.resample:
-            return convolve(x, weight, self.bias)
+            return conv2d_gradfix(x, weight, self.bias)
         fused = (weight.reshape(-1, 9) @ self.shifts).reshape(*weight.shape[:2], 4, 4)
         if self.resample == "up":
-            return convolve_transposed(x, fused.transpose(0, 1), self.bias, stride=2)
-        return convolve(x, fused, self.bias, stride=2)
+            return conv_transpose2d_gradfix(x, fused.transpose(0, 1), self.bias, stride=2)
+        return conv2d_gradfix(x, fused, self.bias, stride=2)
 
 
 def four_shifts(resample: Literal["up", "down"]) -> Tensor:

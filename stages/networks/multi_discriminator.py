@@ -6,18 +6,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from progan.stages.networks.discriminator import Discriminator, Verdict
+from progan.stages.networks.discriminator import Discriminator, DiscriminatorOutput
 from progan.stages.networks.layers import Alpha
 from progan.stages.specs.model import ModelSpec
 
 
-class Critics(nn.Module):
+class MultiDiscriminator(nn.Module):
     """Discriminators that are drawn apart and see the same pictures.
 
     Generative multi-adversarial networks (Durugkar et al. 2017, arXiv 1611.01673): one may tell
     fakes that another cannot. The pictures come once for each, one copy of the batch after the
-    other (`for_each`), and so do the verdicts: whatever is computed of a discriminator's logits, or
-    of their slope at its pictures, is then of every one's own.
+    other (`repeat_batch`), and so do the logits: whatever is computed of a discriminator's logits,
+    or of their gradient at its pictures, belongs to that discriminator alone.
     """
 
     def __init__(self, model: ModelSpec, resolution: int, **options: Any) -> None:
@@ -31,27 +31,29 @@ class Critics(nn.Module):
         self, images: Tensor, alpha: Alpha = 1.0, conditions: Tensor | None = None
     ) -> Tensor:
         """Images (critics x N, C, R, R) -> logits (critics x N,)."""
-        return Critics.judge(self, images, alpha, conditions).logits  # see Discriminator.forward
+        return MultiDiscriminator.forward_features(
+            self, images, alpha, conditions
+        ).logits  # see Discriminator.forward
 
-    def judge(
+    def forward_features(
         self,
         images: Tensor,
         alpha: Alpha = 1.0,
         conditions: Tensor | None = None,
         *,
         fakes: bool = False,
-    ) -> Verdict:
+    ) -> DiscriminatorOutput:
         """Every one's verdict on its copy of the batch (see Discriminator), in one."""
         told = [None] * len(self.each) if conditions is None else self._shares(conditions)
         pairs = zip(self._all(), self._shares(images), told, strict=True)
-        return joined([critic.judge(x, alpha, c, fakes=fakes) for critic, x, c in pairs])
+        return joined([critic.forward_features(x, alpha, c, fakes=fakes) for critic, x, c in pairs])
 
-    def judge_both(
+    def forward_both(
         self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditions: Tensor
-    ) -> tuple[Verdict, Verdict]:
+    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
         """The same of reals and of fakes."""
         shares = zip(self._all(), *map(self._shares, (reals, fakes, conditions)), strict=True)
-        found = [critic.judge_both(real, fake, alpha, c) for critic, real, fake, c in shares]
+        found = [critic.forward_both(real, fake, alpha, c) for critic, real, fake, c in shares]
         of_reals, of_fakes = zip(*found, strict=True)
         return joined(of_reals), joined(of_fakes)
 
@@ -64,25 +66,25 @@ class Critics(nn.Module):
         return batch.chunk(len(self.each))
 
 
-def joined(verdicts: Sequence[Verdict]) -> Verdict:
+def joined(verdicts: Sequence[DiscriminatorOutput]) -> DiscriminatorOutput:
     """Several verdicts as one, one after the other."""
     logits, features, costs = zip(*verdicts, strict=True)
     names = costs[0].keys()
-    return Verdict(
+    return DiscriminatorOutput(
         torch.cat(logits),
         torch.cat(features),
         {name: torch.cat([cost[name] for cost in costs]) for name in names},
     )
 
 
-def for_each(critics: int, *batches: Tensor) -> tuple[Tensor, ...]:
+def repeat_batch(critics: int, *batches: Tensor) -> tuple[Tensor, ...]:
     """Batches (N, ...) once for every critic, one copy after the other: (critics x N, ...)."""
     if critics == 1:
         return batches
     return tuple(torch.cat([batch] * critics) for batch in batches)
 
 
-def over_critics(costs: Tensor, critics: int, rule: Literal["mean", "hardest"]) -> Tensor:
+def reduce_discriminators(costs: Tensor, critics: int, rule: Literal["mean", "hardest"]) -> Tensor:
     """Costs for every critic (critics x N,) as one a picture: (N,)."""
     by_critic = costs.reshape(critics, -1)
     return by_critic.mean(dim=0) if rule == "mean" else by_critic.amax(dim=0)
@@ -90,7 +92,7 @@ def over_critics(costs: Tensor, critics: int, rule: Literal["mean", "hardest"]) 
 
 def make_discriminator(
     model: ModelSpec, resolution: int, **options: Any
-) -> Discriminator | Critics:
+) -> Discriminator | MultiDiscriminator:
     """The discriminator that a configuration asks for, or several."""
-    kind = Critics if model.discriminator.critics > 1 else Discriminator
+    kind = MultiDiscriminator if model.discriminator.critics > 1 else Discriminator
     return kind(model, resolution, **options)

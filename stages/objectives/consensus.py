@@ -42,12 +42,12 @@ def field(
     model = cast(ModelSpec, networks["generator"].model)
     conditions = latents[:, model.latent :]
 
-    def judge(images: Tensor) -> Tensor:
+    def logits_of(images: Tensor) -> Tensor:
         network, values = networks["discriminator"], weights["discriminator"]
         return at_least_float32(functional_call(network, values, (images, alpha, conditions)))
 
     fakes = functional_call(networks["generator"], weights["generator"], (latents, alpha))
-    real_logits, fake_logits = judge(reals), judge(fakes)
+    real_logits, fake_logits = logits_of(reals), logits_of(fakes)
     chosen = adversarial(loss, pieces)
     sides: dict[NetworkName, Tensor] = {
         "generator": chosen.generator(real_logits, fake_logits).mean(),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from progan.stages.networks.conv2d_gradfix import slopes_of_images_alone
+from progan.stages.networks.conv2d_gradfix import no_weight_gradients
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.objectives.adversarial import NOTHING
 from progan.stages.objectives.historical_average import distance
@@ -44,7 +44,7 @@ def gradients(seen: Comparison, points: Tensor) -> tuple[Tensor, Tensor]:
     """
     points = points if points.requires_grad else points.detach().requires_grad_()
     logits = seen.discriminate(points)
-    with slopes_of_images_alone():
+    with no_weight_gradients():
         (found,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     return at_least_float32(logits), at_least_float32(found).flatten(1)
 

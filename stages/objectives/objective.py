@@ -8,15 +8,19 @@ from torch import Tensor
 
 from progan.stages.engine.update import Objective
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.encoder import Encoder, redrawn
+from progan.stages.networks.encoder import Encoder, reconstruct
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import at_least_float32
-from progan.stages.networks.multi_discriminator import Critics, for_each, over_critics
+from progan.stages.networks.multi_discriminator import (
+    MultiDiscriminator,
+    reduce_discriminators,
+    repeat_batch,
+)
 from progan.stages.objectives.adversarial import loss as adversarial
 from progan.stages.objectives.consensus import Networks, field, half_square
 from progan.stages.objectives.discriminator_penalties import NONE, Comparison, penalty
 from progan.stages.objectives.generator_penalties import Deception, generator_penalty
-from progan.stages.objectives.unrolled import Ahead
+from progan.stages.objectives.unrolled import UnrolledDiscriminator
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.penalties import Penalty, terms
 
@@ -37,7 +41,7 @@ FIRST = Turn(0, {})
 
 def discriminator_objective(
     generator: Generator,
-    discriminator: Discriminator | Critics | Ahead,
+    discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -59,14 +63,16 @@ def discriminator_objective(
     with torch.set_grad_enabled(through_fakes):
         fakes = mingle(generator(latents, alpha))
     critics = generator.model.discriminator.critics
-    reals, fakes, conditions, mix, noise = for_each(critics, reals, fakes, conditions, mix, noise)
-    real, fake = discriminator.judge_both(reals, fakes, alpha, conditions)
+    reals, fakes, conditions, mix, noise = repeat_batch(
+        critics, reals, fakes, conditions, mix, noise
+    )
+    real, fake = discriminator.forward_both(reals, fakes, alpha, conditions)
     real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
     loss = adversarial(spec.loss, turn.pieces).discriminator(real_logits, fake_logits).mean()
     scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
 
     for kind, verdict in {"real": real, "fake": fake}.items():
-        for name, cost in verdict.costs.items():
+        for name, cost in verdict.auxiliary_losses.items():
             loss = loss + cost.mean()
             scalars[f"{kind}_{name}"] = cost.mean()
 
@@ -74,7 +80,9 @@ def discriminator_objective(
         logits: Tensor = discriminator(images, alpha, conditions)
         return logits
 
-    network = discriminator.network if isinstance(discriminator, Ahead) else discriminator
+    network = (
+        discriminator.network if isinstance(discriminator, UnrolledDiscriminator) else discriminator
+    )
 
     def disagreement() -> Tensor:
         networks: Networks = {"generator": generator, "discriminator": network}
@@ -102,7 +110,7 @@ def generator_sees_reals(spec: ObjectiveSpec) -> bool:
 
 def generator_objective(
     generator: Generator,
-    discriminator: Discriminator | Critics | Ahead,
+    discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
     latents: Tensor,
     alpha: float,
     spec: ObjectiveSpec,
@@ -121,18 +129,20 @@ def generator_objective(
     chosen = adversarial(spec.loss, turn.pieces)
     fakes = generator(latents, alpha)
     critics = generator.model.discriminator.critics
-    seen_fakes, conditions = for_each(critics, fakes, latents[:, generator.model.latent :])
-    fake = discriminator.judge(seen_fakes, alpha, conditions, fakes=True)
+    seen_fakes, conditions = repeat_batch(critics, fakes, latents[:, generator.model.latent :])
+    fake = discriminator.forward_features(seen_fakes, alpha, conditions, fakes=True)
     fake_logits = at_least_float32(fake.logits)
     real_logits = fake_logits[:0]
-    is_ahead = isinstance(discriminator, Ahead)
+    is_ahead = isinstance(discriminator, UnrolledDiscriminator)
     if chosen.generator_sees_reals or is_ahead:
         assert reals is not None
-        seen_reals = for_each(critics, reals)[0]
+        seen_reals = repeat_batch(critics, reals)[0]
         real_logits = at_least_float32(discriminator(seen_reals, alpha, conditions))
-    loss = over_critics(chosen.generator(real_logits, fake_logits), critics, spec.critics).mean()
+    loss = reduce_discriminators(
+        chosen.generator(real_logits, fake_logits), critics, spec.critics
+    ).mean()
     scalars = {"generator_logits": fake_logits.mean()}
-    for name, cost in fake.costs.items():
+    for name, cost in fake.auxiliary_losses.items():
         loss = loss + cost.mean()
         scalars[f"generator_{name}"] = cost.mean()
 
@@ -152,7 +162,7 @@ def generator_objective(
 
 def at_hand(
     generator: Generator,
-    discriminator: Discriminator | Critics | Ahead,
+    discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
     encoder: Encoder | None,
     latents: Tensor,
     fakes: Tensor,
@@ -166,30 +176,32 @@ def at_hand(
     chosen = adversarial(spec.loss, turn.pieces)
     told = latents[:, generator.model.latent :]
     critics = generator.model.discriminator.critics
-    conditions = for_each(critics, told)[0]
+    conditions = repeat_batch(critics, told)[0]
 
     def features(images: Tensor) -> Tensor:
-        copies = for_each(critics, images)[0]
-        return at_least_float32(discriminator.judge(copies, alpha, conditions).features)
+        copies = repeat_batch(critics, images)[0]
+        return at_least_float32(discriminator.forward_features(copies, alpha, conditions).features)
 
     def disagreement() -> Tensor:
         assert reals is not None
-        network = discriminator.network if isinstance(discriminator, Ahead) else discriminator
+        network = (
+            discriminator.network
+            if isinstance(discriminator, UnrolledDiscriminator)
+            else discriminator
+        )
         networks: Networks = {"generator": generator, "discriminator": network}
         batch = reals, latents, alpha
         own = field(networks, *batch, spec.loss, turn.pieces, "generator")
         return half_square(own, turn.field)
 
-    def reconstruct() -> Tensor:
+    def again() -> Tensor:
         assert encoder is not None and reals is not None
-        return redrawn(generator, encoder, reals, told, alpha)
+        return reconstruct(generator, encoder, reals, told, alpha)
 
     def unmasking(images: Tensor) -> Tensor:
         side = chosen.of_reconstructions or chosen.generator
-        copies = for_each(critics, images)[0]
+        copies = repeat_batch(critics, images)[0]
         logits = at_least_float32(discriminator(copies, alpha, conditions))
-        return over_critics(side(real_logits, logits), critics, spec.critics)
+        return reduce_discriminators(side(real_logits, logits), critics, spec.critics)
 
-    return Deception(
-        features, fakes, reals, generator, turn.pieces, disagreement, reconstruct, unmasking
-    )
+    return Deception(features, fakes, reals, generator, turn.pieces, disagreement, again, unmasking)

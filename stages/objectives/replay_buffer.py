@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from progan.stages.distributed.world import World
-from progan.stages.rng import Draws, Purpose, keyed
+from progan.stages.rng import Purpose, RngStreams, keyed
 from progan.stages.specs.stage import StageSpec
 
 
@@ -31,14 +31,14 @@ class Replay:
         share: float,
         depth: int,
         shape: Sequence[int],
-        draws: Draws,
+        rng: RngStreams,
         group: int,
         device: torch.device,
     ) -> None:
         self.share = share
-        self.draws = draws
+        self.rng = rng
         self.group = group
-        places = draws.batch // draws.world_size
+        places = rng.batch // rng.world_size
         self.images = torch.zeros(depth, places, *shape, device=device)
         """(depth, places, C, H, W)"""
 
@@ -50,8 +50,8 @@ class Replay:
         """
         depth, places = self.images.shape[:2]
         held = min(updates, depth)
-        random = keyed(self.draws.seed, self.draws.resolution, Purpose.REPLAY, position)
-        groups = self.draws.batch // self.group
+        random = keyed(self.rng.seed, self.rng.resolution, Purpose.REPLAY, position)
+        groups = self.rng.batch // self.group
         again = random.random(groups) < self.share
         shown = random.integers(max(held, 1), size=groups)
         kept = random.integers(depth, size=groups)
@@ -59,7 +59,7 @@ class Replay:
             kept[:] = held
         shown[~again | (held == 0)] = -1
         rows = np.column_stack([shown, kept]).repeat(self.group, axis=0)
-        own = rows[self.draws.rank * places : (self.draws.rank + 1) * places]
+        own = rows[self.rng.rank * places : (self.rng.rank + 1) * places]
         return torch.from_numpy(np.column_stack([np.arange(places), own]))
 
     def mingle(self, fakes: Tensor, rows: Tensor) -> Tensor:
@@ -75,19 +75,19 @@ class Replay:
 
         They go over the network layer by layer, so that no device has to hold them all.
         """
-        return {"images": torch.stack([world.concat(layer) for layer in self.images])}
+        return {"images": torch.stack([world.all_gather_cat(layer) for layer in self.images])}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from what `state` gave, here on this number of ranks."""
         places = self.images.shape[1]
-        begin = self.draws.rank * places
+        begin = self.rng.rank * places
         self.images.copy_(state["images"][:, begin : begin + places])
 
 
-def make_replay(spec: StageSpec, draws: Draws, device: torch.device) -> Replay | None:
+def make_replay(spec: StageSpec, rng: RngStreams, device: torch.device) -> Replay | None:
     """Where a stage keeps past fakes, empty; None if it keeps none."""
     if not (wanted := spec.objective.replay):
         return None
     shape = spec.model.channels, spec.resolution, spec.resolution
     depth, group = wanted.depth(spec.batch), spec.model.compared
-    return Replay(wanted.share, depth, shape, draws, group, device)
+    return Replay(wanted.share, depth, shape, rng, group, device)

@@ -29,7 +29,7 @@ class Called(nn.Module):
         return getattr(self.network, method)(*inputs, **options)
 
 
-class Ahead:
+class UnrolledDiscriminator:
     """A network with other weights, which gradients flow through. Its own stay as they are."""
 
     def __init__(self, network: nn.Module, weights: Tensor) -> None:
@@ -47,13 +47,13 @@ class Ahead:
         """What the network would return."""
         return functional_call(self.network, self._named, inputs)
 
-    def judge(self, *inputs: Any, **options: Any) -> Any:
-        """What the discriminator's `judge` would return."""
-        return self._call("judge", *inputs, **options)
+    def forward_features(self, *inputs: Any, **options: Any) -> Any:
+        """What the discriminator's `forward_features` would return."""
+        return self._call("forward_features", *inputs, **options)
 
-    def judge_both(self, *inputs: Any) -> Any:
-        """What the discriminator's `judge_both` would return."""
-        return self._call("judge_both", *inputs)
+    def forward_both(self, *inputs: Any) -> Any:
+        """What the discriminator's `forward_both` would return."""
+        return self._call("forward_both", *inputs)
 
     def _call(self, *inputs: Any, **options: Any) -> Any:
         named = {f"network.{name}": value for name, value in self._named.items()}
@@ -65,21 +65,21 @@ def flat_weights(network: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
-def look_ahead(
+def unroll(
     network: nn.Module,
     moments: Moments,
     optimizer: AnyOptimizer,
     lr: float,
-    losses: Iterable[Callable[[Ahead], Tensor]],
+    losses: Iterable[Callable[[UnrolledDiscriminator], Tensor]],
     mean: Callable[[Tensor], Tensor] = lambda gradient: gradient,
     loss_factor: float = 1.0,
-) -> Ahead:
+) -> UnrolledDiscriminator:
     """The network after one step down each of the losses, differentiable to what they depend on.
 
     mean: over the ranks, differentiable, so that all take the same steps. With a loss factor (fp16)
     a step whose gradient overflows is left out, as the engine leaves it out.
     """
-    ahead = Ahead(network, flat_weights(network).requires_grad_())
+    ahead = UnrolledDiscriminator(network, flat_weights(network).requires_grad_())
     for loss in losses:
         scaled = loss(ahead) * loss_factor
         (gradient,) = torch.autograd.grad(scaled, ahead.weights, create_graph=True)
@@ -87,5 +87,5 @@ def look_ahead(
         if loss_factor != 1 and not gradient.isfinite().all():
             continue
         direction, moments = RULES[optimizer.kind](optimizer, gradient, moments)
-        ahead = Ahead(network, ahead.weights - lr * direction)
+        ahead = UnrolledDiscriminator(network, ahead.weights - lr * direction)
     return ahead

@@ -95,7 +95,7 @@ class GeneratorSpec(Spec):
 
     attention: AttentionAt = ()
     codes: CodesSpec = CodesSpec()
-    """Told beside the latent; they need model.discriminator.head=infogan."""
+    """TrackingState beside the latent; they need model.discriminator.head=infogan."""
     norm: Literal["pixel", "none", "batch", "virtual_batch"] = "pixel"
     """What follows each layer (networks/norms.py)."""
     norm_group: Annotated[int, Field(ge=2)] = 8

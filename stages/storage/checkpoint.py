@@ -29,7 +29,7 @@ class Checkpoint(NamedTuple):
     """By file: generator, discriminator, ema (parameters by name), optimizer (moments), and where
     there are any, encoder, pieces (what the objective remembers) and replay (past fakes)"""
     tally: dict[str, Any]
-    """What the unfinished tick has summed up (Tally)"""
+    """What the unfinished tick has summed up (RunningMeans)"""
 
 
 def save(folder: StageFolder, checkpoint: Checkpoint, spec: CheckpointSpec) -> None:

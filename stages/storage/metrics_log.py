@@ -19,7 +19,7 @@ CLOCK = (
 """Fields that depend on the machine. All others are the same whenever the same run is repeated."""
 
 
-class Tally:
+class RunningMeans:
     """Means of named scalars over the steps of one tick; its content can be stored and restored."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Tally:
         return means
 
     def state(self) -> dict[str, Any]:
-        """A copy that `Tally(**state)` goes on from, exactly: JSON keeps every bit of a float."""
+        """A copy for `RunningMeans(**state)`, exact: JSON keeps every bit of a float."""
         return {"sums": dict(self.sums), "steps": dict(self.steps)}
 
 

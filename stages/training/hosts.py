@@ -21,7 +21,7 @@ def this_start(world: World, images_seen: int) -> Start:
     name, num_bytes = _device(world.device)
     cpus = os.cpu_count() or 1
     mine = Host(name=socket.gethostname(), ranks=1, device=name, device_bytes=num_bytes, cpus=cpus)
-    told = cast(list[Host], world.gather(mine))
+    told = cast(list[Host], world.all_gather_object(mine))
     hosts = tuple(h.model_copy(update={"ranks": told.count(h)}) for h in dict.fromkeys(told))
     return Start(
         time=time.time(),

@@ -17,13 +17,13 @@ from progan.stages.metrics.names import images_compared
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage import checkpoint, handoff
 from progan.stages.storage.launch_log import append_start
-from progan.stages.storage.metrics_log import Tally, read_ticks, rewind
+from progan.stages.storage.metrics_log import RunningMeans, read_ticks, rewind
 from progan.stages.storage.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.training.hosts import this_start
 from progan.stages.training.lazy_imports import leave_out_compiler
 from progan.stages.training.loop import train
-from progan.stages.training.recorder import StageKeeper
+from progan.stages.training.recorder import StageRecorder
 from progan.stages.training.stage import Stage, build
 from progan.stages.training.stop_request import StopRequest
 
@@ -51,7 +51,7 @@ def run_stage(
     if spec.compile == "off":
         leave_out_compiler()
     lock = alone(folder) if world.is_first else nullcontext()
-    with lock, world.arrivals.watched(timeout.total_seconds(), give_up):
+    with lock, world.watchdog.watched(timeout.total_seconds(), give_up):
         ended_early = _train_and_publish(spec, folder, world, stop)
         # A launcher ends all ranks as soon as one has left: not before the files are written.
         world.barrier()
@@ -76,7 +76,7 @@ def _train_and_publish(
 ) -> StageError | None:
     """None if the stage is finished; else why it has to be started again."""
     last = checkpoint.newest(folder)
-    if len(set(world.gather(last and last.images_seen))) > 1:
+    if len(set(world.all_gather_object(last and last.images_seen))) > 1:
         raise StageError(
             f"the ranks do not see the same checkpoints: {folder.checkpoints} must lie on a disk "
             "that all machines share"
@@ -88,15 +88,15 @@ def _train_and_publish(
     start = this_start(world, stage.images_seen)
     if world.is_first:
         append_start(folder.starts, start)
-    tally, nodes = Tally(**last.tally) if last else Tally(), len(start.hosts)
-    keeper = StageKeeper(stage, folder, tally, stop, nodes)
+    tally, nodes = RunningMeans(**last.tally) if last else RunningMeans(), len(start.hosts)
+    recorder = StageRecorder(stage, folder, tally, stop, nodes)
     try:
         with stage.batches:
-            finished = train(stage, keeper)
+            finished = train(stage, recorder)
     except NotFiniteError as error:
-        keeper.wait()
+        recorder.wait()
         return _roll_back(stage, folder, error, len(rollbacks))
-    keeper.wait()
+    recorder.wait()
     if not finished:
         return StoppedOnRequestError("stopped on request; started again, it goes on")
     if world.is_first:

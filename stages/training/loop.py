@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from progan.stages import schedule
-from progan.stages.distributed.scalars import Figures, stacked
+from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.engine import ema
 from progan.stages.engine.engine import frozen
 from progan.stages.engine.precision import autocast
-from progan.stages.engine.update import Moment, Objective, StepReport, Update
-from progan.stages.networks.conditioning import conditioned
+from progan.stages.engine.update import Objective, StepId, StepReport, Update
+from progan.stages.networks.conditioning import with_conditions
 from progan.stages.networks.layers import fade
 from progan.stages.objectives import constraints
 from progan.stages.objectives.adversarial import after_step
@@ -22,14 +22,14 @@ from progan.stages.objectives.objective import (
     generator_objective,
     generator_sees_reals,
 )
-from progan.stages.objectives.unrolled import Ahead, look_ahead
+from progan.stages.objectives.unrolled import UnrolledDiscriminator, unroll
 from progan.stages.rng import Purpose
 from progan.stages.specs.penalties import noise_shape
 from progan.stages.training.stage import Stage
 from progan.stages.training.update_hooks import before_update
 
 
-class Keeper(Protocol):
+class Callback(Protocol):
     """Looks after everything that outlives a step: figures, pictures, checkpoints."""
 
     def signals(self) -> dict[str, float]:
@@ -44,13 +44,13 @@ class Keeper(Protocol):
         ...
 
 
-def train(stage: Stage, keeper: Keeper) -> bool:
-    """Train one resolution until its images are spent; False if the keeper wants to stop before."""
+def train(stage: Stage, recorder: Callback) -> bool:
+    """Train one resolution until its images are spent; False if the recorder stops it before."""
     while schedule.phase(stage.images_seen, stage.spec.growth) != "done":
-        report = step(stage, keeper.signals)
+        report = step(stage, recorder.signals)
         stage.images_seen += stage.spec.images_per_step
         stage.position += stage.spec.images_per_step
-        if not keeper.after_step(stage, report):
+        if not recorder.after_step(stage, report):
             return False
     return True
 
@@ -62,7 +62,7 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
     """
     spec, seen, position = stage.spec, stage.images_seen, stage.position
     alpha = schedule.alpha(seen, spec.growth)
-    moment = Moment(spec.resolution, seen, position + spec.images_per_step)
+    moment = StepId(spec.resolution, seen, position + spec.images_per_step)
 
     # A resolution that is fully in is a new problem for Adam.
     if spec.optimizer.reset_on_growth and schedule.becomes_steady(
@@ -76,8 +76,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
     for kept in range(spec.objective.critic_steps):
         with stage.waiting:
             reals, labels, _ = next(stage.batches)
-        latents = stage.draws.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
-        latents = conditioned(latents, labels, spec.model)
+        latents = stage.rng.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
+        latents = with_conditions(latents, labels, spec.model)
         again = (stage.replay.draw(position, seen // spec.batch + kept),) if stage.replay else ()
         parts = in_parts(stage, reals, latents, *besides(stage, position), *again)
         number = position // spec.batch
@@ -91,9 +91,11 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
 
     # Generator: be taken for real, of the classes that were just seen. In a separate phase only the
     # layers that are new learn to.
-    latents = stage.draws.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
-    latents = conditioned(latents, labels, spec.model)
-    older = stage.generator.older() if schedule.phase(seen, spec.growth) == "separate" else []
+    latents = stage.rng.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
+    latents = with_conditions(latents, labels, spec.model)
+    older = (
+        stage.generator.previous_layers() if schedule.phase(seen, spec.growth) == "separate" else []
+    )
     with frozen(stage.discriminator, *older):
         judge = ahead(stage, alpha, position, reals, labels) if spec.objective.unrolled else None
         seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
@@ -103,15 +105,15 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
         field = before_update(stage, "generator", number, alpha, pairs)
         turn = Turn(number, stage.pieces, field)
         objectives = (deceive(stage, alpha, turn, judge, *part) for part in parts)
-        updates.append(stage.generator_engine.update(objectives, moment, riders=signals()))
+        updates.append(stage.generator_engine.update(objectives, moment, piggybacked=signals()))
 
     # Average: what will be exported.
-    ema.update(stage.average, stage.generator, spec.ema.per_step(spec.images_per_step))
+    ema.update(stage.ema, stage.generator, spec.ema.per_step(spec.images_per_step))
 
     # Remember: what the next step's objective needs of this one.
     means = {name: mean for each in updates for name, mean in each.means.on_device.items()}
     said = after_step(spec.objective.loss, stage.pieces, means)
-    return StepReport(updates, Figures(said, stacked(said)))
+    return StepReport(updates, AsyncScalars(said, stack_scalars(said)))
 
 
 def in_parts(stage: Stage, *batch: Tensor) -> list[tuple[Tensor, ...]]:
@@ -122,20 +124,20 @@ def in_parts(stage: Stage, *batch: Tensor) -> list[tuple[Tensor, ...]]:
 
 
 def besides(
-    stage: Stage, position: int, purpose: Purpose = Purpose.PENALTY_MIX
+    stage: Stage, position: int, purpose: Purpose = Purpose.PENALTY_EPSILON
 ) -> tuple[Tensor, Tensor]:
     """What penalties draw for this rank's share: factors between real and fake, and noise."""
     spec = stage.spec
     size = spec.model.channels, spec.resolution, spec.resolution
     shape = noise_shape(spec.objective.penalties, size)
-    return stage.draws.mix(position, purpose), stage.draws.noise(position, shape)
+    return stage.rng.epsilon(position, purpose), stage.rng.noise(position, shape)
 
 
 def tell_apart(
     stage: Stage,
     alpha: float,
     turn: Turn,
-    judge: Ahead | None,
+    judge: UnrolledDiscriminator | None,
     reals: Tensor,
     latents: Tensor,
     mix: Tensor,
@@ -160,31 +162,33 @@ def tell_apart(
         )  # fmt: skip
 
 
-def ahead(stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tensor) -> Ahead:
+def ahead(
+    stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tensor
+) -> UnrolledDiscriminator:
     """The discriminator some steps on, each on these reals and on fakes and factors of its own.
 
     Every rank takes the same steps, down the gradients that they share; nothing of the
     discriminator or its engine is changed. A rank's share of the batch is taken as a whole.
     """
-    spec, draws, steps = stage.spec, stage.draws, stage.spec.objective.unrolled
+    spec, draws, steps = stage.spec, stage.rng, stage.spec.objective.unrolled
 
-    def step_down(index: int) -> Callable[[Ahead], Tensor]:
+    def step_down(index: int) -> Callable[[UnrolledDiscriminator], Tensor]:
         key = position * steps + index
         latents = draws.latents(Purpose.UNROLLED_LATENTS, key, spec.model.noise)
-        latents = conditioned(latents, labels, spec.model)
-        (batch,) = in_parts(stage, reals, latents, *besides(stage, key, Purpose.UNROLLED_MIX))
+        latents = with_conditions(latents, labels, spec.model)
+        (batch,) = in_parts(stage, reals, latents, *besides(stage, key, Purpose.UNROLLED_EPSILON))
         number = position // spec.batch + index
         turn = Turn(number, stage.pieces)
         return lambda network: tell_apart(stage, alpha, turn, network, *batch).loss
 
     engine = stage.discriminator_engine
-    return look_ahead(
+    return unroll(
         stage.discriminator,
         engine.flat_moments(),
         spec.optimizer,
         spec.rates["discriminator"],
         map(step_down, range(steps)),
-        stage.world.average,
+        stage.world.all_reduce_mean_grad,
         engine.loss_factor,
     )
 
@@ -193,7 +197,7 @@ def deceive(
     stage: Stage,
     alpha: float,
     turn: Turn,
-    judge: Ahead | None,
+    judge: UnrolledDiscriminator | None,
     latents: Tensor,
     reals: Tensor | None = None,
 ) -> Objective:

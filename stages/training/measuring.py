@@ -27,7 +27,7 @@ def due(images_seen: int, spec: StageSpec) -> list[str]:
     return [name for name in names if fits(name, spec.resolution)]
 
 
-class Quality:
+class MetricSchedule:
     """Measures the moving average at its present alpha; training goes on without what fails."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Quality:
             return {}
         began = time.monotonic()
         subject = Subject(
-            generator=stage.average,
+            generator=stage.ema,
             alpha=schedule.alpha(stage.images_seen, stage.spec.growth),
             seed=stage.spec.seed,
             batches=stage.batches,

@@ -15,13 +15,13 @@ from progan.datasets.files import write_whole
 from progan.stages import schedule
 from progan.stages.engine.update import StepReport
 from progan.stages.images import grid, png
-from progan.stages.networks.conditioning import conditioned, taking_turns
+from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.rng import grid_latents
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.checkpoint import CheckpointWriter
-from progan.stages.storage.metrics_log import Tally, append_tick, rewind
+from progan.stages.storage.metrics_log import RunningMeans, append_tick, rewind
 from progan.stages.storage.stage_folder import StageFolder
-from progan.stages.training.measuring import Quality
+from progan.stages.training.measuring import MetricSchedule
 from progan.stages.training.stage import Stage
 from progan.stages.training.stop_request import StopRequest
 from progan.stages.training.usage import memory
@@ -33,11 +33,11 @@ STEPS_AHEAD = 1
 DRAWN_AT_ONCE = 16
 
 
-class StageKeeper:
+class StageRecorder:
     """Writes into a stage's folder; only the first rank does, and only after whole steps."""
 
     def __init__(
-        self, stage: Stage, folder: StageFolder, tally: Tally, stop: StopRequest, nodes: int
+        self, stage: Stage, folder: StageFolder, tally: RunningMeans, stop: StopRequest, nodes: int
     ) -> None:
         self.folder = folder
         self.stop = stop
@@ -46,8 +46,8 @@ class StageKeeper:
         self._waiting = stage.waiting
         self._waited_seconds = 0.0
         self._unread: deque[StepReport] = deque()
-        self._pulse = Pulse(folder.progress, stage, nodes)
-        self._quality = Quality()
+        self._pulse = Heartbeat(folder.progress, stage, nodes)
+        self._quality = MetricSchedule()
         self._writer = CheckpointWriter(folder, stage.spec.checkpoint)
         self._tick_began = self._checkpoint_written = time.monotonic()
         self._tick_images_seen = stage.images_seen
@@ -150,12 +150,12 @@ class StageKeeper:
         alpha = schedule.alpha(stage.images_seen, stage.spec.growth)
         model = stage.spec.model
         latents = grid_latents(stage.spec.seed, side * side, model.noise)
-        latents = conditioned(latents, taking_turns(len(latents), model.classes), model)
+        latents = with_conditions(latents, cycling_labels(len(latents), model.classes), model)
         # What training has room for, there is room to draw.
         at_once = min(DRAWN_AT_ONCE, stage.spec.part(stage.world.size))
         with torch.no_grad():
             parts = [
-                stage.average(part.to(stage.world.device), alpha).cpu()
+                stage.ema(part.to(stage.world.device), alpha).cpu()
                 for part in torch.split(latents, at_once)
             ]
         write_whole(self.folder.fakes(stage.images_seen), png(grid(torch.cat(parts), side)))
@@ -167,7 +167,7 @@ class StageKeeper:
         self._checkpoint_written = time.monotonic()
 
 
-class Pulse:
+class Heartbeat:
     """progress.json: where the stage stands and how fast it goes, about once a second."""
 
     def __init__(self, path: Path, stage: Stage, nodes: int) -> None:

@@ -17,11 +17,11 @@ from progan.stages.engine.precision import memory_format
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import Encoder, make_encoder, together
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.multi_discriminator import Critics, make_discriminator
+from progan.stages.networks.multi_discriminator import MultiDiscriminator, make_discriminator
 from progan.stages.objectives import constraints
 from progan.stages.objectives.replay_buffer import Replay, make_replay
 from progan.stages.objectives.state import Pieces, first, restore
-from progan.stages.rng import Draws, weight_seed
+from progan.stages.rng import RngStreams, weight_seed
 from progan.stages.specs.penalties import NetworkName
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage import handoff
@@ -40,15 +40,15 @@ class Stage:
     spec: StageSpec
     world: World
     generator: Generator
-    discriminator: Discriminator | Critics
-    average: Generator
+    discriminator: Discriminator | MultiDiscriminator
+    ema: Generator
     """The generator's moving average, whole on every rank"""
     encoder: Encoder | None
     """Trained by the generator's engine, where a penalty needs one"""
     generator_engine: Engine
     discriminator_engine: Engine
     batches: Batches
-    draws: Draws
+    rng: RngStreams
     images_seen: int
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
@@ -63,7 +63,7 @@ class Stage:
         found: dict[str, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "ema": self.average,
+            "ema": self.ema,
         }
         return found if self.encoder is None else found | {"encoder": self.encoder}
 
@@ -135,8 +135,8 @@ def build(
         world_size=world.size,
         position=position,
     )
-    draws = Draws(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
-    replay = make_replay(spec, draws, world.device)
+    rng = RngStreams(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
+    replay = make_replay(spec, rng, world.device)
     if replay and checkpoint:
         replay.load(checkpoint.tensors["replay"])
     return Stage(
@@ -144,12 +144,12 @@ def build(
         world=world,
         generator=generator,
         discriminator=discriminator,
-        average=average,
+        ema=average,
         encoder=encoder,
         generator_engine=generator_engine,
         discriminator_engine=discriminator_engine,
         batches=batches,
-        draws=draws,
+        rng=rng,
         images_seen=checkpoint.images_seen if checkpoint else 0,
         position=position,
         pieces=pieces,
@@ -159,7 +159,7 @@ def build(
 
 def _networks(
     spec: StageSpec, checkpoint: Checkpoint | None
-) -> tuple[Generator, Discriminator | Critics, Generator, Encoder | None]:
+) -> tuple[Generator, Discriminator | MultiDiscriminator, Generator, Encoder | None]:
     """Generator, discriminator, average and encoder, with the weights they begin or go on with.
 
     New weights are the same on every rank, and whatever the ranks: all draw from one seed.
@@ -173,7 +173,7 @@ def _networks(
     constraints.install("generator", generator, spec.objective.penalties)
     constraints.install("discriminator", discriminator, spec.objective.penalties)
     average = copy.deepcopy(generator)
-    networks: dict[Network, Generator | Discriminator | Critics | Encoder] = {
+    networks: dict[Network, Generator | Discriminator | MultiDiscriminator | Encoder] = {
         "generator": generator,
         "discriminator": discriminator,
         "ema": average,

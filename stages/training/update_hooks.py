@@ -54,7 +54,7 @@ def _mean_field(
             found = field(networks, *batch, spec.objective.loss, stage.pieces, None)
         flat = flat + torch.cat([gradient.flatten() for gradient in found])
         count += 1
-    flat = stage.world.mean_tensor(flat / count)
+    flat = stage.world.all_reduce_mean(flat / count)
     weights = [parameter for network in networks.values() for parameter in network.parameters()]
     shares = torch.split(flat, [parameter.numel() for parameter in weights])
     return [share.reshape(p.shape) for share, p in zip(shares, weights, strict=True)]

@@ -11,7 +11,7 @@ import pytest
 
 from hosts import Hosts, hosts_up, missing
 from progan.launch.devices import count_gpus
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import read_progress
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.storage.final import is_done
@@ -64,7 +64,7 @@ class Training:
 
     def crashes(self) -> list[str]:
         """Why the stage had to be started again, each time."""
-        events = Ledger(self.run.events).events()
+        events = EventLog(self.run.events).events()
         return [event.fields["reason"] for event in events if event.kind == "stage_crashed"]
 
     def nodes_at(self, resolution: int) -> int | None:

@@ -14,7 +14,7 @@ import pytest
 from progan.datasets.format.manifest import load_manifest
 from progan.launch.schedulers.slurm import SCRIPT, Slurm
 from progan.launch.spec import LaunchSpec
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.storage.stage_folder import StageFolder
 from slurm_cluster import SlurmCluster
@@ -100,7 +100,7 @@ def fading(folder: StageFolder) -> bool:
 
 def jobs(run: RunFolder) -> list[str]:
     """Numbers of all jobs that were submitted."""
-    events = Ledger(run.events).events()
+    events = EventLog(run.events).events()
     return [e.fields["handle"] for e in events if e.kind == "stage_started"]
 
 
@@ -113,7 +113,7 @@ def start_again(cluster: SlurmCluster, number: str, restarts: int) -> None:
 
 
 def kinds(run: RunFolder) -> list[str]:
-    return [event.kind for event in Ledger(run.events).events() if "resolution" in event.fields]
+    return [event.kind for event in EventLog(run.events).events() if "resolution" in event.fields]
 
 
 def assert_same(run: RunFolder, expected: RunFolder, *resolutions: int) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from progan.datasets.build.prepare import prepare
 from progan.pipeline.sampling.generate import draw_latents, load_generator
-from progan.stages.networks.conditioning import conditioned, taking_turns
+from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.rng import grid_latents
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.stage import GrowthSpec, StageSpec
@@ -45,6 +45,6 @@ def test_the_classes_come_out_as_they_were_asked_for(
     growth = GrowthSpec(fade_images=0, steady_images=6400)
     folder = run(stage(lights, head, growth=growth, lr=0.01, resolution=4), tmp_path, ranks=2)
     generator = load_generator(folder.final)
-    latents = conditioned(grid_latents(0, 32, 16), taking_turns(32, 2), generator.model)
+    latents = with_conditions(grid_latents(0, 32, 16), cycling_labels(32, 2), generator.model)
     light = draw_latents(generator, latents).mean(dim=(1, 2, 3)).reshape(16, 2)
     assert (light[:, 0] - light[:, 1]).min() > 0.3

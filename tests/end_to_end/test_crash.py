@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from soak import CONFIG, a_rank
 from workers import BIN, checkpoints
@@ -26,5 +26,5 @@ def test_a_dead_ranks_stage_is_started_again(shapes: Path, tmp_path: Path) -> No
     _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     assert "starting again in 2 s, from the last checkpoint" in said
-    kinds = [event.kind for event in Ledger(run.events).events() if "resolution" in event.fields]
+    kinds = [event.kind for event in EventLog(run.events).events() if "resolution" in event.fields]
     assert kinds == ["stage_started", "stage_crashed", *["stage_started", "stage_finished"] * 2]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 
 PROGAN = str(Path(sys.executable).with_name("progan"))
@@ -69,7 +69,7 @@ def run(workplace: Path) -> RunFolder:
 
 
 def test_the_killed_orchestrators_workers_are_taken_up(run: RunFolder) -> None:
-    kinds = [(e.kind, e.fields.get("resolution")) for e in Ledger(run.events).events()]
+    kinds = [(e.kind, e.fields.get("resolution")) for e in EventLog(run.events).events()]
     assert kinds == [
         ("run_created", None),
         ("stage_started", 4),
@@ -187,7 +187,7 @@ def test_a_reopened_stage_goes_on_and_later_ones_are_set_aside(
     # Last in this file: it changes the run.
     result = progan("resume", "run", "--stage", "4", "tracking.mlflow=off", cwd=workplace)
     assert result.returncode == 0, result.stderr
-    kinds = [e.kind for e in Ledger(run.events).events()][-6:]
+    kinds = [e.kind for e in EventLog(run.events).events()][-6:]
     assert kinds[:2] == ["config_changed", "stage_reopened"]
     assert len(list(run.superseded.glob("*/0004/final/manifest.json"))) == 1
     assert len(list(run.superseded.glob("*/0008/final/manifest.json"))) == 1

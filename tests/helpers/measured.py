@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from progan.stages.distributed.watchdog import Arrivals
+from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.metrics.inception import Features
@@ -28,7 +28,7 @@ COUNT = 22
 def alone() -> World:
     """A world of one, for which no process group is needed."""
     cpu = torch.device("cpu")
-    return World(rank=0, size=1, local_rank=0, device=cpu, arrivals=Arrivals(0, 1))
+    return World(rank=0, size=1, local_rank=0, device=cpu, watchdog=Watchdog(0, 1))
 
 
 def scenes(count: int, side: int, seed: int) -> Tensor:
@@ -93,9 +93,9 @@ def main() -> None:
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
     cpu = torch.device("cpu")
-    world = World(rank=rank, size=size, local_rank=rank, device=cpu, arrivals=Arrivals(rank, size))
+    world = World(rank=rank, size=size, local_rank=rank, device=cpu, watchdog=Watchdog(rank, size))
     ranks = Ranks(world)
-    heard = world.gather(failure_on_the_last(ranks))
+    heard = world.all_gather_object(failure_on_the_last(ranks))
     values = all_values(ranks)
     if world.is_first:
         print(json.dumps({"heard": heard, "values": values}))

@@ -1,5 +1,5 @@
 """A moment, for updates that are not part of a run."""
 
-from progan.stages.engine.update import Moment
+from progan.stages.engine.update import StepId
 
-HERE = Moment(resolution=8, images_seen=0, end=16)
+HERE = StepId(resolution=8, images_seen=0, end=16)

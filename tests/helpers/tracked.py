@@ -8,7 +8,7 @@ from progan.datasets.files import write_whole
 from progan.pipeline.config.schema import RunConfig, load_config
 from progan.pipeline.config.yaml_io import write_yaml
 from progan.pipeline.plan.plan import stage_specs
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.sender import Sender
 from progan.stages.storage.metrics_log import append_tick
@@ -24,7 +24,7 @@ class TrackedRun:
         self.config: RunConfig = load_config("demo", chosen)
         self.specs = stage_specs(self.config, self.folder, "")
         write_yaml(self.folder.config, self.config)
-        Ledger(self.folder.events).append("run_created", data_fingerprint="")
+        EventLog(self.folder.events).append("run_created", data_fingerprint="")
 
     def sender(self) -> Sender:
         """What a command that trains the run would track it with."""

@@ -7,7 +7,7 @@ import pytest
 
 from progan.pipeline.errors import RunError, StoppedError
 from progan.pipeline.join import join
-from progan.pipeline.run.events import Kind, Ledger
+from progan.pipeline.run.events import EventLog, Kind
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from progan.pipeline.run.events import Kind, Ledger
 def test_it_ends_as_the_run_does(
     tmp_path: Path, kind: Kind, expected: type[Exception], message: str
 ) -> None:
-    ledger = Ledger(tmp_path / "events.jsonl")
+    ledger = EventLog(tmp_path / "events.jsonl")
     timer = Timer(0.6, lambda: ledger.append(kind, resolution=4, reason="no disk"))
     timer.start()
     with pytest.raises(expected, match=message):
@@ -26,6 +26,6 @@ def test_it_ends_as_the_run_does(
 
 
 def test_what_ended_before_it_came_is_another_days(tmp_path: Path) -> None:
-    Ledger(tmp_path / "events.jsonl").append("stopped", resolution=4)
+    EventLog(tmp_path / "events.jsonl").append("stopped", resolution=4)
     with pytest.raises(RunError, match="no stage was started within 0.01 minutes"):
         join(tmp_path, patience_minutes=0.01)

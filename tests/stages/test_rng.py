@@ -1,19 +1,19 @@
-"""Draws depend on what they are for, and ranks share one batch."""
+"""RngStreams depend on what they are for, and ranks share one batch."""
 
 import numpy as np
 import pytest
 import torch
 
-from progan.stages.rng import Draws, Purpose, grid_latents, keyed, weight_seed
+from progan.stages.rng import Purpose, RngStreams, grid_latents, keyed, weight_seed
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_ranks_slices_make_up_the_same_batch(ranks: int) -> None:
-    whole = Draws(1, 8, 16, 0, 1)
-    parts = [Draws(1, 8, 16, rank, ranks) for rank in range(ranks)]
+    whole = RngStreams(1, 8, 16, 0, 1)
+    parts = [RngStreams(1, 8, 16, rank, ranks) for rank in range(ranks)]
     latents = [draws.latents(Purpose.CRITIC_LATENTS, 320, 5) for draws in parts]
     assert torch.equal(torch.cat(latents), whole.latents(Purpose.CRITIC_LATENTS, 320, 5))
-    assert torch.equal(torch.cat([draws.mix(320) for draws in parts]), whole.mix(320))
+    assert torch.equal(torch.cat([draws.epsilon(320) for draws in parts]), whole.epsilon(320))
     noise = [draws.noise(320, (3, 8, 8)) for draws in parts]
     assert torch.equal(torch.cat(noise), whole.noise(320, (3, 8, 8)))
 
@@ -34,7 +34,7 @@ def test_steps_do_not_overlap_however_much_one_draws() -> None:
 
 
 def test_no_two_pictures_have_the_same_noise() -> None:
-    draws = Draws(1, 8, 16, 0, 1)
+    draws = RngStreams(1, 8, 16, 0, 1)
     noise = torch.cat([draws.noise(320, (3, 8, 8)), draws.noise(336, (3, 8, 8))])
     assert len(set(noise[:, 0, 0, 0].tolist())) == 32
     assert noise.mean().abs() < 0.05 and (noise.std() - 1).abs() < 0.05

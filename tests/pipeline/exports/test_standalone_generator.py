@@ -11,7 +11,7 @@ from PIL import Image
 
 from networks import published
 from progan.pipeline.exports import standalone_generator
-from progan.pipeline.exports.bundle import write_plain
+from progan.pipeline.exports.bundle import write_bundle
 from progan.pipeline.sampling.generate import load_networks
 from progan.stages.specs.model import ModelSpec
 
@@ -42,7 +42,7 @@ def test_it_draws_the_same_to_the_bit(
     tmp_path: Path, shape: dict[str, Any], resolution: int
 ) -> None:
     networks = published(tmp_path / "final", resolution, **shape)
-    write_plain(networks, "ema", tmp_path)
+    write_bundle(networks, "ema", tmp_path)
     generator = standalone_generator.load(tmp_path / "generator.safetensors")
     latents = torch.randn(3, networks.model.inputs)
     assert torch.equal(generator(latents), load_networks(networks, "ema")(latents))
@@ -57,7 +57,7 @@ def test_every_way_a_model_can_differ_is_tried_here() -> None:
 
 
 def test_as_a_script_it_draws_a_grid(tmp_path: Path) -> None:
-    write_plain(published(tmp_path / "final"), "ema", tmp_path)
+    write_bundle(published(tmp_path / "final"), "ema", tmp_path)
     code = "import sys; sys.modules['progan'] = sys.modules['numpy'] = sys.modules['PIL'] = None\n"
     code += "import warnings; warnings.simplefilter('ignore')\n"
     code += f"sys.argv = ['generator.py', '{tmp_path / 'grid.png'}', '--num', '5']\n"

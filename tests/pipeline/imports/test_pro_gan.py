@@ -93,7 +93,7 @@ class Peer:
             x = norm(F.leaky_relu(self.layer(f"layers.{i}.conv_2", x), 0.2))
         return self.layer(f"rgb_converters.{scales - 1}", x)
 
-    def judge(self, images: Tensor, scales: int) -> Tensor:
+    def forward_features(self, images: Tensor, scales: int) -> Tensor:
         last = DEPTH - 2
         x = F.leaky_relu(self.layer(f"from_rgb.{last - scales + 1}.0", images), 0.2)
         for i in range(last - scales + 1, last):
@@ -132,7 +132,7 @@ def test_discriminator(tmp_path: Path, scales: int) -> None:
     images = torch.randn(4, 3, networks.resolution, networks.resolution)
     with torch.no_grad():
         scores = discriminator(images).double()
-    expected = Peer(state["discriminator"]).judge(images.double(), scales)
+    expected = Peer(state["discriminator"]).forward_features(images.double(), scales)
     torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from drawn_run import draw_run
 from progan.pipeline.report import background
-from progan.pipeline.report.background import ReportBeside
+from progan.pipeline.report.background import BackgroundReport
 from progan.pipeline.run_folder import RunFolder
 
 WORDS = ("growth.last=4", "growth.steady_kimg=0.1", "ticks.kimg=0.05", "ticks.grid=1")
@@ -18,7 +18,7 @@ def test_it_is_written_when_a_stage_is_done_and_at_the_end(
 ) -> None:
     monkeypatch.setattr(background, "LOOK_SECONDS", 0.01)
     run = draw_run(tmp_path / "run", *WORDS)
-    report = ReportBeside(run, [4])
+    report = BackgroundReport(run, [4])
     report.start()
     time.sleep(0.1)
     assert not run.report.exists()
@@ -35,7 +35,7 @@ def test_it_is_written_when_a_stage_is_done_and_at_the_end(
 def test_a_report_that_cannot_be_written_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    report = ReportBeside(RunFolder(tmp_path / "nothing"), [4])
+    report = BackgroundReport(RunFolder(tmp_path / "nothing"), [4])
     report.start()
     report.close()
     assert "the report could not be written" in caplog.text

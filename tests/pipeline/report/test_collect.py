@@ -12,11 +12,11 @@ from PIL import Image, ImageChops
 from drawn_run import BEGAN, draw_run
 from progan.pipeline.report.collect import collect
 from progan.pipeline.report.document import Report
-from progan.pipeline.report.event_log import happenings
+from progan.pipeline.report.event_log import logged_events
 from progan.pipeline.report.frames import chosen
 from progan.pipeline.report.page import render
 from progan.pipeline.report.sample_grids import SampleGrid, read_pictures
-from progan.pipeline.run.events import Event, Ledger
+from progan.pipeline.run.events import Event, EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.metrics.evaluation import Result, add_results
 from progan.stages.specs.model import ModelSpec
@@ -37,8 +37,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         time=BEGAN + 9000, images_seen=150, ranks=4, hosts=(host,), versions={"torch": "3"}
     )
     append_start(folder.stage(16).starts, again)
-    Ledger(folder.events).append("stage_crashed", resolution=16, reason="no memory")
-    Ledger(folder.events).append("stage_started", resolution=16)
+    EventLog(folder.events).append("stage_crashed", resolution=16, reason="no memory")
+    EventLog(folder.events).append("stage_started", resolution=16)
     return folder
 
 
@@ -102,7 +102,7 @@ def test_events_are_placed_by_the_clock_of_their_stage() -> None:
     events = [Event(t, "stage_crashed", {"resolution": 8}) for t in (5, 10, 19, 99)]
     events += [Event(t, "stage_started", {"resolution": 8}) for t in (15, 99)]
     events.append(Event(50, "something_new", {}))
-    told = happenings(events, {8: clock})
+    told = logged_events(events, {8: clock})
     assert [h.at for h in told] == [500, 520, 520, 540, 540, 540, None]
     assert told[-1].title == "Something new"
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 
 
 def test_the_last_event_of_a_stage_counts(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "events.jsonl")
+    ledger = EventLog(tmp_path / "events.jsonl")
     ledger.append("stage_started", resolution=4, handle="1@2")
     ledger.append("stage_finished", resolution=4)
     ledger.append("stage_started", resolution=8, handle="3@4")
@@ -17,7 +17,7 @@ def test_the_last_event_of_a_stage_counts(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_cut_short_is_written_over(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "events.jsonl")
+    ledger = EventLog(tmp_path / "events.jsonl")
     ledger.append("stage_started", resolution=4, handle="1@2")
     with ledger.path.open("a") as file:
         file.write('{"time": 1, "event": "stage_fi')

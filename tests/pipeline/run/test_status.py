@@ -11,7 +11,7 @@ from rich.console import Console
 
 from progan.pipeline.config.schema import load_config
 from progan.pipeline.config.yaml_io import write_yaml
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.status import status, status_table
 from progan.pipeline.run_folder import RunFolder
 
@@ -38,7 +38,7 @@ def test_states_of_a_stage_in_a_queue(
     words = ("growth.last=8", "launch.backend=slurm", "launch.nodes=1", "launch.gpus_per_node=1")
     write_yaml(run.config, load_config("demo", words))
     for resolution in (4, 8):
-        Ledger(run.events).append("stage_started", resolution=resolution, handle="7")
+        EventLog(run.events).append("stage_started", resolution=resolution, handle="7")
     folder = run.stage(4)
     folder.path.mkdir(parents=True)
     if seconds_ago is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from progan.pipeline.run.events import Ledger
+from progan.pipeline.run.events import EventLog
 from progan.stages.storage.metrics_log import append_tick, rewind
 from progan.stages.storage.rollback import Rollback, add_rollback
 from tracked import TrackedRun, steps, told
@@ -114,7 +114,7 @@ def test_a_reopened_stage_and_those_after_it_get_new_runs(tmp_path: Path, uri: s
         run.finish(resolution)
     run.sender().end("FINISHED")
     ids = {name: r["id"] for name, r in told(uri).items()}
-    Ledger(run.folder.events).append("stage_reopened", resolution=8)
+    EventLog(run.folder.events).append("stage_reopened", resolution=8)
     run.folder.stage(8).final.rmdir()
     run.train(8, ticks=1)
     run.sender().end("KILLED")

@@ -225,7 +225,7 @@ def test_nothing_but_a_call_is_another(begin: Begin, graphs: Graphs) -> None:
     for name, network in compiled.networks().items():
         assert list(parameters(network)) == list(parameters(eager.networks()[name]))
     latents = torch.randn(2, 16)
-    assert torch.equal(eager.average(latents, 0.3), compiled.average(latents, 0.3))
+    assert torch.equal(eager.ema(latents, 0.3), compiled.ema(latents, 0.3))
     assert graphs.frame_count == 0
 
 

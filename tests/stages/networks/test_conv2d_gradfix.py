@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.stages.networks.conv2d_gradfix import (
-    convolve,
-    convolve_transposed,
-    slopes_of_images_alone,
+    conv2d_gradfix,
+    conv_transpose2d_gradfix,
+    no_weight_gradients,
 )
 
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -26,15 +26,15 @@ def inputs(rows: int, columns: int, size: int) -> Inputs:
 
 
 KINDS: dict[str, tuple[Operation, Operation, Inputs]] = {
-    "3x3": (convolve, lambda x, w, b: F.conv2d(x, w, b, padding=1), inputs(5, 3, 3)),
-    "1x1": (convolve, F.conv2d, inputs(5, 3, 1)),
+    "3x3": (conv2d_gradfix, lambda x, w, b: F.conv2d(x, w, b, padding=1), inputs(5, 3, 3)),
+    "1x1": (conv2d_gradfix, F.conv2d, inputs(5, 3, 1)),
     "4x4 down": (
-        lambda x, w, b: convolve(x, w, b, stride=2),
+        lambda x, w, b: conv2d_gradfix(x, w, b, stride=2),
         lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1),
         inputs(5, 3, 4),
     ),
     "4x4 up": (
-        lambda x, w, b: convolve_transposed(x, w, b, stride=2),
+        lambda x, w, b: conv_transpose2d_gradfix(x, w, b, stride=2),
         lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1),
         inputs(3, 5, 4),
     ),
@@ -75,7 +75,7 @@ def test_a_gradient_penaltys_slopes_are_torchs(kind: str) -> None:
     ours, torchs, (x, weight, bias) = KINDS[kind]
 
     def slopes(operation: Operation) -> tuple[Tensor, ...]:
-        with slopes_of_images_alone():
+        with no_weight_gradients():
             y = operation(x, weight, bias).square().sum()
             (slope,) = torch.autograd.grad(y, x, create_graph=True)
         return torch.autograd.grad(slope.square().sum(), (x, weight, bias))
@@ -86,7 +86,7 @@ def test_a_gradient_penaltys_slopes_are_torchs(kind: str) -> None:
 def test_autocast_computes_and_differentiates_in_half_precision() -> None:
     x, weight, bias = (part.detach().float().requires_grad_() for part in inputs(5, 3, 3))
     with torch.autocast("cpu", torch.bfloat16):
-        y = convolve(x, weight, bias)
+        y = conv2d_gradfix(x, weight, bias)
         (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
     assert y.dtype == torch.bfloat16
     (of_weight,) = torch.autograd.grad(slope.square().sum(), weight)

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.encoder import Encoder, redrawn
+from progan.stages.networks.encoder import Encoder, reconstruct
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import downscale
 from progan.stages.networks.multi_discriminator import make_discriminator
 from progan.stages.objectives.adversarial import loss
 from progan.stages.objectives.generator_penalties import Deception, generator_penalty
 from progan.stages.objectives.objective import generator_objective
-from progan.stages.objectives.unrolled import Ahead, flat_weights
+from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.penalties import ModeRegularizer
@@ -100,7 +100,7 @@ def test_reconstructions_are_to_deceive_as_the_loss_has_it(
     objective = ObjectiveSpec.model_validate({"loss": name, "penalties": [MODES]})
     found = generator_objective(*nets, latents, 1.0, objective, reals, encoder=encoder).scalars
     with torch.no_grad():
-        again = redrawn(nets[0], encoder, reals, latents[:, 8:], 1.0)
+        again = reconstruct(nets[0], encoder, reals, latents[:, 8:], 1.0)
         real_logits, logits = (nets[1](x).double().numpy() for x in (reals, again))
     squares = ((again - reals).double().numpy() ** 2).mean(axis=(1, 2, 3))
     expected = 0.2 * squares.mean() + 0.4 * costs(real_logits, logits).mean()
@@ -134,13 +134,13 @@ def test_it_is_for_the_discriminator_ahead_to_judge() -> None:
     )
     reals, latents = torch.randn(4, 3, 4, 4), torch.randn(4, 8)
 
-    def term(judge: Discriminator | Ahead) -> Tensor:
+    def term(judge: Discriminator | UnrolledDiscriminator) -> Tensor:
         batch = latents, 1.0, ENCODED, reals
         found = generator_objective(generator, judge, *batch, encoder=encoder)
         return found.scalars["generator_mode_regularizer_penalty"]
 
     weights = flat_weights(discriminator)
-    here, there = (Ahead(discriminator, weights * factor) for factor in (1, 2))
+    here, there = (UnrolledDiscriminator(discriminator, weights * factor) for factor in (1, 2))
     assert term(here) == term(discriminator) != term(there)
 
 
@@ -148,7 +148,7 @@ def test_the_generator_is_told_the_classes_of_the_reals() -> None:
     model = MODEL.model_copy(update={"classes": 3})
     generator, encoder = Generator(model, 4), Encoder(model, 4)
     reals, classes = torch.randn(4, 3, 4, 4), torch.eye(3)[[0, 2, 1, 2]]
-    again = redrawn(generator, encoder, reals, classes, 1.0)
+    again = reconstruct(generator, encoder, reals, classes, 1.0)
     assert encoder(reals).shape == (4, 8)
     torch.testing.assert_close(again, generator(torch.cat([encoder(reals), classes], dim=1)))
 

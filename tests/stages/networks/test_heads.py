@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.stages.networks.conditioning import conditioned, taking_turns
+from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.heads import Autoencoder, AuxiliaryClassifier, CodeReader, Projection
@@ -49,7 +49,7 @@ def test_projection_is_its_formula() -> None:
     plain = dense(head.dense, numbers(features))[:, 0]
     expected = (embedded * numbers(features)).sum(axis=1) + plain
     np.testing.assert_allclose(numbers(head(features, ASKED, IMAGES, 1.0)), expected, 1e-12)
-    assert head.costs(features, ASKED, fakes=True) == {}
+    assert head.auxiliary_losses(features, ASKED, fakes=True) == {}
 
 
 def test_the_classifiers_cost_is_the_weighted_cross_entropy() -> None:
@@ -59,7 +59,7 @@ def test_the_classifiers_cost_is_the_weighted_cross_entropy() -> None:
     features = torch.randn(4, 5, dtype=torch.float64)
     guesses = np.exp(dense(head.classifier, numbers(features)))
     chances = guesses[range(4), numbers(LABELS)] / guesses.sum(axis=1)
-    found = head.costs(features, ASKED, fakes=True)
+    found = head.auxiliary_losses(features, ASKED, fakes=True)
     assert list(found) == ["class_loss"]
     np.testing.assert_allclose(numbers(found["class_loss"]), -0.3 * np.log(chances), 1e-12)
 
@@ -76,21 +76,21 @@ def test_the_readers_cost_is_minus_the_logarithm_of_what_it_gives_the_codes() ->
     head = CodeReader(5, coded(), Growing(8)).double()
     torch.nn.init.normal_(head.reader.bias)
     features = torch.randn(4, 5, dtype=torch.float64)
-    told = conditioned(torch.randn(4, 12, dtype=torch.float64), LABELS, coded())[:, 8:]
+    told = with_conditions(torch.randn(4, 12, dtype=torch.float64), LABELS, coded())[:, 8:]
     guesses = dense(head.reader, numbers(features))
     expected = ((guesses[:, 5:] - numbers(told)[:, 5:]) ** 2).sum(axis=1) / 2
     for columns in (slice(0, 3), slice(3, 5)):
         powers = np.exp(guesses[:, columns])
         chances = (powers * numbers(told)[:, columns]).sum(axis=1) / powers.sum(axis=1)
         expected -= np.log(chances)
-    found = head.costs(features, told, fakes=True)
+    found = head.auxiliary_losses(features, told, fakes=True)
     np.testing.assert_allclose(numbers(found["code_loss"]), 0.5 * expected, 1e-12)
-    assert head.costs(features, told, fakes=False) == {}
+    assert head.auxiliary_losses(features, told, fakes=False) == {}
 
 
 def test_codes_are_spread_evenly_and_follow_the_noise() -> None:
     noise = torch.randn(30_000, 12, generator=torch.Generator().manual_seed(0))
-    told = conditioned(noise, torch.full((30_000,), -1), coded())[:, 8:]
+    told = with_conditions(noise, torch.full((30_000,), -1), coded())[:, 8:]
     three, two, continuous = torch.split(told, [3, 2, 2], dim=1)
     assert three.sum(dim=1).eq(1).all() and two.sum(dim=1).eq(1).all()
     assert three.mean(dim=0).sub(1 / 3).abs().max() < 0.01
@@ -108,7 +108,7 @@ def test_both_objectives_depend_on_the_class_asked_for(head: str) -> None:
     reals, noise, mix = torch.randn(4, 3, 8, 8), torch.randn(4, 8), torch.rand(4)
     losses = []
     for labels in (LABELS, LABELS.roll(1)):
-        latents = conditioned(noise, labels, model(head))
+        latents = with_conditions(noise, labels, model(head))
         spec = ObjectiveSpec()
         telling = discriminator_objective(*networks, reals, latents, mix, 1.0, spec)
         deceiving = generator_objective(*networks, latents, 1.0, spec)
@@ -121,7 +121,7 @@ def test_the_classifier_is_taught_by_reals_and_fakes_and_teaches_the_generator()
     shape = model({"kind": "acgan", "weight": 2.0})
     networks = Generator(shape, 8), Discriminator(shape, 8)
     reals, mix = torch.randn(4, 3, 8, 8), torch.rand(4)
-    latents = conditioned(torch.randn(4, 8), LABELS, shape)
+    latents = with_conditions(torch.randn(4, 8), LABELS, shape)
     plain = ObjectiveSpec(penalties=())
     told = discriminator_objective(*networks, reals, latents, mix, 1.0, plain)
     costs = {k: float(v) for k, v in told.scalars.items()}
@@ -136,12 +136,12 @@ def test_the_classifier_is_taught_by_reals_and_fakes_and_teaches_the_generator()
 
 def test_labels_lie_beside_the_latents_and_take_turns() -> None:
     latents = torch.randn(4, 8)
-    told = conditioned(latents, LABELS, model("acgan"))
+    told = with_conditions(latents, LABELS, model("acgan"))
     assert told[:, :8].equal(latents) and told[:, 8:].argmax(dim=1).equal(LABELS)
     assert told[:, 8:].sum(dim=1).tolist() == [1.0] * 4
-    assert conditioned(latents, torch.full((4,), -1), model("scalar", 0)) is latents
-    assert taking_turns(5, 3).tolist() == [0, 1, 2, 0, 1]
-    assert taking_turns(3, 0).tolist() == [0, 0, 0]
+    assert with_conditions(latents, torch.full((4,), -1), model("scalar", 0)) is latents
+    assert cycling_labels(5, 3).tolist() == [0, 1, 2, 0, 1]
+    assert cycling_labels(3, 0).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -150,7 +150,7 @@ def test_the_energy_is_what_is_lost_in_reconstruction(power: int) -> None:
     shape = model({"kind": "autoencoder", "power": power}, classes=0)
     discriminator = Discriminator(shape, 8, fading=True)
     images = torch.randn(4, 3, 8, 8)
-    verdict = discriminator.judge(images, 0.3)
+    verdict = discriminator.forward_features(images, 0.3)
     assert isinstance(discriminator.head, Autoencoder)
     made = numbers(discriminator.head.decoder(verdict.features, 0.3))
     energies = (np.abs(numbers(images) - made) ** power).mean(axis=(1, 2, 3))

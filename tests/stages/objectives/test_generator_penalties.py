@@ -65,7 +65,7 @@ def test_pulling_away_is_the_mean_squared_cosine_of_pairs() -> None:
 def test_features_are_what_the_last_layer_sees() -> None:
     discriminator = Discriminator(MODEL, 8, fading=True)
     images = torch.randn(4, 3, 8, 8)
-    features = discriminator.judge(images, 0.3).features
+    features = discriminator.forward_features(images, 0.3).features
     assert features.shape == (4, 8)
     head = discriminator.head
     assert isinstance(head, Scalar)

@@ -17,17 +17,17 @@ from torch.utils._pytree import tree_leaves
 
 from cases import CASES, SHAPE, Case
 from progan.datasets.synthetic import SHAPES
-from progan.stages.distributed.scalars import Figures, stacked
+from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.distributed.world import World
 from progan.stages.engine.optimizers import MOMENTS, Moments
-from progan.stages.engine.update import Moment, Objective, Update
+from progan.stages.engine.update import Objective, StepId, Update
 from progan.stages.networks.encoder import make_encoder, together
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import make_discriminator
 from progan.stages.objectives import constraints
 from progan.stages.objectives.replay_buffer import make_replay
 from progan.stages.objectives.state import first
-from progan.stages.rng import Draws
+from progan.stages.rng import RngStreams
 from progan.stages.specs.stage import EngineSpec, GrowthSpec, StageSpec
 from progan.stages.training.loop import step
 from progan.stages.training.stage import Stage
@@ -91,14 +91,14 @@ class Engine:
         self.name, self.module, self.spec, self.world = name, module, stage, world
 
     def update(
-        self, objectives: Iterable[Objective], moment: Moment, riders: object = None
+        self, objectives: Iterable[Objective], moment: StepId, piggybacked: object = None
     ) -> Update:
         for objective in objectives:
             torch.autograd.backward(objective.loss)
-        values = stacked(objective.scalars)
+        values = stack_scalars(objective.scalars)
         assert values.device == META
         return Update(
-            self.name, moment, self.world, Figures(objective.scalars, values), {}, None, False
+            self.name, moment, self.world, AsyncScalars(objective.scalars, values), {}, None, False
         )
 
     def flat_moments(self) -> Moments:
@@ -154,7 +154,7 @@ def on(device: torch.device, spec: StageSpec, world: World) -> Stage:
         constraints.install("generator", generator, spec.objective.penalties)
         constraints.install("generator", average, spec.objective.penalties)
         constraints.install("discriminator", discriminator, spec.objective.penalties)
-    draws = Draws(spec.seed, spec.resolution, spec.batch, 0, 1)
+    draws = RngStreams(spec.seed, spec.resolution, spec.batch, 0, 1)
     engine: Any = Engine
     batches: Any = Batches()
     networks: Any = {"generator": generator, "discriminator": discriminator}
@@ -163,12 +163,12 @@ def on(device: torch.device, spec: StageSpec, world: World) -> Stage:
         world=world,
         generator=generator,
         discriminator=discriminator,
-        average=average,
+        ema=average,
         encoder=encoder,
         generator_engine=engine("generator", together(generator, encoder), spec, world),
         discriminator_engine=engine("discriminator", discriminator, spec, world),
         batches=batches,
-        draws=draws,
+        rng=draws,
         images_seen=32,
         position=32,
         pieces=first(spec.objective, networks, device),

@@ -19,7 +19,7 @@ def test_reals_and_fakes_do_not_see_each_other(
     model = ModelSpec(latent=8, fmap_base=64, fmap_max=16, stddev_group=2, discriminator=each)
     discriminator = Discriminator(model, 8, fading=True).double()
     reals, fakes = torch.randn(2, 6, 3, 8, 8, dtype=torch.float64)
-    both = discriminator.judge_both(reals, fakes, 0.3, torch.zeros(6, 0))
+    both = discriminator.forward_both(reals, fakes, 0.3, torch.zeros(6, 0))
     together = tuple(verdict.logits for verdict in both)
     apart = discriminator(reals, 0.3), discriminator(fakes, 0.3)
     torch.testing.assert_close(together, apart)

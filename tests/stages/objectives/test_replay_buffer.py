@@ -8,7 +8,7 @@ from torch import Tensor
 
 from progan.stages.distributed.world import World
 from progan.stages.objectives.replay_buffer import Replay
-from progan.stages.rng import Draws
+from progan.stages.rng import RngStreams
 from progan.stages.specs.objective import ObjectiveSpec, ReplaySpec
 from progan.stages.training.stage import build
 from workers import spec
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def replay(rank: int = 0, ranks: int = 1, share: float = 0.3) -> Replay:
-    return Replay(share, DEPTH, (1, 1, 1), Draws(7, 8, BATCH, rank, ranks), GROUP, CPU)
+    return Replay(share, DEPTH, (1, 1, 1), RngStreams(7, 8, BATCH, rank, ranks), GROUP, CPU)
 
 
 def fresh(update: int) -> Tensor:

@@ -13,10 +13,10 @@ from moments import HERE
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
 from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
-from progan.stages.networks.discriminator import Verdict
+from progan.stages.networks.discriminator import DiscriminatorOutput
 from progan.stages.objectives.discriminator_penalties import Comparison, penalty
 from progan.stages.objectives.objective import Turn, discriminator_objective, generator_objective
-from progan.stages.objectives.unrolled import Ahead, flat_weights, look_ahead
+from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights, unroll
 from progan.stages.rng import Purpose
 from progan.stages.specs.losses import Minimax
 from progan.stages.specs.model import ModelSpec
@@ -42,18 +42,20 @@ class Flat(nn.Module):
         self.layer = nn.Linear(inputs, 1)
 
     def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
-        return self.judge(images, alpha, conditions).logits
+        return self.forward_features(images, alpha, conditions).logits
 
-    def judge(
+    def forward_features(
         self, images: Tensor, alpha: float, conditions: Tensor, *, fakes: bool = False
-    ) -> Verdict:
+    ) -> DiscriminatorOutput:
         logits: Tensor = self.layer(images)
-        return Verdict(logits.flatten(), logits, {})
+        return DiscriminatorOutput(logits.flatten(), logits, {})
 
-    def judge_both(
+    def forward_both(
         self, reals: Tensor, fakes: Tensor, alpha: float, conditions: Tensor
-    ) -> tuple[Verdict, Verdict]:
-        return self.judge(reals, alpha, conditions), self.judge(fakes, alpha, conditions)
+    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+        return self.forward_features(reals, alpha, conditions), self.forward_features(
+            fakes, alpha, conditions
+        )
 
 
 class Linear(nn.Module):
@@ -86,7 +88,7 @@ def test_the_steps_are_torchs(optimizer: AnyOptimizer) -> None:
         return gap.square().sum()
 
     losses = [partial(distance, target=target) for target in targets]
-    ahead = look_ahead(network, fresh(optimizer, before), optimizer, LR, losses)
+    ahead = unroll(network, fresh(optimizer, before), optimizer, LR, losses)
     assert torch.equal(flat_weights(network), before)
 
     own = make_optimizer(network.parameters(), LR, optimizer)
@@ -130,14 +132,14 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
     minimax = ObjectiveSpec(loss=Minimax(kind="minimax"), penalties=())
     mix, images = torch.rand(6), torch.tensor(reals)
 
-    def told_apart(net: Ahead, z: Tensor) -> Tensor:
+    def told_apart(net: UnrolledDiscriminator, z: Tensor) -> Tensor:
         return discriminator_objective(
             generator, net, images, z, mix, 1.0, minimax, through_fakes=True
         ).loss
 
     losses = [partial(told_apart, z=z) for z in torch.tensor(noise[1:])]
     adam = AdamSpec()
-    ahead: Any = look_ahead(critic, fresh(adam, flat_weights(critic)), adam, LR, losses)
+    ahead: Any = unroll(critic, fresh(adam, flat_weights(critic)), adam, LR, losses)
     latents = torch.tensor(noise[0])
     loss = generator_objective(generator, ahead, latents, 1.0, minimax, images).loss
 
@@ -170,7 +172,7 @@ def test_the_gradient_goes_through_penalties_too(optimizer: AnyOptimizer) -> Non
             return (discriminate(fakes) - real_logits + slope).mean()
 
         losses = [lambda net, z=z: told_apart(net, z) for z in noise[1:]]
-        ahead = look_ahead(critic, state, optimizer, LR, losses)
+        ahead = unroll(critic, state, optimizer, LR, losses)
         loss: Tensor = -ahead(noise[0] @ mixing.T).mean()
         return loss
 
@@ -183,7 +185,7 @@ def test_a_weight_whose_gradient_was_always_0_stays_and_makes_no_nan() -> None:
     moments = fresh(AdamSpec(), flat_weights(network))
     scale = torch.ones((), requires_grad=True)
     losses = [lambda net: (scale * net(torch.ones(1, 1))).sum() * torch.tensor([1.0]).sum()]
-    first = look_ahead(network, moments, AdamSpec(), LR, [lambda net: 0.0 * losses[0](net)])
+    first = unroll(network, moments, AdamSpec(), LR, [lambda net: 0.0 * losses[0](net)])
     torch.testing.assert_close(first.weights, flat_weights(network))
     (gradient,) = torch.autograd.grad(first(torch.ones(1, 1)).sum(), scale)
     assert float(gradient) == 0
@@ -193,7 +195,7 @@ def test_in_fp16_a_step_that_overflows_is_left_out() -> None:
     network = nn.Linear(1, 1)
     before = flat_weights(network)
     losses = [lambda net: net(torch.ones(1, 1)).sum() * float("inf")]
-    ahead = look_ahead(network, fresh(AdamSpec(), before), AdamSpec(), LR, losses, loss_factor=2.0)
+    ahead = unroll(network, fresh(AdamSpec(), before), AdamSpec(), LR, losses, loss_factor=2.0)
     assert torch.equal(ahead.weights, before)
 
 
@@ -214,7 +216,7 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
         weights = {k: v.clone() for k, v in stage.discriminator.state_dict().items()}
         moments = stage.discriminator_engine.moments()
         reals, labels, _ = next(stage.batches)
-    ((latents,),) = loop.in_parts(stage, stage.draws.latents(Purpose.GENERATOR_LATENTS, 16, 16))
+    ((latents,),) = loop.in_parts(stage, stage.rng.latents(Purpose.GENERATOR_LATENTS, 16, 16))
     with frozen(stage.discriminator):
         judge = loop.ahead(stage, 1.0, 16, reals, labels)
         stage.generator_engine.update(
@@ -236,8 +238,8 @@ def test_one_step_ahead_is_the_next_step(shapes: Path, world: World) -> None:
         loop.step(stage, dict)
         reals, labels, _ = next(stage.batches)
     ahead = loop.ahead(stage, 1.0, 16, reals, labels)
-    latents = stage.draws.latents(Purpose.UNROLLED_LATENTS, 16, 16)
-    besides = loop.besides(stage, 16, Purpose.UNROLLED_MIX)
+    latents = stage.rng.latents(Purpose.UNROLLED_LATENTS, 16, 16)
+    besides = loop.besides(stage, 16, Purpose.UNROLLED_EPSILON)
     taken = loop.tell_apart(stage, 1.0, Turn(1, {}), None, reals, latents, *besides)
     stage.discriminator_engine.update([taken], HERE)
     torch.testing.assert_close(

@@ -14,7 +14,7 @@ from progan.stages.specs.stage import CheckpointSpec
 from progan.stages.storage import checkpoint, handoff
 from progan.stages.storage.checkpoint import Checkpoint, CheckpointWriter
 from progan.stages.storage.final import Final, is_done, read_final
-from progan.stages.storage.metrics_log import Tally, append_tick, read_ticks, rewind
+from progan.stages.storage.metrics_log import RunningMeans, append_tick, read_ticks, rewind
 from progan.stages.storage.sealed_folder import sealing
 from progan.stages.storage.stage_folder import StageFolder
 
@@ -169,13 +169,13 @@ def test_ticks_and_samples_after_a_checkpoint_are_made_again(tmp_path: Path) -> 
 
 
 def test_a_tally_goes_on_to_the_last_bit() -> None:
-    whole, first = Tally(), Tally()
+    whole, first = RunningMeans(), RunningMeans()
     for value in (0.1, 0.2):
         whole.add({"x": value})
         first.add({"x": value})
     state = first.state()
     first.add({"x": 9.0})  # training goes on while a checkpoint is written
-    second = Tally(**json.loads(json.dumps(state)))
+    second = RunningMeans(**json.loads(json.dumps(state)))
     whole.add({"x": 0.7})
     second.add({"x": 0.7})
     assert whole.take() == second.take()

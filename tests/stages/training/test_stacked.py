@@ -66,7 +66,7 @@ def stacked(shapes: Path, grown_from: Path, **changes: Any) -> StageSpec:
 
 
 class Until:
-    """A keeper that lets a stage train so far, and keeps nothing."""
+    """A recorder that lets a stage train so far, and keeps nothing."""
 
     def __init__(self, images_seen: int) -> None:
         self.images_seen = images_seen
