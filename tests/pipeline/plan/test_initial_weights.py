@@ -17,7 +17,7 @@ from progan.stages.errors import StageError
 from progan.stages.networks.generator import Generator
 from progan.stages.specs.stage import InitSpec
 from progan.stages.storage.handoff import start_from
-from progan.stages.training.stage import _networks
+from progan.stages.training.networks import Networks, load_weights
 from workers import spec
 
 SHAPE = ("model.latent=16", "model.fmap_base=64", "model.fmap_max=16", "growth.first=8")
@@ -32,10 +32,13 @@ def test_the_first_stage_begins_with_the_pictures_of_what_it_was_given(
 ) -> None:
     networks = published(tmp_path / "final")
     init = InitSpec(path=tmp_path / "final", sha256=networks.fingerprint)
-    generator, _, average, _ = _networks(spec(shapes, model=networks.model, init=init), None)
+    stage_spec = spec(shapes, model=networks.model, init=init)
+    stage_networks = Networks.drawn(stage_spec)
+    load_weights(stage_networks, stage_spec, None)
     latents = torch.randn(4, 16)
-    assert torch.equal(average(latents), load_generator(tmp_path / "final")(latents))
-    assert not torch.equal(generator(latents), average(latents))
+    pictures = stage_networks.ema(latents)
+    assert torch.equal(pictures, load_generator(tmp_path / "final")(latents))
+    assert not torch.equal(stage_networks.generator(latents), pictures)
 
 
 def test_only_the_first_stage_gets_it_and_does_not_fade(tmp_path: Path) -> None:

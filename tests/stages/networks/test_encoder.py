@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from objective_of import generator_objective, generator_penalty
+from torch import Tensor
 
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
@@ -17,8 +19,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import downscale
 from progan.stages.networks.multi_discriminator import make_discriminator
 from progan.stages.objectives.adversarial import loss
-from progan.stages.objectives.generator_penalties import Deception, generator_penalty
-from progan.stages.objectives.objective import generator_objective
+from progan.stages.objectives.adversarial_term import Adversarial
 from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
@@ -51,18 +52,23 @@ def numerically(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
 def test_the_term_and_its_slopes_are_the_papers(distance: Literal["pixels", "features"]) -> None:
     """E(x) = tanh(x A), G(z) = tanh(z B), D's features F x squared, its logit their sum."""
     torch.manual_seed(0)
-    reals, fakes = (torch.randn(5, 6, dtype=torch.float64) for _ in range(2))
+    reals = torch.randn(5, 6, dtype=torch.float64)
     encoding = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     drawing = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
     look = torch.randn(6, 4, dtype=torch.float64)
-    side = loss(ObjectiveSpec.model_validate({"loss": "nonsaturating"}).loss).generator
-    seen = Deception(
-        lambda x: (x @ look).square(), fakes, reals, nn.Identity(), {}, lambda: fakes.sum(),
-        reconstruct=lambda: torch.tanh(torch.tanh(reals @ encoding) @ drawing),
-        unmasking=lambda x: side(x[:0], (x @ look).square().sum(dim=1)),
-    )  # fmt: skip
+    nonsaturating = loss(ObjectiveSpec.model_validate({"loss": "nonsaturating"}).loss)
     chosen = MODES.model_copy(update={"lambda_1": 0.7, "lambda_2": 0.3, "distance": distance})
-    found = generator_penalty(seen, chosen)
+    found = generator_penalty(
+        chosen,
+        Adversarial(nonsaturating, "mean"),
+        features=lambda x: (x @ look).square(),
+        reals=reals,
+        fake_logits=reals[:, 0],
+        reconstruct=lambda: torch.tanh(torch.tanh(reals @ encoding) @ drawing),
+        logits=lambda x: (x @ look).square().sum(dim=1),
+        discriminators=1,
+        players=SimpleNamespace(unrolled=False),
+    )
     slopes = torch.autograd.grad(found.mean(), [encoding, drawing])
 
     x, views = reals.numpy(), look.numpy()

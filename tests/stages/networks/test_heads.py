@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from objective_of import discriminator_objective, generator_objective
 from torch import Tensor
 
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
@@ -14,7 +15,6 @@ from progan.stages.networks.generator import Generator
 from progan.stages.networks.heads import Autoencoder, AuxiliaryClassifier, CodeReader, Projection
 from progan.stages.networks.layers import EqualizedLinear, upscale
 from progan.stages.networks.widths import Growing
-from progan.stages.objectives.objective import discriminator_objective, generator_objective
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.storage import handoff

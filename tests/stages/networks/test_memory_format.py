@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from objective_of import discriminator_objective, generator_objective
 from torch import Tensor, nn
 
 from progan.stages.engine.precision import memory_format
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.objectives.objective import discriminator_objective, generator_objective
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.stage import EngineSpec

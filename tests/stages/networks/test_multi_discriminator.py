@@ -4,12 +4,12 @@ from typing import Literal
 
 import pytest
 import torch
+from objective_of import discriminator_objective, generator_objective
 
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import MultiDiscriminator, repeat_batch
 from progan.stages.networks.widths import discriminator_parameters
-from progan.stages.objectives.objective import discriminator_objective, generator_objective
 from progan.stages.specs.model import DiscriminatorSpec, ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.storage import handoff

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from objective_of import discriminator_objective, generator_objective
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -13,7 +14,6 @@ from progan.stages.engine.engine import frozen
 from progan.stages.engine.precision import autocast
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.objectives.objective import discriminator_objective, generator_objective
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.stage import EngineSpec
