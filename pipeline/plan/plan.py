@@ -5,7 +5,7 @@ from pathlib import Path
 
 from progan.pipeline.config.schema import GrowthConfig, RunConfig
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.plan.rules import contradiction, nothing_to_stack, unworkable
+from progan.pipeline.plan.rules import conflict, nothing_to_stack, unrolled_in_parts
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.networks.widths import finest, width
 from progan.stages.specs.losses import Relativistic
@@ -73,9 +73,8 @@ def check(config: RunConfig, ranks: int) -> None:
     if problem := nothing_to_stack(config):
         raise ConfigError(problem)
     for spec in stage_specs(config, RunFolder(Path()), ""):
-        if problem := contradiction(spec) or unshareable(spec, ranks):
-            raise ConfigError(problem)
-        if problem := unworkable(spec, ranks):
+        problem = conflict(spec) or unshareable(spec, ranks) or unrolled_in_parts(spec, ranks)
+        if problem:
             raise ConfigError(problem)
         size = finest(spec.model, spec.resolution)
         if width(spec.model, size) < 1:
