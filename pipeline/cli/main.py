@@ -178,7 +178,7 @@ def join(run: Path, patience: float) -> None:
     `progan train` runs, before or after that. RUN lies on a disk that all of them share. It ends
     when the run does, with the same exit code.
     """
-    from progan.pipeline.join import join as join_run
+    from progan.pipeline.run.join import join as join_run
 
     stop_on_signals()
     join_run(run, patience)

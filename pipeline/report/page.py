@@ -16,7 +16,7 @@ from progan.pipeline.report.document import Report
 from progan.pipeline.run.progress_display import duration, phase_headings
 from progan.pipeline.run_folder import RunFolder
 
-HERE = Path(__file__).parent
+WEB = Path(__file__).parent / "web"
 SCRIPTS = ("start.js", "growth.js", "plan.js", "curves.js")
 """In the order in which they run"""
 JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -33,19 +33,19 @@ def write_report(run: RunFolder, out: Path | None = None) -> Path:
 def render(report: Report) -> str:
     """The page."""
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(WEB),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"kimg": kimg, "duration": duration, "date": date}
-    script = "".join((HERE / name).read_text() for name in SCRIPTS)
+    script = "".join((WEB / name).read_text() for name in SCRIPTS)
     return environment.get_template("page.html.j2").render(
         report=report,
         phases=phase_headings({stage.mode for stage in report.stages}),
         data=report.model_dump_json(include=DRAWN_BY_SCRIPTS).translate(JSON_IN_HTML),
-        style=(HERE / "page.css").read_text(),
+        style=(WEB / "page.css").read_text(),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

@@ -6,8 +6,8 @@ from threading import Timer
 import pytest
 
 from progan.pipeline.errors import RunError, StoppedError
-from progan.pipeline.join import join
 from progan.pipeline.run.events import EventLog, Kind
+from progan.pipeline.run.join import join
 
 
 @pytest.mark.parametrize(
