@@ -16,7 +16,7 @@ WORDS = ("growth.last=4", "growth.steady_kimg=0.1", "ticks.kimg=0.05", "ticks.gr
 def test_it_is_written_when_a_stage_is_done_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     run = draw_run(tmp_path / "run", *WORDS)
     report = BackgroundReport(run, [4])
     report.start()
