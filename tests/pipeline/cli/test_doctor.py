@@ -33,5 +33,5 @@ def test_what_is_missing_comes_with_advice(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_full_disk_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LITTLE_DISK_BYTES", 2**80)
+    monkeypatch.setattr(doctor, "MIN_DISK_BYTES", 2**80)
     assert states(tmp_path)[str(tmp_path)] == FAILED

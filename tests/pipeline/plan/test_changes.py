@@ -15,7 +15,7 @@ from progan.pipeline.plan.changes import accept_changes
      "engine.compile={default: off, 16: default}"],
 )  # fmt: skip
 def test_what_touches_no_begun_stage_may_change(override: str) -> None:
-    changes = accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
+    changes = accept_changes(load_config("demo"), load_config("demo", (override,)), started=[4, 8])
     assert len(changes) >= 1
 
 
@@ -38,14 +38,14 @@ def test_what_touches_no_begun_stage_may_change(override: str) -> None:
 )
 def test_what_would_change_a_begun_stage_is_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
+        accept_changes(load_config("demo"), load_config("demo", (override,)), started=[4, 8])
     assert message in str(caught.value)
 
 
 def test_the_mode_of_growth_may_change_while_nothing_has_grown() -> None:
     changed = load_config("demo", ("growth.mode=stacked",))
-    assert accept_changes(load_config("demo"), changed, begun=[4]) == ["growth.mode=stacked"]
+    assert accept_changes(load_config("demo"), changed, started=[4]) == ["growth.mode=stacked"]
 
 
 def test_no_change_is_none() -> None:
-    assert accept_changes(load_config("demo"), load_config("demo"), begun=[4]) == []
+    assert accept_changes(load_config("demo"), load_config("demo"), started=[4]) == []

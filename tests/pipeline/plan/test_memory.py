@@ -70,7 +70,7 @@ def test_another_number_of_ranks_is_another_estimate(counted: list[int]) -> None
 
 def test_other_code_estimates_anew(counted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     estimate()
-    monkeypatch.setattr(memory, "_code", lambda: "changed")
+    monkeypatch.setattr(memory, "_code_hash", lambda: "changed")
     estimate()
     assert counted == [4, 8, 16] * 2
 
