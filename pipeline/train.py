@@ -160,7 +160,7 @@ def _train_stages(
 
 
 def _fingerprint(run: RunFolder, manifest: Manifest) -> str:
-    """The data set's fingerprint; RunError if the run began with another one."""
+    """The data set's fingerprint; RunError if the run was started with another."""
     created = next(e for e in EventLog(run.events).events() if e.kind == "run_created")
     began_with: str = created.fields["data_fingerprint"]
     if manifest.fingerprint != began_with:
