@@ -4,11 +4,14 @@
 `losses.py`.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from progan.stages.specs.base import Spec, named
+
+if TYPE_CHECKING:
+    from progan.stages.specs.stage import StageSpec
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Divergence = Literal[
@@ -79,14 +82,28 @@ class FGan(Spec):
     """Whether the generator minimises the bound itself, or its better behaved substitute."""
 
 
-class Ebgan(Spec):
+class EnergyLoss(Spec):
+    """Base of the losses of energies, which only a discriminator that reconstructs has."""
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """Energies are reconstruction errors."""
+        loss, head = stage.objective.loss.kind, stage.model.discriminator.head.kind
+        if head != "autoencoder":
+            return (
+                f"objective.loss: {loss} is a game of energies, which a discriminator with head "
+                f"{head} does not have; set model.discriminator.head=autoencoder"
+            )
+        return None
+
+
+class Ebgan(EnergyLoss):
     """Energies, with a margin for fakes; for a discriminator that reconstructs."""
 
     kind: Literal["ebgan"]
     margin: PositiveFloat = 10.0
 
 
-class Began(Spec):
+class Began(EnergyLoss):
     """Energies, balanced so that fakes' keep to a share of reals'; as for ebgan."""
 
     kind: Literal["began"]
