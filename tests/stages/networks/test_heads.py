@@ -11,7 +11,7 @@ from torch import Tensor
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.heads import Autoencoder, AuxiliaryClassifier, CodeReader, Projection
+from progan.stages.networks.heads import Autoencoder, AuxiliaryClassifier, CodePredictor, Projection
 from progan.stages.networks.layers import EqualizedLinear, upscale
 from progan.stages.networks.widths import Growing
 from progan.stages.objectives.objective import discriminator_objective, generator_objective
@@ -73,7 +73,7 @@ def coded() -> ModelSpec:
 
 def test_the_readers_cost_is_minus_the_logarithm_of_what_it_gives_the_codes() -> None:
     torch.manual_seed(0)
-    head = CodeReader(5, coded(), Growing(8)).double()
+    head = CodePredictor(5, coded(), Growing(8)).double()
     torch.nn.init.normal_(head.reader.bias)
     features = torch.randn(4, 5, dtype=torch.float64)
     told = with_conditions(torch.randn(4, 12, dtype=torch.float64), LABELS, coded())[:, 8:]
