@@ -6,7 +6,7 @@ one network's engine inside the other's step would fire its gradient hooks, whic
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import deepspeed
 import torch
@@ -14,6 +14,11 @@ from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimiz
 from torch import Tensor, nn
 
 from progan.stages.distributed.world import World
+from progan.stages.engine.deepspeed_private import (
+    link_optimizer_state,
+    master_fragment,
+    sharded_gradients,
+)
 from progan.stages.engine.loss_scale import LossScale
 from progan.stages.engine.optimizers import Moments, make_optimizer
 from progan.stages.engine.update import SQUARES, Objective, StepId, Update
@@ -59,7 +64,7 @@ class Engine:
     def update(
         self,
         objectives: Iterable[Objective],
-        moment: StepId,
+        step_id: StepId,
         piggybacked: Mapping[str, float] = NOTHING_PIGGYBACKED,
     ) -> Update:
         """Take one step down the mean gradient of the objectives, one for each part of the batch.
@@ -71,7 +76,7 @@ class Engine:
         scale, and the step is left out. `piggybacked` are numbers of this rank whose means over the
         ranks come back too: one all-reduce serves all.
         """
-        scalars = self._backward(objectives, moment)
+        scalars = self._backward(objectives, step_id)
         held = self._held_gradients()
         if self._loss_scale and held:  # a rank's share may be empty
             torch._foreach_mul_(held, 1 / self._loss_scale.factor)
@@ -80,7 +85,7 @@ class Engine:
         sent = scalars | {SQUARES: self._sum_of_squares(held) * shares}
         update = Update(
             network=self.name,
-            moment=moment,
+            step_id=step_id,
             world=self.world,
             means=self.world.all_reduce_scalars(sent | self.world.scalars(piggybacked)),
             own=scalars,
@@ -96,13 +101,12 @@ class Engine:
             self._loss_scale.update(overflow)
         return update
 
-    def _backward(self, objectives: Iterable[Objective], moment: StepId) -> dict[str, Tensor]:
+    def _backward(self, objectives: Iterable[Objective], step_id: StepId) -> dict[str, Tensor]:
         """Accumulate the parts' gradients; this rank's mean of each of their scalars."""
         scalars: dict[str, Tensor] = {}
-        for objective in objectives:
-            self.world.watchdog.arrive(str(moment))
-            if scalars:
-                self._engine.step()  # ends the part before; moves nothing
+        for index, objective in enumerate(objectives, start=1):
+            self.world.watchdog.arrive(str(step_id))
+            self._engine.set_gradient_accumulation_boundary(index == self._parts)
             loss = objective.loss
             self._engine.backward(loss * self.loss_factor)
             for name, value in objective.scalars.items():
@@ -115,9 +119,9 @@ class Engine:
         """Cut each parameter's values off at its bound, in what ZeRO steps on too."""
         for name, parameter in self.module.named_parameters():
             parameter.clamp_(-bounds[name], bounds[name])
-            share = getattr(parameter, "_hp_mapping", None)
-            if share is not None:  # this rank steps on some of its values
-                share.get_hp_fragment().clamp_(-bounds[name], bounds[name])
+            fragment = master_fragment(parameter)
+            if fragment is not None:
+                fragment.clamp_(-bounds[name], bounds[name])
 
     def reset_moments(self) -> None:
         """Forget the optimiser's moments and its step count."""
@@ -185,7 +189,7 @@ class Engine:
                 parameter.grad = None
         self.reset_moments()
         if self._sharded:
-            self._sharding._lazy_init_hp_params_optimizer_state()
+            link_optimizer_state(self._sharding)
 
     def _a_state(self) -> dict[str, Tensor]:
         return next(iter(self._optimizer.state.values()))
@@ -206,11 +210,10 @@ class Engine:
         """What the optimiser remembers of every weight."""
         return [name for name in self._a_state() if name != "step"]
 
-    def _held_gradients(self) -> list[Any]:
+    def _held_gradients(self) -> list[Tensor]:
         """The gradients, averaged over the ranks, that this rank steps with."""
         if self._sharded:
-            groups = self._sharding.averaged_gradients.values()
-            return [gradient for group in groups for gradient in group]
+            return sharded_gradients(self._sharding)
         return [p.grad for p in self.module.parameters() if p.grad is not None]
 
     def _sum_of_squares(self, held: list[Tensor]) -> Tensor:

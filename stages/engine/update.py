@@ -40,7 +40,7 @@ class Update:
     """One update of a network, which the device may still be at."""
 
     network: str
-    moment: StepId
+    step_id: StepId
     world: World
     means: AsyncScalars
     """Over parts and ranks: the objective's scalars, piggybacked and, as SQUARES, the gradient's"""
@@ -65,7 +65,7 @@ class Update:
         squares = means.pop(SQUARES)
         finite = math.isfinite(squares)
         if not all(map(math.isfinite, means.values())) or not (finite or self.may_overflow):
-            raise NotFiniteError(f"{self.moment}: {self._blame()}", self.moment.end)
+            raise NotFiniteError(f"{self.step_id}: {self._blame()}", self.step_id.end)
         if self.loss_scale is not None:
             means[f"{self.network}_loss_scale"] = self.loss_scale
         return means | {f"{self.network}_grad_norm": math.sqrt(squares)} if finite else means
@@ -83,8 +83,8 @@ class StepReport(NamedTuple):
     """One step of a stage, which the device may still be at."""
 
     updates: Sequence[Update]
-    pieces: AsyncScalars
-    """What the objective remembers of it (pieces.py)"""
+    logged: AsyncScalars
+    """What terms have to say of it (objectives/term.py: after_step)"""
 
     def read(self) -> dict[str, float]:
         """The step's scalars and signals; of what is updated more than once, the last.
@@ -94,4 +94,4 @@ class StepReport(NamedTuple):
         scalars: dict[str, float] = {}
         for update in self.updates:
             scalars |= update.read()
-        return scalars | self.pieces.read()
+        return scalars | self.logged.read()

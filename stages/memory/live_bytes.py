@@ -3,7 +3,7 @@
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 REST = "activations"
+HOST = "host"
 CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default)
 
 
@@ -56,6 +57,10 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._kind = outer
 
+    def on_host(self) -> AbstractContextManager[None]:
+        """Leave out what is made within: it lies in the host's memory."""
+        return self.making(HOST)
+
     def recount(self, tensor: Tensor, kind: str) -> None:
         """Count a tensor's storage as being for `kind` from now on."""
         storage = tensor.untyped_storage()
@@ -67,6 +72,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key, size = storage._cdata, storage.nbytes()
         if key in self._kinds:
             return
+        if self._kind == HOST:
+            size = 0
         self._kinds[key] = self._kind
         self.now[self._kind] += size
         weakref.finalize(storage, self._forget, key, size)

@@ -5,7 +5,7 @@ negative. All tensors are (N,).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.stages.objectives import began
 from progan.stages.specs.losses import (
     AnyLoss,
     Ebgan,
@@ -26,7 +25,11 @@ from progan.stages.specs.losses import (
 
 
 class Divergence(NamedTuple):
-    """One row of table 6."""
+    """Output activation and Fenchel conjugate of an f-divergence (f-GAN).
+
+    The conjugate is written as a function of the logit v, f*(g_f(v)), which does not overflow.
+    Source: Nowozin et al. 2016 (arXiv 1606.00709), tables 2 and 6.
+    """
 
     activation: Callable[[Tensor], Tensor]
     """g_f: logits -> the domain of f*"""
@@ -47,7 +50,6 @@ DIVERGENCES = {
 }
 
 
-NOTHING: Mapping[str, Tensor] = {}
 Side = Callable[[Tensor, Tensor], Tensor]
 """(real_logits, fake_logits) -> loss per sample"""
 
@@ -58,7 +60,7 @@ class Loss(NamedTuple):
     discriminator: Side
     generator: Side
     generator_sees_reals: bool = False
-    """Where not, the generator's side is given no real_logits: an empty tensor."""
+    """If not, the generator's side is given an empty tensor for its real_logits"""
     of_reconstructions: Side | None = None
     """The generator's side for reals that it is to draw again, where that is another
     (mode_regularizer)"""
@@ -160,45 +162,19 @@ def ebgan(spec: Ebgan) -> Loss:
     return Loss(lambda real, fake: F.relu(spec.margin + fake) - real, lambda _, fake: -fake)
 
 
-def began_loss(pieces: Mapping[str, Tensor]) -> Loss:
-    """E(x) - k E(G(z)) and E(G(z)) with E = -logit (Berthelot et al. 2017, section 3.4).
-
-    k is what `balance` has made of it (began.py).
-    """
-    return Loss(lambda real, fake: pieces[began.K] * fake - real, lambda _, fake: -fake)
-
-
-LOSSES: dict[str, Callable[[Any, Mapping[str, Tensor]], Loss]] = {
-    "wgan": lambda spec, pieces: wgan(),
-    "minimax": lambda spec, pieces: minimax(spec),
-    "nonsaturating": lambda spec, pieces: nonsaturating(spec),
-    "lsgan": lambda spec, pieces: lsgan(spec),
-    "hinge": lambda spec, pieces: hinge(),
-    "rgan": lambda spec, pieces: relativistic(spec),
-    "ragan": lambda spec, pieces: relativistic(spec),
-    "fgan": lambda spec, pieces: fgan(spec),
-    "ebgan": lambda spec, pieces: ebgan(spec),
-    "began": lambda spec, pieces: began_loss(pieces),
+LOSSES: dict[str, Callable[[Any], Loss]] = {
+    "wgan": lambda spec: wgan(),
+    "minimax": minimax,
+    "nonsaturating": nonsaturating,
+    "lsgan": lsgan,
+    "hinge": lambda spec: hinge(),
+    "rgan": relativistic,
+    "ragan": relativistic,
+    "fgan": fgan,
+    "ebgan": ebgan,
 }
 
 
-def loss(spec: AnyLoss, pieces: Mapping[str, Tensor] = NOTHING) -> Loss:
-    """The loss that a configuration asks for, and that may remember something (pieces.py)."""
-    return LOSSES[spec.kind](spec, pieces)
-
-
-AFTER_STEP: dict[
-    str, Callable[[Any, Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
-] = {"began": began.balance}
-
-
-def after_step(
-    spec: AnyLoss, pieces: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Let a loss that remembers look at a step's scalars; what it has to say, by name.
-
-    All of them are means over the ranks, (), and stay on the device.
-    """
-    if spec.kind not in AFTER_STEP:
-        return {}
-    return AFTER_STEP[spec.kind](spec, pieces, scalars)
+def loss(spec: AnyLoss) -> Loss:
+    """The loss that a configuration asks for; BEGAN's, which changes with time, is in began.py."""
+    return LOSSES[spec.kind](spec)

@@ -1,64 +1,85 @@
-"""Consensus optimisation: both networks make the field of both gradients small (Mescheder 2017)."""
+"""Consensus optimisation: both networks make both losses' gradients small (Mescheder 2017)."""
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
-from progan.stages.networks.layers import at_least_float32
-from progan.stages.objectives.adversarial import loss as adversarial
-from progan.stages.specs.losses import AnyLoss
-from progan.stages.specs.model import ModelSpec
-from progan.stages.specs.penalties import NetworkName
+from progan.stages.objectives.adversarial import Loss
+from progan.stages.objectives.adversarial_term import Adversarial
+from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass, Pass, Side
+from progan.stages.objectives.term import Penalty
 
-Networks = Mapping[NetworkName, nn.Module]
+if TYPE_CHECKING:
+    from progan.stages.distributed.world import World
 
 
-def field(
-    networks: Networks,
-    reals: Tensor,
-    latents: Tensor,
-    alpha: float,
-    loss: AnyLoss,
-    pieces: Mapping[str, Tensor],
-    of: NetworkName | None,
-) -> list[Tensor]:
+class Consensus(Penalty):
+    """|v|^2 / 2 of the joint gradient v; the weight is the paper's gamma.
+
+    Source: Mescheder et al. 2017 (arXiv 1705.10461), section 4.
+    """
+
+    def __init__(self, spec: Any, adversarial: Adversarial) -> None:
+        super().__init__(spec)
+        self.loss = adversarial.loss
+        self.mean: list[Tensor] = []
+        """v over the whole batch of all ranks"""
+
+    def prepare(self, side: Side, passes: Callable[[], Iterable[Pass]], world: World) -> None:
+        """Average v over the micro-batches of all ranks."""
+        flat, count = torch.zeros((), device=world.device), 0
+        for p in passes():
+            gradients = joint_gradient(p, self.loss, None)
+            flat, count = flat + torch.cat([each.flatten() for each in gradients]), count + 1
+            networks = p.players.networks
+        flat = world.all_reduce_mean(flat / count)
+        weights = [weight for network in networks.values() for weight in network.parameters()]
+        parts = torch.split(flat, [weight.numel() for weight in weights])
+        self.mean = [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
+
+    def of_discriminator(self, p: DiscriminatorPass) -> Tensor:
+        """()."""
+        return half_squared_norm(joint_gradient(p, self.loss, "discriminator"), self.mean)
+
+    def of_generator(self, p: GeneratorPass) -> Tensor:
+        """()."""
+        return half_squared_norm(joint_gradient(p, self.loss, "generator"), self.mean)
+
+
+def joint_gradient(p: Pass, loss: Loss, of: Side | None) -> list[Tensor]:
     """v = (gradient of the generator's loss, gradient of the discriminator's), each by its weights.
 
-    The losses are the adversarial ones of one part of a batch, averaged. v can be differentiated by
-    the weights of the network `of`. The other's are copies that share their values: what is
-    accumulated into these is nobody's, and no engine's hook sees it.
+    The losses are the adversarial ones, averaged over one micro-batch. v can be differentiated by
+    the weights of the network `of`. The other's are copies that share their values, so that what is
+    accumulated into them reaches no engine's hook.
     """
-    weights: dict[NetworkName, dict[str, Tensor]] = {
-        name: {
-            key: value if name == of else value.detach().requires_grad_()
+    networks = p.players.networks
+    weights: dict[Side, dict[str, Tensor]] = {
+        side: {
+            key: value if side == of else value.detach().requires_grad_()
             for key, value in network.named_parameters()
         }
-        for name, network in networks.items()
+        for side, network in networks.items()
     }
-
-    model = cast(ModelSpec, networks["generator"].model)
-    conditions = latents[:, model.latent :]
-
-    def logits_of(images: Tensor) -> Tensor:
-        network, values = networks["discriminator"], weights["discriminator"]
-        return at_least_float32(functional_call(network, values, (images, alpha, conditions)))
-
-    fakes = functional_call(networks["generator"], weights["generator"], (latents, alpha))
-    real_logits, fake_logits = logits_of(reals), logits_of(fakes)
-    chosen = adversarial(loss, pieces)
-    sides: dict[NetworkName, Tensor] = {
-        "generator": chosen.generator(real_logits, fake_logits).mean(),
-        "discriminator": chosen.discriminator(real_logits, fake_logits).mean(),
+    real_logits, fake_logits = p.joint_pass(
+        lambda *x: functional_call(networks["generator"], weights["generator"], x),
+        lambda *x: functional_call(networks["discriminator"], weights["discriminator"], x),
+    )
+    losses: dict[Side, Tensor] = {
+        "generator": loss.generator(real_logits, fake_logits).mean(),
+        "discriminator": loss.discriminator(real_logits, fake_logits).mean(),
     }
     return [
         gradient
-        for name, side in sides.items()
+        for side, value in losses.items()
         for gradient in torch.autograd.grad(
-            side,
-            list(weights[name].values()),
+            value,
+            list(weights[side].values()),
             create_graph=of is not None,
             retain_graph=True,
             materialize_grads=True,
@@ -66,12 +87,11 @@ def field(
     ]
 
 
-def half_square(own: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
-    """A term whose mean over parts and ranks is |v|^2 / 2, in value and in slope, ().
+def half_squared_norm(own: Sequence[Tensor], mean: Sequence[Tensor]) -> Tensor:
+    """A term whose mean over micro-batches and ranks is |v|^2 / 2, in value and in gradient, ().
 
-    own: v of one part, which can be differentiated; mean: v of the whole batch, a constant. The
-    slope of |v|^2 / 2 is <v, slope of v>, and v's slope is the mean of its parts'. The weight is
-    the paper's gamma. Source: Mescheder et al. 2017 (arXiv 1705.10461), section 4.
+    own: v of one micro-batch, which can be differentiated; mean: v of the whole batch, a constant.
+    The gradient of |v|^2 / 2 is <v, gradient of v>, and v's is the mean of its micro-batches'.
     """
     products = [(whole * part).sum() for part, whole in zip(own, mean, strict=True)]
     squares = [whole.square().sum() for whole in mean]

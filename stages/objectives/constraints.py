@@ -1,41 +1,55 @@
 """What holds a network within bounds: spectral normalisation, clipped weights."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from progan.stages.networks import spectral
-from progan.stages.specs.penalties import NetworkName, Penalties, SpectralNorm, WeightClip
+from progan.stages.objectives.passes import Side
+from progan.stages.objectives.term import Term
+from progan.stages.specs import penalties as specs
+from progan.stages.specs.penalties import Penalties
 
 if TYPE_CHECKING:
     from progan.stages.engine.engine import Engine
 
 
-def install(name: NetworkName, network: nn.Module, penalties: Penalties) -> None:
-    """Make a network that was just drawn what the constraints want."""
+def install(side: Side, network: nn.Module, penalties: Penalties) -> None:
+    """Make a network that was just drawn what the constraints want; before weights are loaded."""
     for each in penalties:
-        if isinstance(each, SpectralNorm) and name in each.networks:
+        if isinstance(each, specs.SpectralNorm) and side in each.networks:
             spectral.normalise(network)
 
 
-def weight_clip(engine: "Engine", spec: WeightClip) -> None:
+class SpectralNorm(Term):
+    """W / sigma(W), sigma by one power iteration an update (Miyato et al. 2018, algorithm 1)."""
+
+    def __init__(self, spec: specs.SpectralNorm) -> None:
+        self.spec = spec
+
+    def before_update(self, side: Side, network: nn.Module) -> None:
+        """The power iteration."""
+        if side in self.spec.networks:
+            spectral.iterate(network)
+
+
+class WeightClip(Term):
     """w = clip(w, -bound, bound) for all parameters (Arjovsky et al. 2017, algorithm 1).
 
-    Meant are the weights as they are used. Equalised ones are kept as w / scale, with a bound of
+    The weights as they are used are meant. Equalised ones are kept as w / scale, with a bound of
     its own for each layer.
     """
-    bounds = {name: spec.bound for name, _ in engine.module.named_parameters()}
-    for name, layer in spectral.layers(engine.module):
-        bounds[f"{name}.weight"] = spec.bound / layer.scale
-    engine.clip(bounds)
 
+    def __init__(self, spec: specs.WeightClip) -> None:
+        self.spec = spec
 
-AFTER_UPDATE: dict[str, Callable[["Engine", Any], None]] = {"weight_clip": weight_clip}
-
-
-def after_update(engine: "Engine", penalties: Penalties) -> None:
-    """What follows each update of the discriminator."""
-    for each in penalties:
-        if each.kind in AFTER_UPDATE:
-            AFTER_UPDATE[each.kind](engine, each)
+    def after_update(self, side: Side, engine: Engine) -> None:
+        """Clip the discriminator."""
+        if side != "discriminator":
+            return
+        bounds = {name: self.spec.bound for name, _ in engine.module.named_parameters()}
+        for name, layer in spectral.layers(engine.module):
+            bounds[f"{name}.weight"] = self.spec.bound / layer.scale
+        engine.clip(bounds)

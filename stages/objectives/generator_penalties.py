@@ -1,98 +1,80 @@
-"""Terms of the generator's loss by name, unweighted: one per sample or group, or one number."""
+"""Penalties of the generator's loss, unweighted: one value per sample or per group."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from progan.stages.objectives.historical_average import distance
-from progan.stages.objectives.orthogonality import orthogonality
-from progan.stages.specs.penalties import FeatureMatching, ModeRegularizer, PullingAway, Term
-
-
-class Deception(NamedTuple):
-    """What a generator step has at hand."""
-
-    features: Callable[[Tensor], Tensor]
-    """(N, C, H, W) images -> (N, F), what the discriminator's last dense layer sees"""
-    fakes: Tensor
-    reals: Tensor | None
-    """Like the fakes, where a loss or a penalty needs them"""
-    network: nn.Module
-    """The generator"""
-    pieces: Mapping[str, Tensor]
-    """What penalties remember (pieces.py)"""
-    disagreement: Callable[[], Tensor]
-    """() -> (), half the square of both losses' gradients (consensus.py)"""
-    reconstruct: Callable[[], Tensor] | None = None
-    """() -> the reals as generator and encoder draw them again, if there is an encoder"""
-    unmasking: Callable[[Tensor], Tensor] | None = None
-    """Reconstructions -> (N,), what it costs that they are not taken for real"""
+from progan.stages.objectives.adversarial_term import Adversarial
+from progan.stages.objectives.passes import GeneratorPass
+from progan.stages.objectives.term import Penalty
+from progan.stages.specs import penalties as specs
 
 
-def feature_matching(seen: Deception, spec: FeatureMatching) -> Tensor:
+class FeatureMatching(Penalty):
     """|E f(x) - E f(G(z))|^2 for every group, (N / group,).
 
     The paper's averages are over the batch; ours over groups of consecutive samples, since a
     batch's average would depend on how it was cut over ranks. Source: Salimans et al. 2016
     (arXiv 1606.03498), section 3.1.
     """
-    assert seen.reals is not None
-    with torch.no_grad():
-        wanted = seen.features(seen.reals)
-    difference = wanted - seen.features(seen.fakes)
-    means = difference.reshape(-1, spec.group, difference.shape[1]).mean(dim=1)
-    return means.square().sum(dim=1)
+
+    spec: specs.FeatureMatching
+
+    def of_generator(self, p: GeneratorPass) -> Tensor:
+        """(N / group,)."""
+        with torch.no_grad():
+            target = p.features(p.reals)
+        difference = target - p.features(p.fakes)
+        means = difference.reshape(-1, self.spec.group, difference.shape[1]).mean(dim=1)
+        return means.square().sum(dim=1)
 
 
-def pulling_away(seen: Deception, spec: PullingAway) -> Tensor:
+class PullingAway(Penalty):
     """Mean of the squared cosines between the features of a group's fakes, (N / group,).
 
     Taken over groups of consecutive samples where the paper takes the batch. Source: Zhao et al.
     2017 (arXiv 1609.03126), eq. 4.
     """
-    features = seen.features(seen.fakes)
-    units = F.normalize(features, dim=1).reshape(-1, spec.group, features.shape[1])
-    cosines = units @ units.transpose(1, 2)
-    of_pairs = cosines.square().sum(dim=(1, 2)) - spec.group  # without each with itself
-    return of_pairs / (spec.group * (spec.group - 1))
+
+    spec: specs.PullingAway
+
+    def of_generator(self, p: GeneratorPass) -> Tensor:
+        """(N / group,)."""
+        features, group = p.features(p.fakes), self.spec.group
+        units = F.normalize(features, dim=1).reshape(-1, group, features.shape[1])
+        cosines = units @ units.transpose(1, 2)
+        of_pairs = cosines.square().sum(dim=(1, 2)) - group  # without each with itself
+        return of_pairs / (group * (group - 1))
 
 
-def mode_regularizer(seen: Deception, spec: ModeRegularizer) -> Tensor:
+class ModeRegularizer(Penalty):
     """lambda_1 d(x, G(E(x))) - lambda_2 log D(G(E(x))) at reals x, (N,); for G and E.
 
-    d is the mean square of the difference, of a picture's values or of the discriminator's features
+    d is the mean square of the difference, of an image's values or of the discriminator's features
     of it. Logarithms are for losses whose logit's sigmoid is a probability, `minimax` among them;
-    elsewhere their place is taken by what the loss makes of a fake for its generator. Several
-    critics judge as they do the fakes. Source: Che et al. 2017 (arXiv 1612.02136), sections 3.1 and
-    3.2, the generator's and the encoder's objectives. There log D has the other sign, though it is
-    to become large.
+    other losses put the generator's loss of a fake in their place. Source: Che et al. 2017 (arXiv
+    1612.02136), sections 3.1 and 3.2, the generator's and the encoder's objectives. There log D has
+    the other sign, though it is to become large.
     """
-    assert seen.reals is not None and seen.reconstruct and seen.unmasking
-    again = seen.reconstruct()
-    if spec.distance == "pixels":
-        difference = (again - seen.reals).flatten(1)
-    else:
-        with torch.no_grad():
-            wanted = seen.features(seen.reals)
-        difference = seen.features(again) - wanted
-    # Of several critics, each has features of its own of every picture.
-    distances = difference.square().mean(dim=1).reshape(-1, len(again)).mean(dim=0)
-    return spec.lambda_1 * distances + spec.lambda_2 * seen.unmasking(again)
 
+    spec: specs.ModeRegularizer
 
-GENERATOR_PENALTIES: dict[str, Callable[[Deception, Any], Tensor]] = {
-    "orthogonal": lambda seen, spec: orthogonality(seen.network, spec),
-    "historical_average": lambda seen, spec: distance("generator", seen.network, seen.pieces),
-    "feature_matching": feature_matching,
-    "pulling_away": pulling_away,
-    "mode_regularizer": mode_regularizer,
-    "consensus": lambda seen, spec: seen.disagreement(),
-}
+    def __init__(self, spec: Any, adversarial: Adversarial) -> None:
+        super().__init__(spec)
+        self.adversarial = adversarial
 
-
-def generator_penalty(seen: Deception, spec: Term) -> Tensor:
-    """The term that a configuration asks for, unweighted."""
-    return GENERATOR_PENALTIES[spec.kind](seen, spec)
+    def of_generator(self, p: GeneratorPass) -> Tensor:
+        """(N,)."""
+        images = p.reconstruct()
+        if self.spec.distance == "pixels":
+            difference = (images - p.reals).flatten(1)
+        else:
+            with torch.no_grad():
+                target = p.features(p.reals)
+            difference = p.features(images) - target
+        # Of several discriminators, each has its own features of every image.
+        distances = difference.square().mean(dim=1).reshape(-1, len(images)).mean(dim=0)
+        reconstruction_adversarial = self.adversarial.of_reconstructions(p, images)
+        return self.spec.lambda_1 * distances + self.spec.lambda_2 * reconstruction_adversarial

@@ -1,207 +1,94 @@
-"""The two objectives of a step. Networks and a batch in, a loss out; nothing is updated here."""
+"""The objective of either side: the sum of the terms that a configuration asks for."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from progan.stages.engine.update import Objective
-from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.encoder import Encoder, reconstruct
-from progan.stages.networks.generator import Generator
-from progan.stages.networks.layers import at_least_float32
-from progan.stages.networks.multi_discriminator import (
-    MultiDiscriminator,
-    reduce_discriminators,
-    repeat_batch,
-)
-from progan.stages.objectives.adversarial import loss as adversarial
-from progan.stages.objectives.consensus import Networks, field, half_square
-from progan.stages.objectives.discriminator_penalties import NONE, Comparison, penalty
-from progan.stages.objectives.generator_penalties import Deception, generator_penalty
-from progan.stages.objectives.unrolled import UnrolledDiscriminator
+from progan.stages.objectives import discriminator_penalties as of_discriminator
+from progan.stages.objectives import generator_penalties as of_generator
+from progan.stages.objectives.adversarial import loss
+from progan.stages.objectives.adversarial_term import Adversarial, AuxiliaryLosses, UnrolledValue
+from progan.stages.objectives.began import BeganLoss
+from progan.stages.objectives.consensus import Consensus
+from progan.stages.objectives.constraints import SpectralNorm, WeightClip
+from progan.stages.objectives.historical_average import HistoricalAveraging
+from progan.stages.objectives.orthogonality import OrthogonalRegularization
+from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass, Side
+from progan.stages.objectives.term import Term
 from progan.stages.specs.objective import ObjectiveSpec
-from progan.stages.specs.penalties import Penalty, terms
+
+CPU = torch.device("cpu")
 
 
-class Turn(NamedTuple):
-    """One update of a network, of the many that it has."""
-
-    number: int
-    """Updates that it has had, for penalties that are not in every one"""
-    pieces: Mapping[str, Tensor]
-    """What the objective remembers (pieces.py)"""
-    field: Sequence[Tensor] = ()
-    """Both networks' gradients over the whole batch, where a penalty needs them (consensus.py)"""
-
-
-FIRST = Turn(0, {})
-
-
-def discriminator_objective(
-    generator: Generator,
-    discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
-    reals: Tensor,
-    latents: Tensor,
-    mix: Tensor,
-    alpha: float,
-    spec: ObjectiveSpec,
-    turn: Turn = FIRST,
-    *,
-    noise: Tensor = NONE,
-    mingle: Callable[[Tensor], Tensor] = lambda fakes: fakes,
-    through_fakes: bool = False,
+def objective(
+    terms: Sequence[Term], p: DiscriminatorPass | GeneratorPass, update: int
 ) -> Objective:
-    """Tell real from fake: the adversarial loss and the weighted penalties, averaged.
+    """A side's loss on one micro-batch: the sum of its terms that are due, each averaged.
 
-    reals: (N, C, H, W), already faded; latents: (N, inputs), the classes among them those of the
-    reals; mix: (N,) in [0, 1); noise: like the reals, for penalties that need it; mingle: what to
-    show in place of fresh fakes; through_fakes: whether gradients flow to the generator.
+    update: how many the network has had, for terms that do not count in every one. A term that
+    counts in every n-th weighs n times as much (lazy regularisation, StyleGAN2, section 3.1).
     """
-    conditions = latents[:, generator.model.latent :]
-    with torch.set_grad_enabled(through_fakes):
-        fakes = mingle(generator(latents, alpha))
-    critics = generator.model.discriminator.critics
-    reals, fakes, conditions, mix, noise = repeat_batch(
-        critics, reals, fakes, conditions, mix, noise
-    )
-    real, fake = discriminator.forward_both(reals, fakes, alpha, conditions)
-    real_logits, fake_logits = at_least_float32(real.logits), at_least_float32(fake.logits)
-    loss = adversarial(spec.loss, turn.pieces).discriminator(real_logits, fake_logits).mean()
-    scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
-
-    for kind, verdict in {"real": real, "fake": fake}.items():
-        for name, cost in verdict.auxiliary_losses.items():
-            loss = loss + cost.mean()
-            scalars[f"{kind}_{name}"] = cost.mean()
-
-    def discriminate(images: Tensor) -> Tensor:
-        logits: Tensor = discriminator(images, alpha, conditions)
-        return logits
-
-    network = (
-        discriminator.network if isinstance(discriminator, UnrolledDiscriminator) else discriminator
-    )
-
-    def disagreement() -> Tensor:
-        networks: Networks = {"generator": generator, "discriminator": network}
-        batch = reals, latents, alpha
-        own = field(networks, *batch, spec.loss, turn.pieces, "discriminator")
-        return half_square(own, turn.field)
-
-    seen = Comparison(
-        discriminate, reals, fakes, real_logits, mix, noise, network, turn.pieces, disagreement
-    )
-    for each in terms(spec.penalties, "discriminator", turn.number):
-        term = penalty(seen, each).mean()
-        loss = loss + each.weight * each.interval * term
-        scalars[f"{each.kind}_penalty"] = term
-
-    scalars["discriminator_loss"] = loss
-    return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+    scalars = p.mean_logits
+    total: Any = 0
+    for term in terms:
+        if update % term.interval:
+            continue
+        parts = term.discriminator(p) if isinstance(p, DiscriminatorPass) else term.generator(p)
+        for name, values in parts.items():
+            mean = values.mean()
+            if not term.logged:
+                scalars.setdefault(f"{p.side}_loss", total)
+            total = total + term.weight * term.interval * mean
+            if name:
+                scalars[name] = mean
+    scalars.setdefault(f"{p.side}_loss", total)
+    return Objective(total, {name: value.detach() for name, value in scalars.items()})
 
 
-def generator_sees_reals(spec: ObjectiveSpec) -> bool:
-    """Whether the generator's objective is to be given reals."""
-    penalties = any(isinstance(each, Penalty) and each.needs_reals for each in spec.penalties)
-    return adversarial(spec.loss).generator_sees_reals or penalties or spec.unrolled > 0
+TERMS: dict[str, Callable[[Any, Adversarial, Mapping[Side, nn.Module]], Term]] = {
+    "gradient": lambda spec, *_: of_discriminator.GradientPenalty(spec),
+    "drift": lambda spec, *_: of_discriminator.Drift(spec),
+    "r1": lambda spec, *_: of_discriminator.R1(spec),
+    "r2": lambda spec, *_: of_discriminator.R2(spec),
+    "js_regularizer": lambda spec, *_: of_discriminator.JensenShannonRegularizer(spec),
+    "dragan": lambda spec, *_: of_discriminator.Dragan(spec),
+    "feature_matching": lambda spec, *_: of_generator.FeatureMatching(spec),
+    "pulling_away": lambda spec, *_: of_generator.PullingAway(spec),
+    "mode_regularizer": lambda spec, loss, _: of_generator.ModeRegularizer(spec, loss),
+    "orthogonal": lambda spec, *_: OrthogonalRegularization(spec),
+    "historical_average": lambda spec, _, networks: HistoricalAveraging(spec, networks),
+    "consensus": lambda spec, loss, _: Consensus(spec, loss),
+    "spectral_norm": lambda spec, *_: SpectralNorm(spec),
+    "weight_clip": lambda spec, *_: WeightClip(spec),
+}
 
 
-def generator_objective(
-    generator: Generator,
-    discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
-    latents: Tensor,
-    alpha: float,
-    spec: ObjectiveSpec,
-    reals: Tensor | None = None,
-    turn: Turn = FIRST,
-    encoder: Encoder | None = None,
-) -> Objective:
-    """Be taken for real: the adversarial loss of fresh fakes, and the weighted penalties, averaged.
+def make_terms(
+    spec: ObjectiveSpec, networks: Mapping[Side, nn.Module], device: torch.device = CPU
+) -> list[Term]:
+    """The terms that a configuration asks for, in its order; the adversarial loss comes first.
 
-    latents: (N, inputs); reals: as for the discriminator, for what sees them; encoder: what is
-    trained with the generator, if a penalty needs it.
-
-    What a discriminator some steps ahead says of reals depends on the generator, and counts against
-    it as in the game's whole value (Metz et al. 2017, eq. 7).
+    networks: those that are trained, on `device`.
     """
-    chosen = adversarial(spec.loss, turn.pieces)
-    fakes = generator(latents, alpha)
-    critics = generator.model.discriminator.critics
-    seen_fakes, conditions = repeat_batch(critics, fakes, latents[:, generator.model.latent :])
-    fake = discriminator.forward_features(seen_fakes, alpha, conditions, fakes=True)
-    fake_logits = at_least_float32(fake.logits)
-    real_logits = fake_logits[:0]
-    is_ahead = isinstance(discriminator, UnrolledDiscriminator)
-    if chosen.generator_sees_reals or is_ahead:
-        assert reals is not None
-        seen_reals = repeat_batch(critics, reals)[0]
-        real_logits = at_least_float32(discriminator(seen_reals, alpha, conditions))
-    loss = reduce_discriminators(
-        chosen.generator(real_logits, fake_logits), critics, spec.critics
-    ).mean()
-    scalars = {"generator_logits": fake_logits.mean()}
-    for name, cost in fake.auxiliary_losses.items():
-        loss = loss + cost.mean()
-        scalars[f"generator_{name}"] = cost.mean()
-
-    seen = at_hand(
-        generator, discriminator, encoder, latents, fakes, reals, real_logits, alpha, spec, turn
-    )
-    for each in terms(spec.penalties, "generator", turn.number):
-        term = generator_penalty(seen, each).mean()
-        loss = loss + each.weight * each.interval * term
-        scalars[f"generator_{each.kind}_penalty"] = term
-
-    scalars["generator_loss"] = loss
-    if is_ahead and not chosen.generator_sees_reals:
-        loss = loss - chosen.discriminator(real_logits, fake_logits.detach()).mean()
-    return Objective(loss, {name: value.detach() for name, value in scalars.items()})
+    adversarial: Adversarial
+    if spec.loss.kind == "began":
+        adversarial = BeganLoss(spec, device)
+    else:
+        adversarial = Adversarial(loss(spec.loss), spec.critics)
+    penalties = [TERMS[each.kind](each, adversarial, networks) for each in spec.penalties]
+    unrolled = [UnrolledValue(adversarial)] if spec.unrolled else []
+    return [adversarial, AuxiliaryLosses(), *penalties, *unrolled]
 
 
-def at_hand(
-    generator: Generator,
-    discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator,
-    encoder: Encoder | None,
-    latents: Tensor,
-    fakes: Tensor,
-    reals: Tensor | None,
-    real_logits: Tensor,
-    alpha: float,
-    spec: ObjectiveSpec,
-    turn: Turn,
-) -> Deception:
-    """What the generator's penalties can look at, nothing of it computed before one does."""
-    chosen = adversarial(spec.loss, turn.pieces)
-    told = latents[:, generator.model.latent :]
-    critics = generator.model.discriminator.critics
-    conditions = repeat_batch(critics, told)[0]
+def state(terms: Iterable[Term]) -> dict[str, Tensor]:
+    """All that terms remember, by name."""
+    return {name: value for term in terms for name, value in term.state().items()}
 
-    def features(images: Tensor) -> Tensor:
-        copies = repeat_batch(critics, images)[0]
-        return at_least_float32(discriminator.forward_features(copies, alpha, conditions).features)
 
-    def disagreement() -> Tensor:
-        assert reals is not None
-        network = (
-            discriminator.network
-            if isinstance(discriminator, UnrolledDiscriminator)
-            else discriminator
-        )
-        networks: Networks = {"generator": generator, "discriminator": network}
-        batch = reals, latents, alpha
-        own = field(networks, *batch, spec.loss, turn.pieces, "generator")
-        return half_square(own, turn.field)
-
-    def again() -> Tensor:
-        assert encoder is not None and reals is not None
-        return reconstruct(generator, encoder, reals, told, alpha)
-
-    def unmasking(images: Tensor) -> Tensor:
-        side = chosen.of_reconstructions or chosen.generator
-        copies = repeat_batch(critics, images)[0]
-        logits = at_least_float32(discriminator(copies, alpha, conditions))
-        return reduce_discriminators(side(real_logits, logits), critics, spec.critics)
-
-    return Deception(features, fakes, reals, generator, turn.pieces, disagreement, again, unmasking)
+def restore(terms: Iterable[Term], stored: Mapping[str, Tensor]) -> None:
+    """Set what `state` gave."""
+    for name, value in state(terms).items():
+        value.copy_(stored[name])

@@ -1,10 +1,24 @@
-"""Penalties on a network's weights, whichever network it is: one number each, unweighted."""
+"""Orthogonal regularisation: the filters of a layer at right angles to each other."""
 
 import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.spectral import layers, used_weight
+from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass
+from progan.stages.objectives.term import Penalty
 from progan.stages.specs.penalties import Orthogonal
+
+
+class OrthogonalRegularization(Penalty):
+    """`orthogonality` of the network's weights."""
+
+    def of_discriminator(self, p: DiscriminatorPass) -> Tensor:
+        """()."""
+        return orthogonality(p.players.networks["discriminator"], self.spec)
+
+    def of_generator(self, p: GeneratorPass) -> Tensor:
+        """()."""
+        return orthogonality(p.players.generator, self.spec)
 
 
 def orthogonality(network: nn.Module, spec: Orthogonal) -> Tensor:

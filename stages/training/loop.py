@@ -1,45 +1,43 @@
 """The training loop of one resolution, and its step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from progan.stages import schedule
 from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.engine import ema
-from progan.stages.engine.engine import frozen
+from progan.stages.engine.engine import NOTHING_PIGGYBACKED, frozen
 from progan.stages.engine.precision import autocast
 from progan.stages.engine.update import Objective, StepId, StepReport, Update
 from progan.stages.networks.conditioning import with_conditions
-from progan.stages.networks.layers import fade
-from progan.stages.objectives import constraints
-from progan.stages.objectives.adversarial import after_step
-from progan.stages.objectives.objective import (
-    Turn,
-    discriminator_objective,
-    generator_objective,
-    generator_sees_reals,
+from progan.stages.objectives.objective import objective
+from progan.stages.objectives.passes import (
+    PASSES,
+    Batch,
+    DiscriminatorPass,
+    GeneratorPass,
+    Players,
+    Side,
 )
 from progan.stages.objectives.unrolled import UnrolledDiscriminator, unroll
 from progan.stages.rng import Purpose
 from progan.stages.specs.penalties import noise_shape
 from progan.stages.training.stage import Stage
-from progan.stages.training.update_hooks import before_update
 
 
 class Callback(Protocol):
-    """Looks after everything that outlives a step: figures, pictures, checkpoints."""
+    """Takes care of everything that outlives a step: scalars, sample grids, checkpoints."""
 
     def signals(self) -> dict[str, float]:
-        """What this rank has to say; the mean over all ranks comes back with the step's scalars."""
+        """Numbers of this rank; their means over all ranks come back with the step's scalars."""
         ...
 
     def after_step(self, stage: Stage, report: StepReport) -> bool:
-        """See to what is due; whether to go on. All ranks call it after every step.
+        """Do what is due; returns whether to go on. All ranks call it after every step.
 
-        On a GPU the step is only queued yet: what reads its report waits for it.
+        On a GPU the step is only queued yet: reading its report waits for it.
         """
         ...
 
@@ -61,8 +59,8 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
     What comes back has the step's scalars and the signals, each the mean over all ranks.
     """
     spec, seen, position = stage.spec, stage.images_seen, stage.position
-    alpha = schedule.alpha(seen, spec.growth)
-    moment = StepId(spec.resolution, seen, position + spec.images_per_step)
+    step_id = StepId(spec.resolution, seen, position + spec.images_per_step)
+    players = Players(stage.generator, stage.discriminator, stage.encoder, stage.replay)
 
     # A resolution that is fully in is a new problem for Adam.
     if spec.optimizer.reset_on_growth and schedule.becomes_steady(
@@ -73,141 +71,135 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
 
     # Discriminator: tell real from fake at the present blend.
     updates: list[Update] = []
-    for kept in range(spec.objective.critic_steps):
+    for number in range(spec.objective.critic_steps):
         with stage.waiting:
             reals, labels, _ = next(stage.batches)
-        latents = stage.rng.latents(Purpose.CRITIC_LATENTS, position, spec.model.noise)
-        latents = with_conditions(latents, labels, spec.model)
-        again = (stage.replay.draw(position, seen // spec.batch + kept),) if stage.replay else ()
-        parts = in_parts(stage, reals, latents, *besides(stage, position), *again)
-        number = position // spec.batch
-        pairs = ((part[0], part[1]) for part in parts)
-        field = before_update(stage, "discriminator", number, alpha, pairs)
-        turn = Turn(number, stage.pieces, field)
-        objectives = (tell_apart(stage, alpha, turn, None, *part) for part in parts)
-        updates.append(stage.discriminator_engine.update(objectives, moment))
-        constraints.after_update(stage.discriminator_engine, spec.objective.penalties)
+        batch = discriminator_batch(stage, position, reals, labels, seen // spec.batch + number)
+        updates.append(
+            update(stage, players, "discriminator", batch, position // spec.batch, step_id)
+        )
         position += spec.batch
 
-    # Generator: be taken for real, of the classes that were just seen. In a separate phase only the
-    # layers that are new learn to.
-    latents = stage.rng.latents(Purpose.GENERATOR_LATENTS, position, spec.model.noise)
-    latents = with_conditions(latents, labels, spec.model)
-    older = (
-        stage.generator.previous_layers() if schedule.phase(seen, spec.growth) == "separate" else []
-    )
-    with frozen(stage.discriminator, *older):
-        judge = ahead(stage, alpha, position, reals, labels) if spec.objective.unrolled else None
-        seen_too = (reals,) if generator_sees_reals(spec.objective) else ()
-        parts = in_parts(stage, latents, *seen_too)
+    # Generator: fakes that the discriminator calls real, of the classes it saw last. In a separate
+    # phase only the new layers learn.
+    previous = schedule.phase(seen, spec.growth) == "separate"
+    with frozen(stage.discriminator, *(stage.generator.previous_layers() if previous else ())):
+        if spec.objective.unrolled:
+            players = unrolled(stage, players, position, reals, labels)
+        latents = draw_latents(stage, Purpose.GENERATOR_LATENTS, position, labels)
+        needs_reals = any(term.generator_needs_reals for term in stage.terms)
+        batch = Batch(latents, reals if needs_reals else None)
         number = stage.position // spec.images_per_step
-        pairs = ((part[1], part[0]) for part in parts)
-        field = before_update(stage, "generator", number, alpha, pairs)
-        turn = Turn(number, stage.pieces, field)
-        objectives = (deceive(stage, alpha, turn, judge, *part) for part in parts)
-        updates.append(stage.generator_engine.update(objectives, moment, piggybacked=signals()))
+        updates.append(update(stage, players, "generator", batch, number, step_id, signals()))
 
     # Average: what will be exported.
     ema.update(stage.ema, stage.generator, spec.ema.per_step(spec.images_per_step))
 
-    # Remember: what the next step's objective needs of this one.
+    # What terms remember of this step.
     means = {name: mean for each in updates for name, mean in each.means.on_device.items()}
-    said = after_step(spec.objective.loss, stage.pieces, means)
-    return StepReport(updates, AsyncScalars(said, stack_scalars(said)))
+    logged = {name: x for term in stage.terms for name, x in term.after_step(means).items()}
+    return StepReport(updates, AsyncScalars(logged, stack_scalars(logged)))
 
 
-def in_parts(stage: Stage, *batch: Tensor) -> list[tuple[Tensor, ...]]:
-    """This rank's share of a batch, on its device, in parts that fit its memory."""
-    part = stage.spec.part(stage.world.size)
-    on_device = [stage.world.to_device(tensor) for tensor in batch]
-    return list(zip(*(torch.split(tensor, part) for tensor in on_device), strict=True))
+def update(
+    stage: Stage,
+    players: Players,
+    side: Side,
+    batch: Batch,
+    number: int,
+    step_id: StepId,
+    piggybacked: Mapping[str, float] = NOTHING_PIGGYBACKED,
+) -> Update:
+    """Update one network on a batch, micro-batch by micro-batch, in the stage's precision.
+
+    number: updates that the network has had in this stage.
+    """
+    spec, device = stage.spec, stage.world.device
+    alpha = schedule.alpha(stage.images_seen, spec.growth)
+    engine = {"generator": stage.generator_engine, "discriminator": stage.discriminator_engine}[
+        side
+    ]
+    micro_batches = batch.to_device(stage.world).split(spec.part(stage.world.size))
+
+    def passes() -> Iterator[DiscriminatorPass | GeneratorPass]:
+        return (PASSES[side](players, micro_batch, alpha) for micro_batch in micro_batches)
+
+    def objectives() -> Iterator[Objective]:
+        for p in passes():
+            with autocast(spec.engine, device.type):
+                found = objective(stage.terms, p, number)
+            del p  # its activations
+            yield found
+
+    for term in stage.terms:
+        term.before_update(side, players.networks[side])
+    for term in stage.terms:
+        if number % term.interval == 0:
+            with autocast(spec.engine, device.type):
+                term.prepare(side, passes, stage.world)
+    done = engine.update(objectives(), step_id, piggybacked)
+    for term in stage.terms:
+        term.after_update(side, engine)
+    return done
 
 
-def besides(
-    stage: Stage, position: int, purpose: Purpose = Purpose.PENALTY_EPSILON
-) -> tuple[Tensor, Tensor]:
-    """What penalties draw for this rank's share: factors between real and fake, and noise."""
+def discriminator_batch(
+    stage: Stage, position: int, reals: Tensor, labels: Tensor, updates: int
+) -> Batch:
+    """This rank's slice of a batch for the discriminator. updates: those before it, for replay."""
+    latents = draw_latents(stage, Purpose.CRITIC_LATENTS, position, labels)
+    epsilon, noise = penalty_draws(stage, Purpose.PENALTY_EPSILON, position)
+    rows = stage.replay.draw(position, updates) if stage.replay else None
+    return Batch(latents, reals, epsilon, noise, rows)
+
+
+def draw_latents(stage: Stage, purpose: Purpose, position: int, labels: Tensor) -> Tensor:
+    """The generator's inputs for this rank's slice, classes and codes among them."""
+    latents = stage.rng.latents(purpose, position, stage.spec.model.noise)
+    return with_conditions(latents, labels, stage.spec.model)
+
+
+def penalty_draws(stage: Stage, purpose: Purpose, position: int) -> tuple[Tensor, Tensor]:
+    """Epsilon and noise for this rank's slice (see Batch)."""
     spec = stage.spec
     size = spec.model.channels, spec.resolution, spec.resolution
-    shape = noise_shape(spec.objective.penalties, size)
-    return stage.rng.epsilon(position, purpose), stage.rng.noise(position, shape)
+    noise = stage.rng.noise(position, noise_shape(spec.objective.penalties, size))
+    return stage.rng.epsilon(position, purpose), noise
 
 
-def tell_apart(
-    stage: Stage,
-    alpha: float,
-    turn: Turn,
-    judge: UnrolledDiscriminator | None,
-    reals: Tensor,
-    latents: Tensor,
-    mix: Tensor,
-    noise: Tensor,
-    again: Tensor | None = None,
-) -> Objective:
-    """The discriminator's objective on one part of a batch, in the stage's precision.
+def unrolled(
+    stage: Stage, players: Players, position: int, reals: Tensor, labels: Tensor
+) -> Players:
+    """The same players, the discriminator some steps on, each on these reals and fakes of its own.
 
-    judge: the discriminator some steps ahead, if that is meant, whose loss the generator's update
-    goes through; again: which past fakes to show, if any are kept.
+    Every rank takes the same steps, down the gradients that they share; neither the discriminator
+    nor its engine changes. A rank's slice of the batch is taken as a whole.
     """
-    networks = stage.generator, judge or stage.discriminator
-    batch = fade(reals, alpha), latents, mix
+    spec, steps = stage.spec, stage.spec.objective.unrolled
+    alpha = schedule.alpha(stage.images_seen, spec.growth)
 
-    def mingle(fakes: Tensor) -> Tensor:
-        return stage.replay.mingle(fakes, again) if stage.replay and again is not None else fakes
-
-    with autocast(stage.spec.engine, stage.world.device.type):
-        return discriminator_objective(
-            *networks, *batch, alpha, stage.spec.objective, turn,
-            noise=noise, mingle=mingle, through_fakes=judge is not None,
-        )  # fmt: skip
-
-
-def ahead(
-    stage: Stage, alpha: float, position: int, reals: Tensor, labels: Tensor
-) -> UnrolledDiscriminator:
-    """The discriminator some steps on, each on these reals and on fakes and factors of its own.
-
-    Every rank takes the same steps, down the gradients that they share; nothing of the
-    discriminator or its engine is changed. A rank's share of the batch is taken as a whole.
-    """
-    spec, draws, steps = stage.spec, stage.rng, stage.spec.objective.unrolled
-
-    def step_down(index: int) -> Callable[[UnrolledDiscriminator], Tensor]:
+    def loss_at(index: int) -> Callable[[UnrolledDiscriminator], Tensor]:
         key = position * steps + index
-        latents = draws.latents(Purpose.UNROLLED_LATENTS, key, spec.model.noise)
-        latents = with_conditions(latents, labels, spec.model)
-        (batch,) = in_parts(stage, reals, latents, *besides(stage, key, Purpose.UNROLLED_EPSILON))
-        number = position // spec.batch + index
-        turn = Turn(number, stage.pieces)
-        return lambda network: tell_apart(stage, alpha, turn, network, *batch).loss
+        latents = draw_latents(stage, Purpose.UNROLLED_LATENTS, key, labels)
+        draws = penalty_draws(stage, Purpose.UNROLLED_EPSILON, key)
+        batch = Batch(latents, reals, *draws).to_device(stage.world)
+
+        def loss(ahead: UnrolledDiscriminator) -> Tensor:
+            against = Players(players.generator, ahead, players.encoder)
+            p = DiscriminatorPass(against, batch, alpha)
+            with autocast(spec.engine, stage.world.device.type):
+                return objective(stage.terms, p, position // spec.batch + index).loss
+
+        return loss
 
     engine = stage.discriminator_engine
-    return unroll(
+    ahead = unroll(
         stage.discriminator,
         engine.flat_moments(),
         spec.optimizer,
         spec.rates["discriminator"],
-        map(step_down, range(steps)),
+        map(loss_at, range(steps)),
         stage.world.all_reduce_mean_grad,
         engine.loss_factor,
     )
-
-
-def deceive(
-    stage: Stage,
-    alpha: float,
-    turn: Turn,
-    judge: UnrolledDiscriminator | None,
-    latents: Tensor,
-    reals: Tensor | None = None,
-) -> Objective:
-    """The generator's objective on one part of a batch, in the stage's precision.
-
-    judge: who is to be deceived, if not the discriminator as it is.
-    """
-    networks = stage.generator, judge or stage.discriminator
-    seen = None if reals is None else fade(reals, alpha)
-    with autocast(stage.spec.engine, stage.world.device.type):
-        return generator_objective(
-            *networks, latents, alpha, stage.spec.objective, seen, turn, stage.encoder
-        )
+    return Players(players.generator, ahead, players.encoder, players.replay)

@@ -1,12 +1,10 @@
-"""One resolution in the making: networks, engines, data and the count that all else follows from.
+"""One resolution in training: networks, engines, data and the count that all else follows from.
 
-Built anew, grown from the previous resolution, or restored from a checkpoint.
+New, grown from the previous resolution, or restored from a checkpoint.
 """
 
-import copy
 from dataclasses import dataclass, field
 
-import torch
 from torch import nn
 
 from progan.datasets.loader import Batches
@@ -15,21 +13,20 @@ from progan.stages.engine.compile import compile_passes
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.precision import memory_format
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.encoder import Encoder, make_encoder, together
+from progan.stages.networks.encoder import Encoder, together
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.multi_discriminator import MultiDiscriminator, make_discriminator
-from progan.stages.objectives import constraints
+from progan.stages.networks.multi_discriminator import MultiDiscriminator
+from progan.stages.objectives import objective
+from progan.stages.objectives.passes import Side
 from progan.stages.objectives.replay_buffer import Replay, make_replay
-from progan.stages.objectives.state import Pieces, first, restore
-from progan.stages.rng import RngStreams, weight_seed
-from progan.stages.specs.penalties import NetworkName
+from progan.stages.objectives.term import Term
+from progan.stages.rng import RngStreams
 from progan.stages.specs.stage import StageSpec
-from progan.stages.storage import handoff
 from progan.stages.storage.checkpoint import Checkpoint
 from progan.stages.storage.final import Final
-from progan.stages.storage.pretrained import Network
 from progan.stages.storage.rollback import Rollback, past
 from progan.stages.storage.tensors import parameters
+from progan.stages.training.networks import Networks, load_weights
 from progan.stages.training.usage import Stopwatch
 
 
@@ -52,20 +49,16 @@ class Stage:
     images_seen: int
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
-    pieces: Pieces
-    """What the objective remembers"""
+    terms: list[Term]
+    """What the objectives are the sum of; some remember (BEGAN, historical averages)"""
     replay: Replay | None
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
     def networks(self) -> dict[str, nn.Module]:
         """All that have weights, by the names of their files."""
-        found: dict[str, nn.Module] = {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "ema": self.ema,
-        }
-        return found if self.encoder is None else found | {"encoder": self.encoder}
+        found = Networks(self.generator, self.discriminator, self.ema, self.encoder).by_name()
+        return {str(name): network for name, network in found.items()}
 
     def checkpoint(self, tally: dict[str, object]) -> Checkpoint:
         """The stage's state in memory. All ranks must call it."""
@@ -77,8 +70,8 @@ class Stage:
         }
         tensors = {name: parameters(network) for name, network in self.networks().items()}
         tensors["optimizer"] = moments
-        if self.pieces:
-            tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in self.pieces.items()}
+        if remembered := objective.state(self.terms):
+            tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in remembered.items()}
         if self.replay:
             tensors["replay"] = self.replay.state(self.world)
         return Checkpoint(self.images_seen, self.position, tensors, tally)
@@ -100,94 +93,58 @@ def build(
 ) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
     position = past(checkpoint.position if checkpoint else 0, rollbacks)
-    generator, discriminator, average, encoder = _networks(spec, checkpoint)
-    for network in (generator, discriminator, average, encoder):
-        if network is not None:
-            network.to(world.device)
-            network.memory_format = memory_format(spec.engine)
-    average.requires_grad_(False).eval()
+    networks = Networks.drawn(spec)
+    load_weights(networks, spec, checkpoint)
+    for network in networks.by_name().values():
+        network.to(world.device)
+        network.memory_format = memory_format(spec.engine)  # type: ignore[assignment]
 
+    generator, discriminator, encoder = (
+        networks.generator,
+        networks.discriminator,
+        networks.encoder,
+    )
     generator_engine = Engine("generator", together(generator, encoder), spec, world)
     discriminator_engine = Engine("discriminator", discriminator, spec, world)
-    if checkpoint:
-        for engine in (generator_engine, discriminator_engine):
-            prefix = f"{engine.name}."
-            state = checkpoint.tensors["optimizer"].items()
-            engine.load_moments(
-                {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
-            )
-
     if spec.compile != "off":
         compile_passes(generator, discriminator, encoder)
-    networks: dict[NetworkName, nn.Module] = {
-        "generator": generator,
-        "discriminator": discriminator,
-    }
-    pieces = first(spec.objective, networks, world.device)
-    if checkpoint and pieces:
-        restore(pieces, checkpoint.tensors["pieces"])
-    batches = Batches(
-        spec.data,
-        spec.resolution,
-        seed=spec.seed,
-        batch=spec.batch,
-        rank=world.rank,
-        world_size=world.size,
-        position=position,
-    )
+    trained: dict[Side, nn.Module] = {"generator": generator, "discriminator": discriminator}
     rng = RngStreams(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
-    replay = make_replay(spec, rng, world.device)
-    if replay and checkpoint:
-        replay.load(checkpoint.tensors["replay"])
-    return Stage(
+    stage = Stage(
         spec=spec,
         world=world,
         generator=generator,
         discriminator=discriminator,
-        ema=average,
+        ema=networks.ema,
         encoder=encoder,
         generator_engine=generator_engine,
         discriminator_engine=discriminator_engine,
-        batches=batches,
+        batches=Batches(
+            spec.data,
+            spec.resolution,
+            seed=spec.seed,
+            batch=spec.batch,
+            rank=world.rank,
+            world_size=world.size,
+            position=position,
+        ),
         rng=rng,
         images_seen=checkpoint.images_seen if checkpoint else 0,
         position=position,
-        pieces=pieces,
-        replay=replay,
+        terms=objective.make_terms(spec.objective, trained, world.device),
+        replay=make_replay(spec, rng, world.device),
     )
+    if checkpoint:
+        _restore(stage, checkpoint)
+    return stage
 
 
-def _networks(
-    spec: StageSpec, checkpoint: Checkpoint | None
-) -> tuple[Generator, Discriminator | MultiDiscriminator, Generator, Encoder | None]:
-    """Generator, discriminator, average and encoder, with the weights they begin or go on with.
-
-    New weights are the same on every rank, and whatever the ranks: all draw from one seed.
-    """
-    torch.manual_seed(weight_seed(spec.seed, spec.resolution))
-    fading = spec.grown_from is not None
-    recompute_from = spec.engine.activation_checkpointing
-    shape = spec.model, spec.resolution
-    generator = Generator(*shape, fading=fading, recompute_from=recompute_from)
-    discriminator = make_discriminator(*shape, fading=fading, recompute_from=recompute_from)
-    constraints.install("generator", generator, spec.objective.penalties)
-    constraints.install("discriminator", discriminator, spec.objective.penalties)
-    average = copy.deepcopy(generator)
-    networks: dict[Network, Generator | Discriminator | MultiDiscriminator | Encoder] = {
-        "generator": generator,
-        "discriminator": discriminator,
-        "ema": average,
-    }
-    encoder = make_encoder(
-        spec.objective.penalties, *shape, fading=fading, recompute_from=recompute_from
-    )
-    if encoder is not None:
-        networks["encoder"] = encoder
-    if spec.init and not checkpoint:
-        handoff.start_from(networks, spec.init)
-    for name, network in networks.items():
-        if checkpoint:
-            network.load_state_dict(checkpoint.tensors[name])
-        elif spec.grown_from:
-            handoff.grow_from(spec.grown_from, name, network, spec.resolution)
-    return generator, discriminator, average, encoder
+def _restore(stage: Stage, checkpoint: Checkpoint) -> None:
+    """Set what a checkpoint holds besides the weights."""
+    for engine in (stage.generator_engine, stage.discriminator_engine):
+        prefix = f"{engine.name}."
+        state = checkpoint.tensors["optimizer"].items()
+        engine.load_moments({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
+    objective.restore(stage.terms, checkpoint.tensors.get("pieces", {}))
+    if stage.replay:
+        stage.replay.load(checkpoint.tensors["replay"])

@@ -91,7 +91,7 @@ class Engine:
         self.name, self.module, self.spec, self.world = name, module, stage, world
 
     def update(
-        self, objectives: Iterable[Objective], moment: StepId, piggybacked: object = None
+        self, objectives: Iterable[Objective], step_id: StepId, piggybacked: object = None
     ) -> Update:
         for objective in objectives:
             torch.autograd.backward(objective.loss)

@@ -1,0 +1,77 @@
+"""The adversarial loss and what belongs to the discriminator's head, as terms."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from progan.stages.networks.multi_discriminator import reduce_discriminators
+from progan.stages.objectives.adversarial import Loss
+from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass
+from progan.stages.objectives.term import Term
+
+
+class Adversarial(Term):
+    """The loss that plays discriminator against generator: the first term of every objective."""
+
+    def __init__(self, loss: Loss, rule: Literal["mean", "hardest"]) -> None:
+        self.loss = loss
+        self.rule = rule
+        """Whether the generator faces the mean of several discriminators, or the hardest"""
+        self.generator_needs_reals = loss.generator_sees_reals
+
+    def discriminator(self, p: DiscriminatorPass) -> dict[str, Tensor]:
+        """Tell real from fake."""
+        return {"": self.loss.discriminator(p.real_logits, p.fake_logits)}
+
+    def generator(self, p: GeneratorPass) -> dict[str, Tensor]:
+        """Fakes that the discriminator calls real."""
+        losses = self.loss.generator(self.real_logits(p), p.fake_logits)
+        return {"": reduce_discriminators(losses, p.discriminators, self.rule)}
+
+    def real_logits(self, p: GeneratorPass) -> Tensor:
+        """Empty if neither the loss nor an unrolled discriminator looks at reals."""
+        if self.loss.generator_sees_reals or p.players.unrolled:
+            return p.real_logits
+        return p.fake_logits[:0]
+
+    def of_reconstructions(self, p: GeneratorPass, images: Tensor) -> Tensor:
+        """The generator's loss of images that stand for reals (mode_regularizer): (N,)."""
+        side = self.loss.of_reconstructions or self.loss.generator
+        losses = side(self.real_logits(p), p.logits(images))
+        return reduce_discriminators(losses, p.discriminators, self.rule)
+
+
+class AuxiliaryLosses(Term):
+    """What a head adds to both objectives: ACGAN's classes, InfoGAN's codes (networks/heads.py)."""
+
+    def discriminator(self, p: DiscriminatorPass) -> dict[str, Tensor]:
+        """Of reals and of fakes."""
+        real, fake = p.outputs
+        of_reals = {f"real_{name}": loss for name, loss in real.auxiliary_losses.items()}
+        of_fakes = {f"fake_{name}": loss for name, loss in fake.auxiliary_losses.items()}
+        return of_reals | of_fakes
+
+    def generator(self, p: GeneratorPass) -> dict[str, Tensor]:
+        """Of its fakes."""
+        losses = p.output.auxiliary_losses
+        return {f"generator_{name}": loss for name, loss in losses.items()}
+
+
+class UnrolledValue(Term):
+    """The part of the game's value that an unrolled discriminator's answer to reals makes.
+
+    It depends on the generator, through the discriminator's steps, and counts against it (Metz et
+    al. 2017, arXiv 1611.02163, eq. 7). A loss that shows the generator reals has it already.
+    """
+
+    logged = False
+    generator_needs_reals = True
+
+    def __init__(self, adversarial: Adversarial) -> None:
+        self.loss = adversarial.loss
+
+    def generator(self, p: GeneratorPass) -> dict[str, Tensor]:
+        """The negative of the discriminator's loss of reals."""
+        if not p.players.unrolled or self.loss.generator_sees_reals:
+            return {}
+        return {"": -self.loss.discriminator(p.real_logits, p.fake_logits.detach())}
