@@ -98,7 +98,7 @@ class CheckpointSpec(Spec):
 
 
 GrowthMode = Literal["fade", "stacked", "none"]
-"""How a new resolution comes in (growth.py)"""
+"""How a new resolution comes in (schedule.py)"""
 
 
 class GrowthSpec(Spec):
