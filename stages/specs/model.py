@@ -162,7 +162,7 @@ class ModelSpec(Spec):
 
     @property
     def inputs(self) -> int:
-        """Numbers that the generator draws it from: latent, class and codes (conditioning.py)."""
+        """Numbers that the generator draws it from: latent, class and codes (conditions.py)."""
         return self.latent + self.classes + self.generator.codes.width
 
     @property

@@ -98,7 +98,7 @@ class CheckpointSpec(Spec):
 
 
 GrowthMode = Literal["fade", "stacked", "none"]
-"""How a new resolution comes in (schedule.py)"""
+"""How a new resolution comes in (growth.py)"""
 
 
 class GrowthSpec(Spec):
