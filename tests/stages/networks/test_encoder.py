@@ -65,7 +65,7 @@ def test_mode_regularizer_and_its_gradients_match_numpy(
     )  # fmt: skip
     chosen = MODES.model_copy(update={"lambda_1": 0.7, "lambda_2": 0.3, "distance": distance})
     found = generator_penalty(seen, chosen)
-    gradients = torch.autograd.grad(found.mean(), [encoding, drawing])
+    slopes = torch.autograd.grad(found.mean(), [encoding, drawing])
 
     x, views = reals.numpy(), look.numpy()
 
@@ -79,10 +79,10 @@ def test_mode_regularizer_and_its_gradients_match_numpy(
     a, b = encoding.detach().numpy(), drawing.detach().numpy()
     np.testing.assert_allclose(found.detach(), term(a, b), 1e-12)
     np.testing.assert_allclose(
-        gradients[0], numerical_gradient(lambda a: term(a, b).mean(), a), 1e-6, 1e-8
+        slopes[0], numerical_gradient(lambda a: term(a, b).mean(), a), 1e-6, 1e-8
     )
     np.testing.assert_allclose(
-        gradients[1], numerical_gradient(lambda b: term(a, b).mean(), b), 1e-6, 1e-8
+        slopes[1], numerical_gradient(lambda b: term(a, b).mean(), b), 1e-6, 1e-8
     )
 
 
