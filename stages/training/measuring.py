@@ -45,7 +45,7 @@ class MetricSchedule:
             seed=stage.spec.seed,
             batches=stage.batches,
             resolution=stage.spec.resolution,
-            at_once=stage.spec.part(stage.world.size),
+            at_once=stage.spec.rank_micro_batch(stage.world.size),
         )
         try:
             found = measure(subject, stage.world, names, stage.spec.metrics, beat)

@@ -152,7 +152,7 @@ class StageRecorder:
         latents = grid_latents(stage.spec.seed, side * side, model.noise)
         latents = with_conditions(latents, cycling_labels(len(latents), model.classes), model)
         # What training has room for, there is room to draw.
-        at_once = min(DRAWN_AT_ONCE, stage.spec.part(stage.world.size))
+        at_once = min(DRAWN_AT_ONCE, stage.spec.rank_micro_batch(stage.world.size))
         with torch.no_grad():
             parts = [
                 stage.ema(part.to(stage.world.device), alpha).cpu()
