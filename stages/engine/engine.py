@@ -102,7 +102,7 @@ class Engine:
         return update
 
     def _backward(self, objectives: Iterable[Objective], step_id: StepId) -> dict[str, Tensor]:
-        """Accumulate gradients over the micro-batches; returns this rank's means of their scalars."""
+        """Accumulate gradients over the micro-batches; returns this rank's mean scalars."""
         scalars: dict[str, Tensor] = {}
         for index, objective in enumerate(objectives, start=1):
             self.world.watchdog.arrive(str(step_id))
@@ -191,7 +191,7 @@ class Engine:
         if self._sharded:
             link_optimizer_state(self._sharding)
 
-    def _a_state(self) -> dict[str, Tensor]:
+    def _any_state(self) -> dict[str, Tensor]:
         return next(iter(self._optimizer.state.values()))
 
     def _steps(self) -> int:

@@ -1,4 +1,4 @@
-"""The results of one update of a network and of one step, read when the device has computed them."""
+"""The results of one update and of one step, read when the device has computed them."""
 
 import math
 from collections.abc import Sequence

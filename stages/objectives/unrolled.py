@@ -18,7 +18,7 @@ from progan.stages.specs.optimizers import AnyOptimizer
 
 
 class Called(nn.Module):
-    """A network whose call is one of its methods: `functional_call` replaces weights of calls only."""
+    """A network called by one of its methods: `functional_call` has weights for calls only."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
