@@ -38,10 +38,10 @@ def per_patch(patches: np.ndarray) -> np.ndarray:
 def bands_by_numpy(images: np.ndarray, levels: int) -> list[np.ndarray]:
     bands = []
     for _ in range(levels - 1):
-        smaller = ndimage.conv2d_gradfix(images, BINOMIAL, mode="mirror")[:, :, ::2, ::2]
+        smaller = ndimage.convolve(images, BINOMIAL, mode="mirror")[:, :, ::2, ::2]
         spread = np.zeros_like(images)
         spread[:, :, ::2, ::2] = smaller
-        bands.append(images - ndimage.conv2d_gradfix(spread, 4 * BINOMIAL, mode="mirror"))
+        bands.append(images - ndimage.convolve(spread, 4 * BINOMIAL, mode="mirror"))
         images = smaller
     return [*bands, images]
 
