@@ -30,7 +30,7 @@ from progan.stages.training.stage import Stage
 class Callback(Protocol):
     """Takes care of everything that outlives a step: scalars, sample grids, checkpoints."""
 
-    def signals(self) -> dict[str, float]:
+    def local_metrics(self) -> dict[str, float]:
         """Numbers of this rank; their means over all ranks come back with the step's scalars."""
         ...
 
@@ -45,7 +45,7 @@ class Callback(Protocol):
 def train(stage: Stage, recorder: Callback) -> bool:
     """Train one resolution until its images are spent; False if the recorder stops it before."""
     while schedule.phase(stage.images_seen, stage.spec.growth) != "done":
-        report = step(stage, recorder.signals)
+        report = step(stage, recorder.local_metrics)
         stage.images_seen += stage.spec.images_per_step
         stage.position += stage.spec.images_per_step
         if not recorder.after_step(stage, report):

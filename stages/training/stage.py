@@ -24,7 +24,7 @@ from progan.stages.rng import RngStreams
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.checkpoint import Checkpoint
 from progan.stages.storage.final import Final
-from progan.stages.storage.rollback import Rollback, past
+from progan.stages.storage.rollback import Rollback, resume_position
 from progan.stages.storage.tensors import parameters
 from progan.stages.training.networks import Networks, load_weights
 from progan.stages.training.usage import Stopwatch
@@ -92,7 +92,7 @@ def build(
     spec: StageSpec, world: World, checkpoint: Checkpoint | None, rollbacks: list[Rollback]
 ) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
-    position = past(checkpoint.position if checkpoint else 0, rollbacks)
+    position = resume_position(checkpoint.position if checkpoint else 0, rollbacks)
     networks = Networks.drawn(spec)
     load_weights(networks, spec, checkpoint)
     for network in networks.by_name().values():
