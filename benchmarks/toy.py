@@ -21,8 +21,8 @@ from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.engine.update import Objective, StepId, Update
 from progan.stages.networks.encoder import together
 from progan.stages.objectives import constraints
+from progan.stages.objectives.objective import make_terms
 from progan.stages.objectives.replay_buffer import make_replay
-from progan.stages.objectives.state import first
 from progan.stages.rng import RngStreams, grid_latents, weight_seed
 from progan.stages.specs.penalties import has_encoder
 from progan.stages.specs.stage import StageSpec
@@ -158,7 +158,7 @@ def stage(says: Says, shape: str, seed: int, world: World) -> Stage:
         rng=draws,
         images_seen=0,
         position=0,
-        pieces=first(spec.objective, {"generator": generator, "discriminator": discriminator}),
+        terms=make_terms(spec.objective, {"generator": generator, "discriminator": discriminator}),
         replay=make_replay(spec, draws, world.device),
     )
 

@@ -1,8 +1,8 @@
-"""What a person got wrong in typing or configuring; the command line exits with 2."""
+"""Errors of a run: a wrong configuration, a failure, a stop on request."""
 
 
 class ConfigError(ValueError):
-    """A wrong key, value or combination; the message names the key and where it was given."""
+    """A wrong key, value or combination; the message names the key and its source (exit code 2)."""
 
 
 class RunError(RuntimeError):
@@ -10,7 +10,7 @@ class RunError(RuntimeError):
 
 
 class CrashedError(RunError):
-    """A stage's processes died, which another start may cure."""
+    """A stage's processes died; a restart may succeed."""
 
 
 class StoppedError(Exception):

@@ -10,68 +10,63 @@ import torch
 from progan.datasets.loader import Batches
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError, RunError
-from progan.pipeline.run_folder import RunFolder, frozen_config
+from progan.pipeline.run_folder import RunFolder, finished_stages, frozen_config
 from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.metrics.evaluation import Result, add_results
-from progan.stages.metrics.measure import Subject, beats, measure
+from progan.stages.metrics.measure import Subject, heartbeats, measure
 from progan.stages.metrics.names import fits, values_of
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.spectral import fitted
 from progan.stages.specs.stage import MetricName, MetricsSpec
-from progan.stages.storage.final import Final, is_done, read_final
+from progan.stages.storage.final import Final, read_final
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.storage.tensors import read_tensors
 
 PIXELS_AT_ONCE = 16 * 1024 * 1024
-"""Drawn together: 16 pictures of 1024x1024"""
+"""In one batch of fakes: 16 of 1024x1024"""
 TOO_SMALL = "patches need at least 16x16 pixels; --at 32 compares every stage there, enlarged"
 
-ProgressListener = Callable[[int, int, int], None]
-"""TrackingState of a resolution how many beats of how many there were"""
+OnProgress = Callable[[int, int, int], None]
+"""Called with a stage's resolution, the batches measured and the number of batches"""
 
 
 class EvaluateOptions(NamedTuple):
-    """What to measure; None is what the run's configuration says."""
+    """What to measure; None stands for the value in the run's configuration."""
 
     metrics: tuple[MetricName, ...] | None = None
     stage: int | None = None
     at: int | None = None
-    """Resolution at which every stage is compared; by default its own"""
+    """Resolution at which all stages are measured; by default each at its own"""
     images: int | None = None
     inception_weights: Path | None = None
 
 
-def evaluate(run: RunFolder, wish: EvaluateOptions, watcher: ProgressListener) -> dict[str, Any]:
-    """Measure, and write what was found beside each stage.
+def evaluate(run: RunFolder, options: EvaluateOptions, on_progress: OnProgress) -> dict[str, Any]:
+    """Measure the finished stages and write the results into their folders.
 
-    Returns a JSON-able document: `run` and, in `stages`, the content of evaluation.json as far as
-    it was measured now, with `left_out`, the reasons why metrics have no value. Raises RunError if
-    nothing is finished or pictures cannot be drawn.
+    Returns a JSON-able document: `run` and, in `stages`, what evaluation.json has of the values
+    measured now, with `left_out`, the reasons why metrics have no value. Raises RunError if
+    no stage is finished or one cannot be measured.
     """
     config = frozen_config(run)
-    changes = {"images": wish.images, "inception_weights": wish.inception_weights}
+    changes = {"images": options.images, "inception_weights": options.inception_weights}
     spec = config.metrics.model_copy(update={k: v for k, v in changes.items() if v is not None})
-    names = wish.metrics or spec.at_end
+    names = options.metrics or spec.at_end
     stages = []
-    for resolution in _chosen(run, config, wish):
-        at = wish.at or resolution
-        stages.append(_evaluate(config, run.stage(resolution), names, at, spec, watcher))
+    for resolution in _stages(run, config, options):
+        at = options.at or resolution
+        stages.append(_evaluate(config, run.stage(resolution), names, at, spec, on_progress))
     return {"run": str(run.path), "stages": stages}
 
 
-def _chosen(run: RunFolder, config: RunConfig, wish: EvaluateOptions) -> list[int]:
-    """The stages to measure."""
-    finished = [r for r in config.resolutions if is_done(run.stage(r).final)]
-    if not finished:
-        raise RunError(f"no stage of {run.path} is finished yet: progan status {run.path}")
-    if wish.stage is not None and wish.stage not in finished:
-        raise RunError(f"stage {wish.stage} of {run.path} is not finished; finished are {finished}")
-    chosen = finished if wish.stage is None else [wish.stage]
-    if wish.at is not None and wish.at < max(chosen):
-        raise ConfigError(f"--at {wish.at}: stage {max(chosen)} draws larger pictures than that")
-    return chosen
+def _stages(run: RunFolder, config: RunConfig, options: EvaluateOptions) -> list[int]:
+    """The resolutions of the stages to measure."""
+    stages = finished_stages(run, config.resolutions, options.stage)
+    if options.at is not None and options.at < max(stages):
+        raise ConfigError(f"--at {options.at}: stage {max(stages)} draws larger pictures than that")
+    return stages
 
 
 def _evaluate(
@@ -80,9 +75,9 @@ def _evaluate(
     wanted: Sequence[MetricName],
     at: int,
     spec: MetricsSpec,
-    watcher: ProgressListener,
+    on_progress: OnProgress,
 ) -> dict[str, Any]:
-    """Measure one stage: its part of the document."""
+    """Measure one stage; returns its entry of the document."""
     final = read_final(folder.final)
     names = [name for name in wanted if fits(name, at)]
     done = 0
@@ -93,18 +88,18 @@ def _evaluate(
             seed=config.seed,
             batches=batches,
             resolution=at,
-            at_once=PIXELS_AT_ONCE // at**2,
+            batch_size=PIXELS_AT_ONCE // at**2,
         )
-        total = beats(subject, names, spec) + 1  # and it is written down
+        total = heartbeats(subject, names, spec) + 1  # the last step writes the results
 
-        def beat() -> None:
+        def advance() -> None:
             nonlocal done
             done += 1
-            watcher(final.resolution, done, total)
+            on_progress(final.resolution, done, total)
 
-        watcher(final.resolution, 0, total)
+        on_progress(final.resolution, 0, total)
         try:
-            found = measure(subject, _alone(), names, spec, beat)
+            found = measure(subject, _single_process(), names, spec, advance)
         except MetricError as error:
             raise RunError(f"stage {final.resolution} cannot be measured: {error}") from error
     measured = {name: values_of(name, found.values) for name in names}
@@ -114,13 +109,13 @@ def _evaluate(
         if values
     ]
     evaluation = add_results(folder, results).model_copy(update={"results": tuple(results)})
-    watcher(final.resolution, total, total)
+    on_progress(final.resolution, total, total)
     too_small = {} if names == list(wanted) else {"swd": TOO_SMALL}
     return evaluation.model_dump(mode="json") | {"left_out": found.left_out | too_small}
 
 
 def _reals(config: RunConfig, final: Final, at: int) -> Batches:
-    """The data set at a resolution; RunError if it is another one than the run's."""
+    """The data set at a resolution; RunError if it is not the one of the run."""
     batches = Batches(config.data, at, seed=config.seed, batch=1, rank=0, world_size=1)
     if batches.manifest.fingerprint != final.data_fingerprint:
         raise RunError(f"{config.data.path} is not the data set that the run was trained with")
@@ -128,14 +123,14 @@ def _reals(config: RunConfig, final: Final, at: int) -> Batches:
 
 
 def _generator(folder: StageFolder, final: Final) -> Generator:
-    """The finished average, on the device where it is to be measured."""
+    """The averaged generator of a finished stage, on the device that measures."""
     generator = Generator(final.model, final.resolution)
-    average = read_tensors(folder.final / "ema.safetensors")
-    generator.load_state_dict(fitted(average, generator))
-    return generator.eval().requires_grad_(False).to(_alone().device)
+    ema = read_tensors(folder.final / "ema.safetensors")
+    generator.load_state_dict(fitted(ema, generator))
+    return generator.eval().requires_grad_(False).to(_single_process().device)
 
 
-def _alone() -> World:
-    """This process, without others, on the GPU if there is one."""
+def _single_process() -> World:
+    """A world of this process alone, on the GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return World(rank=0, size=1, local_rank=0, device=device, watchdog=Watchdog(0, 1))

@@ -1,4 +1,4 @@
-"""A finished generator as files that live without the run, and without progan."""
+"""Exports a finished generator as files that depend neither on the run nor on progan."""
 
 import os
 import shutil
@@ -12,15 +12,14 @@ from progan.datasets.files import sync, write_json
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.exports.bundle import write_bundle
 from progan.pipeline.exports.formats import WRITERS
-from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
+from progan.pipeline.run_folder import RunFolder, existing_run, finished_stages, frozen_config
 from progan.stages.storage.final import DOCUMENT as MANIFEST
-from progan.stages.storage.final import is_done
 from progan.stages.storage.pretrained import Published, read_published
 
 Weights = Literal["ema", "generator"]
 TRAINING = "training.json"
-TOLD = {"seed", "model", "growth", "batch", "optimizer", "objective", "ema", "engine"}
-"""Groups of the configuration that made a generator what it is, and name no path or server."""
+TRAINING_GROUPS = {"seed", "model", "growth", "batch", "optimizer", "objective", "ema", "engine"}
+"""Groups of the configuration that training depends on, without paths or servers."""
 
 
 def export(
@@ -31,23 +30,25 @@ def export(
     formats: Sequence[str] = ("safetensors",),
     weights: Weights = "ema",
 ) -> Published:
-    """Write the generator of a stage, by default the last one done, into a folder.
+    """Write the generator of a stage, by default the last finished one, into a folder.
 
-    With several formats each gets a folder in it. RunError if nothing is finished, or if what was
-    written draws other pictures in a fresh process.
+    With several formats each gets a folder in it. RunError if no stage is finished, or if the
+    export draws other pictures in a new process.
     """
-    networks = read_published(run.stage(_chosen(run, stage)).final)
+    config = frozen_config(run)
+    resolution = finished_stages(run, config.resolutions, stage)[-1]
+    networks = read_published(run.stage(resolution).final)
     with tempfile.TemporaryDirectory() as temporary:
-        told = Path(temporary) / TRAINING
-        write_json(told, frozen_config(run).model_dump(mode="json", include=TOLD))
-        export_networks(networks, out, formats=formats, weights=weights, beside=[told])
+        training = Path(temporary) / TRAINING
+        write_json(training, config.model_dump(mode="json", include=TRAINING_GROUPS))
+        export_networks(networks, out, formats=formats, weights=weights, extra_files=[training])
     return networks
 
 
 def export_from(
     source: Path, out: Path, stage: int | None, *, formats: Sequence[str], weights: Weights
 ) -> Published:
-    """`export` of a run's folder, or of networks that lie elsewhere, such as an import."""
+    """`export` from a run's folder, or from a folder of networks, such as an import."""
     if stage is not None or not (source / MANIFEST).is_file():
         return export(existing_run(source), out, stage, formats=formats, weights=weights)
     networks = read_published(source)
@@ -61,30 +62,30 @@ def export_networks(
     *,
     formats: Sequence[str] = ("safetensors",),
     weights: Weights = "ema",
-    beside: Sequence[Path] = (),
+    extra_files: Sequence[Path] = (),
 ) -> None:
-    """Write networks, whoever trained them, as `export` does; `beside` are files that go along."""
-    _may_be_written(out)
+    """Write networks as `export` does; `extra_files` are copied into each export."""
+    _require_free(out)
     with tempfile.TemporaryDirectory() as temporary, whole_folder(out) as folder:
-        plain = Path(temporary) / "generator"
-        plain.mkdir()
-        write_bundle(networks, weights, plain)
-        for file in beside:
-            shutil.copy(file, plain)
+        bundle = Path(temporary) / "generator"
+        bundle.mkdir()
+        write_bundle(networks, weights, bundle)
+        for file in extra_files:
+            shutil.copy(file, bundle)
         for kind in formats:
             target = folder / kind if len(formats) > 1 else folder
-            _write(kind, plain, target)
+            _write(kind, bundle, target)
             _check(kind, networks, weights, target)
 
 
-def _write(kind: str, plain: Path, target: Path) -> None:
+def _write(kind: str, bundle: Path, target: Path) -> None:
     writer = WRITERS[kind]
     if writer is None:
-        shutil.copytree(plain, target, dirs_exist_ok=True)
+        shutil.copytree(bundle, target, dirs_exist_ok=True)
         return
     target.mkdir(exist_ok=True)
     try:
-        writer(plain, target)
+        writer(bundle, target)
     except ImportError as error:
         raise RunError(
             f"--format {kind} needs {error.name}, which is not installed: "
@@ -104,26 +105,15 @@ def _check(kind: str, networks: Published, weights: Weights, target: Path) -> No
     check(kind, target, latents, expected)
 
 
-def _chosen(run: RunFolder, stage: int | None) -> int:
-    finished = [r for r in frozen_config(run).resolutions if is_done(run.stage(r).final)]
-    if not finished:
-        raise RunError(f"no stage of {run.path} is finished yet: progan status {run.path}")
-    if stage is None:
-        return finished[-1]
-    if stage not in finished:
-        raise RunError(f"stage {stage} of {run.path} is not finished; finished are {finished}")
-    return stage
-
-
-def _may_be_written(out: Path) -> None:
-    """ConfigError where something would be lost."""
+def _require_free(out: Path) -> None:
+    """ConfigError if a file, or a folder that is not empty, is there already."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ConfigError(f"{out} is there already: choose another OUT, or remove it")
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to write to; it takes its name, free or an empty one's, if the block ends well."""
+    """A temporary folder to write to; renamed to `path`, free or empty, unless the block raises."""
     path = path.absolute()
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

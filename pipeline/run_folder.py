@@ -1,7 +1,7 @@
-"""The only place that knows how a run's folder is laid out."""
+"""Layout of a run's folder; no other module knows it."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +9,19 @@ from pathlib import Path
 from progan.pipeline.config.schema import RunConfig, validate
 from progan.pipeline.config.yaml_io import read_yaml
 from progan.pipeline.errors import RunError
+from progan.stages.storage.final import is_done
 from progan.stages.storage.stage_folder import StageFolder
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run and what lies in it."""
+    """Paths in a run's folder."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The run's name for people: that of its folder."""
+        """The run's name: that of its folder."""
         return self.path.name
 
     @property
@@ -30,32 +31,32 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What the orchestrator did, append-only (EventLog)."""
+        """Events of the orchestrator, append-only (EventLog)."""
         return self.path / "events.jsonl"
 
     @property
     def tracking(self) -> Path:
-        """What MLflow has already been told."""
+        """State of what MLflow has received."""
         return self.path / "tracking.json"
 
     @property
     def machine(self) -> Path:
-        """What this machine's processors, memory and GPUs did while the run was tracked."""
+        """Load of this machine's processors, memory and GPUs while the run was tracked."""
         return self.path / "machine.jsonl"
 
     @property
     def stop(self) -> Path:
-        """Made by a person, it stops the run; the workers look for it (StageFolder.stop)."""
+        """A user creates it to stop the run; the workers look for it (StageFolder.stop)."""
         return self.path / "STOP"
 
     @property
     def report(self) -> Path:
-        """What people look at: one HTML page."""
+        """The report, one HTML page."""
         return self.path / "report.html"
 
     @property
     def superseded(self) -> Path:
-        """Stages that were set aside when an earlier one was re-opened."""
+        """Stages that were moved away when an earlier one was re-opened."""
         return self.path / "superseded"
 
     def stage(self, resolution: int) -> StageFolder:
@@ -64,7 +65,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by the one orchestrator of this run; free again however that process ends."""
+        """Held by the one orchestrator of this run; released however that process ends."""
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,5 +86,15 @@ def existing_run(path: Path) -> RunFolder:
 
 
 def frozen_config(run: RunFolder) -> RunConfig:
-    """The configuration that a run goes by."""
+    """The configuration saved in a run's folder."""
     return validate(read_yaml(run.config), source=str(run.config))
+
+
+def finished_stages(run: RunFolder, resolutions: Sequence[int], stage: int | None) -> list[int]:
+    """Resolutions of the finished stages, or only `stage`; RunError if none is, or that one not."""
+    finished = [resolution for resolution in resolutions if is_done(run.stage(resolution).final)]
+    if not finished:
+        raise RunError(f"no stage of {run.path} is finished yet: progan status {run.path}")
+    if stage is not None and stage not in finished:
+        raise RunError(f"stage {stage} of {run.path} is not finished; finished are {finished}")
+    return finished if stage is None else [stage]

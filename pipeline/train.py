@@ -1,4 +1,4 @@
-"""Starting, resuming and re-opening a run: what `progan train` and `progan resume` do; no torch."""
+"""`progan train` and `progan resume`: start, resume or re-open a run; no torch."""
 
 import shutil
 import time
@@ -27,33 +27,33 @@ from progan.stages.storage.metrics_log import rewind
 
 
 def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, str]:
-    """Start a run in a folder, or go on with the one that is there, until its last stage is done.
+    """Start a run in a folder, or resume the one in it, and train until its last stage is done.
 
-    With `detach`, only hand its stages to the scheduler; returns their jobs by resolution.
-    Raises ConfigError if its configuration would change what the run there has computed.
+    With `detach`, only submit its stages to the scheduler; returns their jobs by resolution.
+    Raises ConfigError if the configuration would change what the run has already computed.
     """
     run = RunFolder(path.absolute())
     config = pinned(config)
     backend = _backend(config)
     queue = queue_of(backend) if detach else None
-    manifest = _data(config)
+    manifest = _manifest(config)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         if run.config.exists():
-            adopt(run, config, kept=begun(run, config.resolutions))
+            adopt(run, config, kept=started_stages(run, config.resolutions))
         else:
             EventLog(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
             write_yaml(run.config, config)
         specs = stage_specs(config, run, _fingerprint(run, manifest))
-        return _go_on(run, config, specs, backend, queue)
+        return _train_or_submit(run, config, specs, backend, queue)
 
 
 def resume(
     path: Path, overrides: tuple[str, ...], stage: int | None, *, detach: bool
 ) -> dict[int, str]:
-    """Go on with a run from its frozen configuration; with `stage`, re-open that stage first.
+    """Resume a run from its frozen configuration; with `stage`, re-open that stage first.
 
-    See `train` for the rest.
+    `detach`, the result and the errors are those of `train`.
     """
     run = existing_run(path)
     values = read_yaml(run.config)
@@ -64,39 +64,39 @@ def resume(
         raise ConfigError(f"--stage {stage}: the run's stages are {config.resolutions}")
     backend = _backend(config)
     queue = queue_of(backend) if detach else None
-    manifest = _data(config)
+    manifest = _manifest(config)
     with run.lock():
-        kept = begun(run, frozen_config(run).resolutions)
+        kept = started_stages(run, frozen_config(run).resolutions)
         adopt(run, config, kept=[r for r in kept if stage is None or r < stage])
         if stage is not None:
             reopen(run, config, stage)
         specs = stage_specs(config, run, _fingerprint(run, manifest))
-        return _go_on(run, config, specs, backend, queue)
+        return _train_or_submit(run, config, specs, backend, queue)
 
 
-def _go_on(
+def _train_or_submit(
     run: RunFolder,
     config: RunConfig,
     specs: list[StageSpec],
     backend: Backend,
     queue: Slurm | None,
 ) -> dict[int, str]:
-    """Hand what is left to the queue if there is one; train it if not."""
+    """Submit the unfinished stages to the queue if there is one; else train them."""
     if queue:
         return submit_stages(run, specs, queue)
-    _drive(run, config, specs, backend)
+    _train_stages(run, config, specs, backend)
     return {}
 
 
 def _backend(config: RunConfig) -> Backend:
-    """What starts the stages; ConfigError if they cannot be shared out over its ranks."""
+    """The launch backend; ConfigError if the stages cannot be trained on its ranks."""
     backend = BACKENDS[config.launch.backend](config.launch)
     check(config, backend.world_size)
     return backend
 
 
-def _data(config: RunConfig) -> Manifest:
-    """The data set; DataError if it is not there or too small, ConfigError if it lacks labels."""
+def _manifest(config: RunConfig) -> Manifest:
+    """The data set's; DataError if it is missing or too small, ConfigError if it lacks labels."""
     manifest = load_manifest(config.data.path)
     manifest.require(config.growth.last, config.data.path)
     if problem := without_labels(config, manifest):
@@ -104,13 +104,13 @@ def _data(config: RunConfig) -> Manifest:
     return manifest
 
 
-def begun(run: RunFolder, resolutions: Sequence[int]) -> list[int]:
-    """The stages that were ever started."""
+def started_stages(run: RunFolder, resolutions: Sequence[int]) -> list[int]:
+    """Resolutions of the stages that have been started."""
     return [resolution for resolution in resolutions if run.stage(resolution).spec.exists()]
 
 
 def adopt(run: RunFolder, config: RunConfig, kept: Sequence[int]) -> None:
-    """Freeze a changed configuration; ConfigError if it would change one of the stages to keep."""
+    """Save a changed configuration; ConfigError if it would change one of the stages to keep."""
     changes = accept_changes(frozen_config(run), config, kept)
     if changes:
         write_yaml(run.config, config)
@@ -118,16 +118,16 @@ def adopt(run: RunFolder, config: RunConfig, kept: Sequence[int]) -> None:
 
 
 def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
-    """Withdraw a stage's result: it goes on from its last checkpoint, or from its beginning.
+    """Discard a stage's result, to train on from its last checkpoint, or from its start.
 
-    The result and the later stages, which grew from it, are set aside under `superseded/`.
+    The result and the later stages, which grew from it, are moved to `superseded/`.
     """
-    attic = run.superseded / time.strftime("%Y%m%d-%H%M%S")
-    withdrawn = [run.stage(resolution).final]
-    withdrawn += [run.stage(later).path for later in config.resolutions if later > resolution]
-    for folder in withdrawn:
+    superseded = run.superseded / time.strftime("%Y%m%d-%H%M%S")
+    discarded = [run.stage(resolution).final]
+    discarded += [run.stage(later).path for later in config.resolutions if later > resolution]
+    for folder in discarded:
         if folder.exists():
-            target = attic / folder.relative_to(run.path / "stages")
+            target = superseded / folder.relative_to(run.path / "stages")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder, target)
     stage = run.stage(resolution)
@@ -136,8 +136,10 @@ def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
     EventLog(run.events).append("stage_reopened", resolution=resolution)
 
 
-def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: Backend) -> None:
-    """Train what is left, with bars, tracking and a report beside it."""
+def _train_stages(
+    run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: Backend
+) -> None:
+    """Train the unfinished stages, with progress bars, tracking and a report."""
     tracker = Tracker(run, config, specs) if config.tracking.mlflow != "off" else None
     if tracker:
         tracker.start()
@@ -158,7 +160,7 @@ def _drive(run: RunFolder, config: RunConfig, specs: list[StageSpec], backend: B
 
 
 def _fingerprint(run: RunFolder, manifest: Manifest) -> str:
-    """The data set's fingerprint, which must be the one the run began with."""
+    """The data set's fingerprint; RunError if the run was started with another."""
     created = next(e for e in EventLog(run.events).events() if e.kind == "run_created")
     began_with: str = created.fields["data_fingerprint"]
     if manifest.fingerprint != began_with:

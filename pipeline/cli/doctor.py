@@ -1,4 +1,4 @@
-"""What this machine has for training, what is missing, and how to get it."""
+"""`progan doctor`: what this machine has for training, what is missing, and how to get it."""
 
 import os
 import platform
@@ -18,11 +18,11 @@ from progan.launch.devices import count_gpus
 State = Literal["ok", "absent", "failed"]
 OK: State = "ok"
 ABSENT: State = "absent"
-"""No fault: some ways of training need it, others do not."""
+"""Not an error: only some ways of training need it"""
 FAILED: State = "failed"
 GIB = 2**30
-LITTLE_DISK_BYTES = 10 * GIB
-LITTLE_SHARED_MEMORY_BYTES = GIB // 2
+MIN_DISK_BYTES = 10 * GIB
+MIN_SHARED_MEMORY_BYTES = GIB // 2
 
 PACKAGES = ("torch", "torchvision", "deepspeed", "webdataset", "pillow", "mlflow")
 EXTRAS = {
@@ -44,7 +44,7 @@ REQUIRED = ("torchrun",)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked for."""
+    """The result of one check."""
 
     subject: str
     state: State
@@ -53,7 +53,7 @@ class Finding:
 
 
 def examine(folder: Path) -> dict[str, Any]:
-    """Everything looked for, as one JSON-able document; `folder` is where runs would lie."""
+    """The results of all checks, as one JSON-able document; `folder` is where runs will be."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python, _packages, _devices, _communication, _programs, lambda: _space(folder),
     ]  # fmt: skip
@@ -107,27 +107,27 @@ def _communication() -> Iterator[Finding]:
 
 
 def _programs() -> Iterator[Finding]:
-    beside_python = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     for name, use in PROGRAMS.items():
-        path = shutil.which(name, path=beside_python)
+        path = shutil.which(name, path=search_path)
         missing = FAILED if name in REQUIRED else ABSENT
         yield Finding(name, OK, path) if path else Finding(name, missing, "not found", use)
 
 
 def _space(folder: Path) -> Iterator[Finding]:
-    places = [(folder, "checkpoints", LITTLE_DISK_BYTES)]
+    places = [(folder, "checkpoints", MIN_DISK_BYTES)]
     shared = Path("/dev/shm")
     if shared.is_dir() and count_gpus() > 1:
-        places.append((shared, "NCCL", LITTLE_SHARED_MEMORY_BYTES))  # docker: --ipc=host
-    for place, purpose, little in places:
+        places.append((shared, "NCCL", MIN_SHARED_MEMORY_BYTES))  # docker: --ipc=host
+    for place, purpose, minimum in places:
         free = shutil.disk_usage(place).free
-        enough = free >= little
-        advice = "" if enough else f"{purpose} may need more than {little / GIB:.1f} GiB"
+        enough = free >= minimum
+        advice = "" if enough else f"{purpose} may need more than {minimum / GIB:.1f} GiB"
         yield Finding(str(place), OK if enough else FAILED, f"{free / GIB:.1f} GiB free", advice)
 
 
 def doctor_table(document: dict[str, Any]) -> Table:
-    """The document as a table for a person."""
+    """The document as a table."""
     table = Table(box=SIMPLE)
     for heading in ("", "", "found", "what to do"):
         table.add_column(heading, overflow="fold")

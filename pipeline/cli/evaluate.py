@@ -1,4 +1,4 @@
-"""`progan evaluate`: its options, its bar and its table; no torch before it runs."""
+"""`progan evaluate`; no torch before it runs."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from progan.stages.metrics.names import METRICS
 def metric_names(
     context: click.Context, option: click.Parameter, text: str | None
 ) -> tuple[str, ...] | None:
-    """swd,fid -> the metrics of these names."""
+    """swd,fid -> ("swd", "fid")"""
     if text is None:
         return None
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
@@ -48,7 +48,7 @@ def metric_names(
     help="For all but swd and ms_ssim.  [default: the run's metrics.inception_weights]",
 )
 @json_option
-def evaluate(run: Path, as_json: bool, **wishes: Any) -> None:
+def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     """Measure the averaged generators of a run's finished stages against the data set.
 
     \b
@@ -75,6 +75,6 @@ def evaluate(run: Path, as_json: bool, **wishes: Any) -> None:
     from progan.pipeline.run_folder import existing_run
 
     folder = existing_run(run)
-    with stage_bars() as watcher:
-        document = evaluate_run(folder, EvaluateOptions(**wishes), watcher)
+    with stage_bars() as on_progress:
+        document = evaluate_run(folder, EvaluateOptions(**options), on_progress)
     show(document, evaluation_table, as_json)

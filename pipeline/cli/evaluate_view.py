@@ -1,4 +1,4 @@
-"""What `progan evaluate` shows: a bar for each stage, then a table; no torch."""
+"""Output of `progan evaluate`: a bar for each stage, then a table; no torch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ from rich.table import Table
 
 @contextmanager
 def stage_bars() -> Iterator[Callable[[int, int, int], None]]:
-    """Bars on standard error; the function is told how far each resolution is: done, of how many.
+    """Bars on standard error; yields a function of resolution, done and total that updates them.
 
-    Without a terminal, a line when a stage is done.
+    Without a terminal, prints a line when a stage is done.
     """
     console = Console(stderr=True)
     bars: dict[int, TaskID] = {}
@@ -34,7 +34,7 @@ def stage_bars() -> Iterator[Callable[[int, int, int], None]]:
         disable=not console.is_terminal,
     )
 
-    def tell(resolution: int, done: int, total: int) -> None:
+    def update(resolution: int, done: int, total: int) -> None:
         if resolution not in bars:
             bars[resolution] = progress.add_task(f"{resolution}x{resolution}".rjust(9))
         progress.update(bars[resolution], completed=done, total=total)
@@ -42,11 +42,11 @@ def stage_bars() -> Iterator[Callable[[int, int, int], None]]:
             console.print(f"{resolution}x{resolution} measured", highlight=False)
 
     with progress:
-        yield tell
+        yield update
 
 
 def evaluation_table(document: dict[str, Any]) -> Group:
-    """A line a stage, a column a value; below it, why some are missing."""
+    """A line per stage, a column per value; below it the reasons for missing values."""
     table = Table(title=document["run"], box=SIMPLE)
     lines = [_figures(stage) for stage in document["stages"]]
     for heading in dict.fromkeys(heading for line in reversed(lines) for heading in line):

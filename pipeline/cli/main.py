@@ -1,4 +1,4 @@
-"""The command line. It loads nothing heavy before a command needs it."""
+"""The command line. Commands import what they need when they run, so that --help is fast."""
 
 import signal
 import sys
@@ -22,7 +22,7 @@ detach_option = click.option(
 
 
 class Cli(click.Group):
-    """Turns every error a person can cause into one or two lines and an exit code."""
+    """Prints expected errors in one or two lines and exits with their code."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the chosen command."""
@@ -41,7 +41,7 @@ class Cli(click.Group):
 
 
 def exit_code(error: Exception) -> int | None:
-    """The exit code of an error that is no bug of ours, else None."""
+    """The exit code of an expected error; None if it is a bug."""
     from progan.datasets.errors import DataError
     from progan.launch.errors import LaunchError
     from progan.pipeline.errors import ConfigError, RunError, StoppedError
@@ -134,7 +134,7 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: boo
 
     stop_on_signals()
     path = run or Path("runs") / Path(config).stem
-    _tell_of(train_run(load_config(config, overrides), path, detach=detach), path)
+    _print_jobs(train_run(load_config(config, overrides), path, detach=detach), path)
 
 
 @main.command()
@@ -151,11 +151,11 @@ def resume(run: Path, overrides: tuple[str, ...], stage: int | None, detach: boo
     from progan.pipeline.train import resume as resume_run
 
     stop_on_signals()
-    _tell_of(resume_run(run, overrides, stage, detach=detach), run)
+    _print_jobs(resume_run(run, overrides, stage, detach=detach), run)
 
 
-def _tell_of(jobs: dict[int, str], run: Path) -> None:
-    """Which jobs were submitted, and how to follow them."""
+def _print_jobs(jobs: dict[int, str], run: Path) -> None:
+    """Print the submitted jobs, and how to watch them."""
     for resolution, job in jobs.items():
         click.echo(f"{resolution}x{resolution}: job {job}", err=True)
     if jobs:
@@ -178,7 +178,7 @@ def join(run: Path, patience: float) -> None:
     `progan train` runs, before or after that. RUN lies on a disk that all of them share. It ends
     when the run does, with the same exit code.
     """
-    from progan.pipeline.join import join as join_run
+    from progan.pipeline.run.join import join as join_run
 
     stop_on_signals()
     join_run(run, patience)
@@ -216,7 +216,7 @@ def doctor(as_json: bool) -> None:
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM stop a run as Ctrl-C does: workers ended, exit code 75."""
+    """Let SIGTERM stop a run as Ctrl-C does: the workers end, exit code 75."""
     from progan.pipeline.errors import StoppedError
 
     def stop(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The commands that take models out of progan and bring them in."""
+"""The commands `progan export` and `progan import`."""
 
 from pathlib import Path
 from typing import Literal
@@ -78,13 +78,13 @@ def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | Non
     """
     from progan.pipeline.imports.formats import import_checkpoint
 
-    foreign = import_checkpoint(checkpoint, out, kind, resolution)
-    size = f"{foreign.resolution}x{foreign.resolution}"
-    click.echo(f"{out}: {', '.join(foreign.networks)} at {size}", err=True)
-    for name, reason in foreign.left_out.items():
+    imported = import_checkpoint(checkpoint, out, kind, resolution)
+    size = f"{imported.resolution}x{imported.resolution}"
+    click.echo(f"{out}: {', '.join(imported.networks)} at {size}", err=True)
+    for name, reason in imported.left_out.items():
         click.echo(f"the {name} is left out: {reason}; trained on, it begins anew", err=True)
-    shape = foreign.model.model_dump(exclude={"channels"}).items()
+    shape = imported.model.model_dump(exclude={"channels"}).items()
     settings = " ".join(f"model.{key}={value}" for key, value in shape)
     click.echo(
-        f"to train on: model.init={out} growth.first={foreign.resolution} {settings}", err=True
+        f"to train on: model.init={out} growth.first={imported.resolution} {settings}", err=True
     )

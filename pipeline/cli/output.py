@@ -1,4 +1,4 @@
-"""What commands print: a table for a person or one JSON document for a program."""
+"""Output of commands: a table for users, or one JSON document for programs."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_json: bool) -> None:
-    """Print a document for a program or for a person."""
+    """Print a document as JSON or as a table."""
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
@@ -25,9 +25,9 @@ def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_js
 def show_as_it_comes(
     documents: Iterable[dict[str, Any]], table: Callable[[dict[str, Any]], Any], as_json: bool
 ) -> dict[str, Any]:
-    """Show documents each of which knows more than the one before; returns the last.
+    """Show documents of which each completes the previous one; returns the last.
 
-    At a terminal each takes the place of the one before; elsewhere only the last is printed.
+    At a terminal each replaces the previous one; elsewhere only the last is printed.
     """
     from rich.console import Console
     from rich.live import Live

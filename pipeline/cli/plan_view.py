@@ -1,4 +1,4 @@
-"""The plan of a run, to be read before anything is started; no torch."""
+"""Output of `progan plan`: the stages of a run and their costs; no torch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,10 +21,10 @@ from progan.stages.storage.pretrained import read_published
 def plan_document(
     specs: Sequence[StageSpec], footprints: Sequence[dict[str, int] | None]
 ) -> dict[str, Any]:
-    """The stages and what each costs, as one JSON-able document.
+    """The stages and their costs, as one JSON-able document.
 
-    footprints: for each stage, the bytes a rank needs at once, by what they are for; None where
-    they are still being estimated.
+    footprints: for each stage, the bytes that a rank needs, by use; None where they are still being
+    estimated.
     """
     stages = [_row(*stage) for stage in zip(specs, footprints, strict=True)]
     return {
@@ -35,7 +35,7 @@ def plan_document(
 
 
 def _init(first: StageSpec) -> dict[str, Any] | None:
-    """Where the first stage's weights come from, if they are not drawn."""
+    """The source of the first stage's weights; None if they are drawn."""
     if first.init is None:
         return None
     published = read_published(first.init.path)
@@ -68,7 +68,7 @@ def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
 
 
 def plan_table(document: dict[str, Any]) -> Table:
-    """The document as a table for a person."""
+    """The document as a table."""
     number = len(document["stages"])
     stages = "1 stage" if number == 1 else f"{number} stages"
     first, second = phase_headings({stage["mode"] for stage in document["stages"]})
@@ -79,8 +79,8 @@ def plan_table(document: dict[str, Any]) -> Table:
         padding=(0, 1, 0, 0),
     )
     if init := document["init"]:
-        anew = "" if "discriminator" in init["networks"] else "; its discriminator begins anew"
-        table.caption = f"starts from {init['path']}{anew}\n{table.caption}"
+        new = "" if "discriminator" in init["networks"] else "; its discriminator begins anew"
+        table.caption = f"starts from {init['path']}{new}\n{table.caption}"
     headings = ("stage", first, second, "batch", "steps", "lr", "maps", "G", "D", "memory")
     for heading in headings:
         table.add_column(heading, justify="right")

@@ -1,4 +1,4 @@
-"""The commands that show what a run made: its report, and pictures from its generator."""
+"""The commands that show a run's results: report, pictures, films."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +94,7 @@ def generate(
 
 
 def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--seconds and --fps"""
+    """The options --seconds and --fps."""
     fps = click.option("--fps", type=click.IntRange(1, 120), default=25, show_default=True)
     seconds = click.option(
         "--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True

@@ -10,10 +10,10 @@ RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class ByResolution(RootModel[dict[int | Literal["default"], T]], Generic[T]):
-    """One value, or a map of values: each holds from its resolution upwards.
+    """One value, or a map of values, each of which applies from its resolution upwards.
 
-    In `{default: 0.001, 256: 0.0015}` the first holds up to 128, the second from 256 on. Without
-    a `default`, the lowest entry holds below itself too.
+    In `{default: 0.001, 256: 0.0015}` the first applies up to 128, the second from 256 on. Without
+    a `default`, the lowest entry applies below itself too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +41,7 @@ class ByResolution(RootModel[dict[int | Literal["default"], T]], Generic[T]):
         return self.root[DEFAULT] if only_default else dict(self.root)
 
     def at(self, resolution: int) -> T:
-        """The value that holds at a resolution."""
+        """The value at a resolution."""
         steps = sorted((0 if key == DEFAULT else int(key), v) for key, v in self.root.items())
         below = [value for start, value in steps if start <= resolution]
         return below[-1] if below else steps[0][1]

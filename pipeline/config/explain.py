@@ -1,4 +1,4 @@
-"""Turns a validation error into one line for a person."""
+"""Turns a validation error into a one-line message."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ SECRET = "secret"
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing that is wrong: its dotted key, why, and the key that was likely meant."""
+    """The first error: its dotted key, the reason, and for an unknown key the likely one."""
     first, *others = error.errors()
     names, fields = _key(first["loc"], model)
     key = ".".join(names)
@@ -38,7 +38,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _below(here: Any, part: int | str) -> tuple[Any, bool]:
-    """What one step of a location leads to, and whether the step is a union's tag, not a key."""
+    """The type that one step of a location leads to, and whether the step is a union's tag."""
     if get_origin(here) is Annotated:
         here = get_args(here)[0]
     if isinstance(here, type) and issubclass(here, BaseModel):
@@ -52,7 +52,7 @@ def _below(here: Any, part: int | str) -> tuple[Any, bool]:
 
 
 def _key(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], list[str]]:
-    """The part of an error's location that a person typed, and the keys known at its last step."""
+    """The keys of an error's location as a user types them, and the keys known at the last step."""
     names: list[str] = []
     fields: list[str] = list(model.model_fields)
     here: Any = model

@@ -1,4 +1,4 @@
-"""A run's whole configuration: the groups that the folders own, composed; no torch.
+"""A run's whole configuration, composed of the specs of the other folders; no torch.
 
 A CONFIG is a YAML file or the name of a preset; `key=value` words override it.
 """
@@ -47,22 +47,22 @@ PAPER_TICK_KIMG: dict[int | Literal["default"], float] = {
 
 
 class Group(BaseModel):
-    """A part of the configuration: frozen, and an unknown key is an error."""
+    """A group of the configuration: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class GrowthConfig(Group):
-    """Which resolutions, and how long each: PGGAN, appendix A.1."""
+    """Resolutions, and the length of each stage (PGGAN, appendix A.1)."""
 
     first: int = 4
     last: int = 1024
     mode: GrowthMode = "fade"
-    """How a new resolution comes in: by a fade (PGGAN); stacked, what is new in the generator being
-    trained separately before all is trained jointly (SGAN); or none, all at once."""
+    """How a new resolution is added: by a fade (PGGAN); stacked, the generator's new layers being
+    trained separately before all layers jointly (SGAN); or none, all at once."""
     fade_kimg: ByResolution[NonNegativeFloat] = ByResolution[NonNegativeFloat]({"default": 600})
-    """Thousands of images over which a new resolution fades in, or is trained separately. With
-    mode none there is no such phase, and this counts as 0."""
+    """Thousands of images over which a new resolution fades in, or is trained separately; 0 with
+    mode none."""
     steady_kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 600})
     """Thousands of images shown after that."""
 
@@ -81,17 +81,17 @@ class GrowthConfig(Group):
 
 
 class ModelConfig(ModelSpec):
-    """The networks' shape, and where their first weights come from."""
+    """The networks' architecture, and their initial weights."""
 
     init: Path | None = None
     """An export, an import, or another run's stage `final/`: the first stage starts from its
-    networks, which are at growth.first. An export has no discriminator, which then begins anew."""
+    networks, whose resolution is growth.first. An export has no discriminator: one is drawn."""
     init_sha256: str | None = None
-    """Its checksum, frozen when the run starts."""
+    """Its checksum, set when the run starts."""
 
     @property
     def spec(self) -> ModelSpec:
-        """The shape alone."""
+        """The architecture alone."""
         return ModelSpec(**self.model_dump(exclude={"init", "init_sha256"}))
 
 
@@ -102,11 +102,11 @@ class RatesConfig(Group):
     discriminator_lr: ByResolution[PositiveFloat | None] = ByResolution[PositiveFloat | None](
         {"default": None}
     )
-    """The discriminator's, if it is not to be `lr` (two time-scales)."""
+    """The discriminator's, if it differs from `lr` (two time-scales)."""
 
 
 class AdamConfig(RatesConfig, AdamSpec):
-    """Adam, and how fast."""
+    """Adam and its learning rates."""
 
     @property
     def spec(self) -> AdamSpec:
@@ -115,7 +115,7 @@ class AdamConfig(RatesConfig, AdamSpec):
 
 
 class RmsPropConfig(RatesConfig, RmsPropSpec):
-    """RMSProp, and how fast."""
+    """RMSProp and its learning rates."""
 
     @property
     def spec(self) -> RmsPropSpec:
@@ -129,22 +129,22 @@ OptimizerConfig = Annotated[
 
 
 class EngineConfig(EngineSpec):
-    """How a step is computed, and by what."""
+    """How a step is computed."""
 
     compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
-    """`default` has torch.compile make graphs of the passes that are differentiated once, which
-    differ by rounding, for a wait of minutes before the first step and where a fade ends
-    (compiling.py). Meant for GPUs: CPUs gain little. It needs a C++ compiler. The memory that
-    `progan plan` shows is that without."""
+    """`default` compiles the passes that are differentiated once with torch.compile: results
+    differ by rounding, and the first step and the end of a fade wait for minutes
+    (stages/engine/compile.py). Meant for GPUs: CPUs gain little. It needs a C++ compiler. The
+    memory that `progan plan` shows is that without."""
 
     @property
     def spec(self) -> EngineSpec:
-        """What holds for all resolutions."""
+        """The settings that are the same at all resolutions."""
         return EngineSpec(**self.model_dump(exclude={"compile"}))
 
 
 class TicksConfig(Group):
-    """How often a run tells where it stands."""
+    """How often a run logs scalars and sample grids."""
 
     kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat](PAPER_TICK_KIMG)
     """Thousands of images per line of metrics.jsonl."""
@@ -155,10 +155,10 @@ class TicksConfig(Group):
 
 
 class TrackingConfig(Group):
-    """Where figures and pictures are copied to."""
+    """Where scalars and pictures are logged to."""
 
     mlflow: str = "sqlite"
-    """`sqlite` (beside the run's folder), the URI of a tracking server, or `off`."""
+    """`sqlite` (a file next to the run's folder), the URI of a tracking server, or `off`."""
     experiment: str = "progan"
     tags: dict[str, str] = {}
     """Set on all of the run's MLflow runs."""
@@ -180,14 +180,14 @@ class TrackingConfig(Group):
         return value
 
     def registered_name(self, run_name: str) -> str | None:
-        """The finished generator's name in the registry, if it is to be there."""
+        """The finished generator's name in the registry; None if it is not registered."""
         if self.register_as == "off":
             return None
         return f"progan-{run_name}" if self.register_as == "auto" else self.register_as
 
 
 class RunConfig(Group):
-    """Everything a run is made from."""
+    """The whole configuration of a run."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataSpec
@@ -198,7 +198,8 @@ class RunConfig(Group):
     micro_batch: ByResolution[PositiveInt | None] = ByResolution[PositiveInt | None](
         {"default": None}
     )
-    """Images that one rank takes at once; the rest is accumulation. By default all of its share."""
+    """Images per forward pass of a rank, whose share of the batch is accumulated; by default the
+    whole share."""
     optimizer: OptimizerConfig = AdamConfig()
     objective: ObjectiveSpec = ObjectiveSpec()
     ema: EmaSpec = EmaSpec()
@@ -211,7 +212,7 @@ class RunConfig(Group):
 
     @property
     def resolutions(self) -> list[int]:
-        """Of the stages, rising."""
+        """Of the stages, ascending."""
         return [r for r in RESOLUTIONS if self.growth.first <= r <= self.growth.last]
 
 
@@ -221,9 +222,9 @@ def presets() -> list[str]:
 
 
 def load_config(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
-    """The configuration that a file or preset and `key=value` words make together.
+    """The configuration of a file or preset, changed by `key=value` words.
 
-    Relative data paths are taken from the current folder. Raises ConfigError.
+    Relative data paths are resolved against the current folder. Raises ConfigError.
     """
     path = Path(name) if Path(name).is_file() else PRESETS / f"{name}.yaml"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Keeps credentials out of what is written down: configurations, logs, MLflow's parameters."""
+"""Keeps credentials out of configurations, logs and MLflow's parameters."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def has_credentials(uri: str) -> bool:
 def without_secrets(text: str) -> str:
     """A message without the credentials in its URLs and without those of the environment.
 
-    The options of a URL go too: storage services sign their URLs there.
+    The query of a URL is removed too: storage services put signatures there.
     """
     for variable in SECRET_VARIABLES:
         if value := os.environ.get(variable):

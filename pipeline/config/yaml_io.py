@@ -27,7 +27,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_yaml(path: Path, config: BaseModel) -> None:
-    """Write a configuration with all its defaults, whole or not at all."""
+    """Write a configuration with all its defaults, atomically."""
     yaml = YAML()
     yaml.default_flow_style = False
     text = io.BytesIO()
@@ -36,7 +36,7 @@ def write_yaml(path: Path, config: BaseModel) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Maps, lists and scalars only; resolutions stay numbers, which JSON would make text."""
+    """The value as maps, lists and scalars; resolutions stay numbers, unlike in JSON."""
     if isinstance(value, dict):
         return {key: plain(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
@@ -47,8 +47,8 @@ def plain(value: Any) -> Any:
 def apply_override(values: dict[str, Any], override: str, defaults: dict[str, Any]) -> None:
     """Set one key in place: `growth.last=256`, `batch.64=32`, `objective.penalties.0.weight=5`.
 
-    The value is read as YAML. Lists and maps by resolution that lead to the key and are not in
-    `values` are taken from `defaults`. A single value where a map is meant becomes its `default`.
+    The value is read as YAML. Lists and maps by resolution on the way to the key are copied from
+    `defaults` if `values` lacks them. A single value in place of a map becomes its `default`.
     """
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
@@ -69,13 +69,13 @@ def apply_override(values: dict[str, Any], override: str, defaults: dict[str, An
 def _child(
     here: Any, part: str | int, following: str | int, dotted: str, defaults: Any
 ) -> tuple[Any, Any]:
-    """The map or list under one part of a dotted key, and the defaults beside it."""
+    """The map or list under one part of a dotted key, and the defaults for it."""
     if isinstance(here, list):
         return _item(here, part, dotted), {}
     default = defaults.get(part, {}) if isinstance(defaults, dict) else {}
     child = here.setdefault(part, {} if _is_group(default) else copy.deepcopy(default))
     if child is None and isinstance(following, str) and following != "default":
-        child = here[part] = {}  # a group that is not there by default
+        child = here[part] = {}  # a group that is off by default
     if not isinstance(child, dict | list):
         if not isinstance(following, int) and following != "default":
             raise ConfigError(f"{dotted}: {part} is a single value, it has no keys")
@@ -84,7 +84,7 @@ def _child(
 
 
 def _is_group(default: Any) -> bool:
-    """Whether validation fills in what is not given: it knows which keys go with which `kind`."""
+    """Whether validation fills in the missing keys, as it knows those of each `kind`."""
     if not isinstance(default, dict) or "default" in default:
         return False
     return all(isinstance(key, str) for key in default)

@@ -1,4 +1,4 @@
-"""What may change when a run goes on, and what would make it another run; no torch."""
+"""Which configuration changes a resumed run accepts, and which need a new run; no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +19,8 @@ NOT_COMPUTED: dict[str, Any] = {
     "data": {"path", "cache_gb", "threads"},
     "engine": {"zero", "activation_checkpointing", "overlap_comm", "collective_timeout_minutes"},
 }
-"""Parts of a stage's spec that change nothing it computes; the data set is known by its
-fingerprint, wherever it lies."""
+"""Parts of a stage's spec that do not affect what it computes; the data set is identified by its
+fingerprint, not by its path."""
 CONFIG_KEYS = {
     "compile": "engine.compile",
     "lr": "optimizer.lr",
@@ -30,17 +30,18 @@ CONFIG_KEYS = {
 }
 
 
-def accept_changes(old: RunConfig, new: RunConfig, begun: Sequence[int]) -> list[str]:
-    """The keys whose values differ, as `key=new value`; `begun` are the stages to be kept as made.
+def accept_changes(old: RunConfig, new: RunConfig, started: Sequence[int]) -> list[str]:
+    """The keys whose values differ, as `key=new value`.
 
-    Raises ConfigError naming the first key that would change what a begun stage computes.
+    Raises ConfigError naming the first key that would change what one of the `started` stages
+    computes.
     """
     before, after = _flat(old), _flat(new)
     changed = [key for key in after | before if before.get(key) != after.get(key)]
     for key in changed:
         if key.startswith(NEVER):
             raise _refusal(key, "the run was started", before.get(key), after.get(key))
-    for resolution in begun:
+    for resolution in started:
         if resolution not in new.resolutions:
             raise _refusal("growth.last", f"stage {resolution} has begun", old.growth.last,
                            new.growth.last)  # fmt: skip
@@ -48,8 +49,8 @@ def accept_changes(old: RunConfig, new: RunConfig, begun: Sequence[int]) -> list
         for key in was | would_be:
             if was.get(key) != would_be.get(key):
                 name = CONFIG_KEYS.get(key, key)
-                begun_with = f"stage {resolution} has begun"
-                raise _refusal(name, begun_with, was.get(key), would_be.get(key))
+                since = f"stage {resolution} has begun"
+                raise _refusal(name, since, was.get(key), would_be.get(key))
     return [f"{key}={after.get(key)}" for key in changed]
 
 
@@ -58,7 +59,7 @@ def _flat(config: RunConfig) -> dict[str, str]:
 
 
 def _computed(config: RunConfig, resolution: int) -> dict[str, str]:
-    """All of a stage's spec that its figures depend on."""
+    """The fields of a stage's spec that affect what it computes."""
     spec = stage_spec(config, RunFolder(Path()), "", resolution)
     return flatten(spec.model_dump(mode="json", exclude=NOT_COMPUTED))
 

@@ -1,4 +1,4 @@
-"""The networks that a run starts from (`model.init`): checked, and frozen by their checksum."""
+"""Checks the networks that a run starts from (`model.init`) and pins them by checksum."""
 
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError
@@ -9,9 +9,10 @@ NOT_IN_WEIGHTS = {"stddev_group"}
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """The configuration with the checksum of what `model.init` names, which must fit it.
+    """The configuration with the checksum of the networks at `model.init`.
 
-    Raises ConfigError naming the keys to set. A configuration that was frozen is left as it is.
+    Raises ConfigError naming the keys to set where their shape differs. A configuration that has a
+    checksum is returned as it is.
     """
     model = config.model
     if model.init is None or model.init_sha256 is not None:
@@ -27,9 +28,9 @@ def pinned(config: RunConfig) -> RunConfig:
 
 
 def _check(config: RunConfig, published: Published) -> None:
-    wanted = published.model.model_dump(exclude=NOT_IN_WEIGHTS)
-    asked = config.model.model_dump()
-    differ = [f"model.{key}={value}" for key, value in wanted.items() if asked[key] != value]
+    given = published.model.model_dump(exclude=NOT_IN_WEIGHTS)
+    configured = config.model.model_dump()
+    differ = [f"model.{key}={value}" for key, value in given.items() if configured[key] != value]
     if config.growth.first != published.resolution:
         differ.append(f"growth.first={published.resolution}")
     if differ:

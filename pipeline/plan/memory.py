@@ -1,4 +1,4 @@
-"""How much memory the stages of a run need, and whether it is there; torch only when asked."""
+"""Memory that the stages of a run need, estimated once and cached; loads torch to estimate."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,13 +20,13 @@ GIB = 2**30
 def estimate_memory(
     specs: Sequence[StageSpec], ranks: int
 ) -> Iterator[list[dict[str, int] | None]]:
-    """The footprint of each stage on each of so many ranks (see stages/memory/estimate.py).
+    """The footprint of each stage on each of `ranks` ranks (see stages/memory/estimate.py).
 
-    What was estimated before is remembered; else it takes a second a stage, and a few to load
-    torch. Yields what is known so far: at once what is remembered, then after every estimate, until
-    all are there.
+    Estimates are cached; a new one takes a second, and loading torch a few. Yields a footprint for
+    each stage, None where it is unknown: first the cached ones, then all known after every
+    estimate.
     """
-    known = [_remembered(spec, ranks) for spec in specs]
+    known = [_cached(spec, ranks) for spec in specs]
     yield list(known)
     for index, spec in enumerate(specs):
         if known[index] is None:
@@ -39,40 +39,40 @@ def _footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
 
     found = footprint(spec, ranks)
     with suppress(OSError):
-        place = _place(spec, ranks)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, json.dumps(found).encode())
+        file = _cache_file(spec, ranks)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(found).encode())
     return found
 
 
-def _remembered(spec: StageSpec, ranks: int) -> dict[str, int] | None:
+def _cached(spec: StageSpec, ranks: int) -> dict[str, int] | None:
     try:
-        found: dict[str, int] = json.loads(_place(spec, ranks).read_bytes())
+        found: dict[str, int] = json.loads(_cache_file(spec, ranks).read_bytes())
     except (OSError, ValueError):
         return None
     return found
 
 
-def _place(spec: StageSpec, ranks: int) -> Path:
-    """Where a footprint is remembered: under all that it depends on, the code included."""
+def _cache_file(spec: StageSpec, ranks: int) -> Path:
+    """The file of a cached footprint, named by all that it depends on, the code included."""
     fields = {"resolution", "batch", "micro_batch", "model", "objective", "engine", "optimizer"}
     shape = spec.model_dump_json(include=fields)
     fading = spec.grown_from is not None, schedule.alpha(0, spec.growth) < 1
-    told = repr((shape, fading, ranks, version("torch"), _code()))
-    return default_cache_folder() / "memory" / f"{sha256(told.encode()).hexdigest()[:32]}.json"
+    key = repr((shape, fading, ranks, version("torch"), _code_hash()))
+    return default_cache_folder() / "memory" / f"{sha256(key.encode()).hexdigest()[:32]}.json"
 
 
 @cache
-def _code() -> str:
-    """Fingerprint of what a footprint is computed by."""
+def _code_hash() -> str:
+    """SHA-256 of the code that computes footprints."""
     files = sorted(Path(schedule.__file__).parent.rglob("*.py"))
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def shortage(plan: dict[str, Any], gpus: Sequence[int]) -> str | None:
-    """What to say if a stage of a plan (plantable.py) needs more memory than the GPUs have.
+    """A warning if a stage of a plan (cli/plan_view.py) needs more memory than the GPUs have.
 
-    gpus: bytes of each; the smallest counts. None if all stages fit, or there are no GPUs.
+    gpus: bytes of each; the smallest counts. None if all stages fit, or without GPUs.
     """
     if not gpus:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from progan.pipeline.config.schema import GrowthConfig, RunConfig
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.plan.rules import contradiction, nothing_to_stack, unworkable
+from progan.pipeline.plan.rules import conflict, nothing_to_stack, unrolled_in_parts
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.networks.widths import finest, width
 from progan.stages.specs.losses import Relativistic
@@ -13,7 +13,7 @@ from progan.stages.specs.penalties import FeatureMatching, PullingAway
 from progan.stages.specs.stage import GrowthSpec, InitSpec, StageSpec, TickSpec
 
 WIDEST_GRID = 4096
-"""Pixels along a grid of samples; high resolutions show fewer pictures"""
+"""Most pixels along a side of a sample grid; high resolutions show fewer pictures"""
 
 
 def stage_specs(config: RunConfig, run: RunFolder, data_fingerprint: str) -> list[StageSpec]:
@@ -28,11 +28,11 @@ def stage_spec(
 ) -> StageSpec:
     """One stage of a run."""
     first = resolution == config.growth.first
-    given = config.model.init if first else None
+    init = config.model.init if first else None
     return StageSpec(
         resolution=resolution,
         grown_from=None if first else run.stage(resolution // 2).final,
-        init=InitSpec(path=given, sha256=config.model.init_sha256) if given else None,
+        init=InitSpec(path=init, sha256=config.model.init_sha256) if init else None,
         seed=config.seed,
         data=config.data,
         data_fingerprint=data_fingerprint,
@@ -58,7 +58,7 @@ def stage_spec(
 
 
 def growth_spec(growth: GrowthConfig, resolution: int) -> GrowthSpec:
-    """How a stage comes in, and how long it is. What fades in over no images has no mode."""
+    """A stage's growth mode and length; the mode is none where the fade has no images."""
     grown = resolution > growth.first and growth.mode != "none"
     fade_images = round(growth.fade_kimg.at(resolution) * 1000) if grown else 0
     return GrowthSpec(
@@ -69,13 +69,12 @@ def growth_spec(growth: GrowthConfig, resolution: int) -> GrowthSpec:
 
 
 def check(config: RunConfig, ranks: int) -> None:
-    """Refuse, before anything starts, what no stage could be trained with. Raises ConfigError."""
+    """Check, before anything starts, that every stage can be trained. Raises ConfigError."""
     if problem := nothing_to_stack(config):
         raise ConfigError(problem)
     for spec in stage_specs(config, RunFolder(Path()), ""):
-        if problem := contradiction(spec) or unshareable(spec, ranks):
-            raise ConfigError(problem)
-        if problem := unworkable(spec, ranks):
+        problem = conflict(spec) or unshareable(spec, ranks) or unrolled_in_parts(spec, ranks)
+        if problem:
             raise ConfigError(problem)
         size = finest(spec.model, spec.resolution)
         if width(spec.model, size) < 1:
@@ -86,9 +85,9 @@ def check(config: RunConfig, ranks: int) -> None:
 
 
 def unshareable(spec: StageSpec, ranks: int) -> str | None:
-    """Why a stage's batch cannot be shared out over so many ranks; None if it can.
+    """Why a stage's batch cannot be divided over the ranks; None if it can.
 
-    Ranks take equal shares, in equal parts, of whole groups of consecutive samples.
+    Each rank takes an equal share, in equal micro-batches of whole groups of consecutive samples.
     """
     grouped, resolution = groups(spec), spec.resolution
     group, keys = math.lcm(*grouped.values()), ", ".join(grouped) or "one"
@@ -97,18 +96,18 @@ def unshareable(spec: StageSpec, ranks: int) -> str | None:
             f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "
             f"whole groups of {group} ({keys}); use a multiple of {ranks * group}"
         )
-    share, part = spec.batch // ranks, spec.part(ranks)
-    if share % part or part % group:
-        fit = [n for n in range(group, share + 1, group) if share % n == 0]
+    rank_batch, micro_batch = spec.batch // ranks, spec.part(ranks)
+    if rank_batch % micro_batch or micro_batch % group:
+        fit = [n for n in range(group, rank_batch + 1, group) if rank_batch % n == 0]
         return (
-            f"micro_batch.{resolution}: {part} does not divide a rank's {share} images into whole "
-            f"groups of {group} ({keys}); these do: {', '.join(map(str, fit))}"
+            f"micro_batch.{resolution}: {micro_batch} does not divide a rank's {rank_batch} images "
+            f"into whole groups of {group} ({keys}); these do: {', '.join(map(str, fit))}"
         )
     return None
 
 
 def groups(spec: StageSpec) -> dict[str, int]:
-    """How many consecutive samples are looked at together, by the key that says so."""
+    """Numbers of consecutive samples that are processed together, by their configuration keys."""
     loss = spec.objective.loss
     found = {}
     if spec.model.discriminator.minibatch != "none":

@@ -1,4 +1,4 @@
-"""Keeps RUN/report.html up to date beside the training, never in its way."""
+"""Keeps RUN/report.html up to date from a background thread of the orchestrator."""
 
 import logging
 import threading
@@ -6,11 +6,11 @@ import threading
 from progan.pipeline.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 
 
 class BackgroundReport:
-    """Writes a run's report when a stage is done, and when training ends, from a thread."""
+    """Writes a run's report whenever a stage is finished, and when training ends."""
 
     def __init__(self, run: RunFolder, resolutions: list[int]) -> None:
         self.run = run
@@ -19,27 +19,27 @@ class BackgroundReport:
         self._thread = threading.Thread(target=self._follow, name="report", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow the run."""
+        """Start the thread."""
         self._thread.start()
 
-    def close(self, patience_seconds: float = 60.0) -> None:
-        """Write it a last time."""
+    def close(self, timeout_seconds: float = 60.0) -> None:
+        """Write the report a last time and end the thread."""
         self._closing.set()
-        self._thread.join(patience_seconds)
+        self._thread.join(timeout_seconds)
 
     def _follow(self) -> None:
-        done = self._done()
-        while not self._closing.wait(LOOK_SECONDS):
-            if self._done() != done:
-                done = self._done()
+        finished = self._finished()
+        while not self._closing.wait(POLL_SECONDS):
+            if self._finished() != finished:
+                finished = self._finished()
                 self._write()
         self._write()
 
-    def _done(self) -> int:
+    def _finished(self) -> int:
         return sum(final.exists() for final in self._finals)
 
     def _write(self) -> None:
-        """A report never stops a run, whatever is wrong with it."""
+        """Write the report; an error is logged, not raised, so that training continues."""
         from progan.pipeline.report.page import write_report
 
         try:

@@ -1,4 +1,4 @@
-"""A run's folder -> what a report says of it; only reads, no torch, at any moment of a run."""
+"""Collects a report's content from a run's folder, at any time; only reads, no torch."""
 
 import time
 from collections.abc import Sequence
@@ -21,40 +21,38 @@ from progan.stages.storage.metrics_log import read_ticks
 from progan.stages.storage.stage_folder import StageFolder
 
 FIRST_HUE, LAST_HUE = 195, 345
-"""Degrees on the colour circle between which the stages lie"""
+"""Hues of the first and the last stage, degrees"""
 
 
-class Begun(NamedTuple):
-    """One stage with what its folder has."""
+class StageData(NamedTuple):
+    """A stage's spec, and the logs in its folder."""
 
     begins: int
-    """Images of the run before it"""
+    """Images that the run showed before it"""
     spec: StageSpec
     folder: StageFolder
     ticks: list[Tick]
     starts: list[Start]
 
     def clock(self, progress: dict[str, Any] | None) -> Clock:
-        """When it had shown how many images of the run."""
-        said = [(start.time, start.images_seen) for start in self.starts]
-        said += [(p["time"], p["images_seen"]) for p in (*self.ticks, *filter(None, [progress]))]
-        known = [(0.0, self.begins)]
-        known += [(when, self.begins + images_seen) for when, images_seen in said]
-        return sorted(known)
+        """Times, and the images that the run had shown by then."""
+        points = [(0.0, 0)]
+        points += [(start.time, start.images_seen) for start in self.starts]
+        points += [(p["time"], p["images_seen"]) for p in (*self.ticks, *filter(None, [progress]))]
+        return sorted((time, self.begins + images_seen) for time, images_seen in points)
 
 
 def collect(run: RunFolder) -> Report:
-    """All that there is to say of a run. ConfigError or RunError if its files are not a run's."""
+    """The report of a run. ConfigError or RunError if its configuration is missing or invalid."""
     stages = _stages(run)
-    standing = status(run)["stages"]
-    event_log = EventLog(run.events).events()
+    statuses = status(run)["stages"]
     parts = tuple(
-        _stage(stage, standing[place], _hue(place, len(stages)))
-        for place, stage in enumerate(stages)
+        _stage(stage, statuses[index], _hue(index, len(stages)))
+        for index, stage in enumerate(stages)
     )
     clocks = {
-        stage.spec.resolution: stage.clock(standing[place]["progress"])
-        for place, stage in enumerate(stages)
+        stage.spec.resolution: stage.clock(stage_status["progress"])
+        for stage, stage_status in zip(stages, statuses, strict=True)
     }
     return Report(
         name=run.name,
@@ -69,37 +67,37 @@ def collect(run: RunFolder) -> Report:
             {part.resolution: part.hue for part in parts},
         ),
         happenings=tuple(
-            happening.model_copy(update={"text": without_secrets(happening.text)})
-            for happening in logged_events(event_log, clocks)
+            event.model_copy(update={"text": without_secrets(event.text)})
+            for event in logged_events(EventLog(run.events).events(), clocks)
         ),
         environment=_environment(stages),
         config=without_secrets(run.config.read_text()),
     )
 
 
-def _stages(run: RunFolder) -> list[Begun]:
-    stages: list[Begun] = []
+def _stages(run: RunFolder) -> list[StageData]:
+    stages: list[StageData] = []
     begins = 0
     for spec in stage_specs(frozen_config(run), run, ""):
         folder = run.stage(spec.resolution)
         ticks, starts = read_ticks(folder.metrics), read_starts(folder.starts)
-        stages.append(Begun(begins, spec, folder, ticks, starts))
-        # The last step may go past the plan's end.
+        stages.append(StageData(begins, spec, folder, ticks, starts))
+        # The last step may overshoot the plan.
         begins += max([spec.growth.total_images, *(tick["images_seen"] for tick in ticks[-1:])])
     return stages
 
 
-def _hue(place: int, count: int) -> int:
-    return round(FIRST_HUE + (LAST_HUE - FIRST_HUE) * place / max(1, count - 1))
+def _hue(index: int, count: int) -> int:
+    return round(FIRST_HUE + (LAST_HUE - FIRST_HUE) * index / max(1, count - 1))
 
 
-def _stage(stage: Begun, standing: dict[str, Any], hue: int) -> StagePart:
+def _stage(stage: StageData, stage_status: dict[str, Any], hue: int) -> StagePart:
     spec, ticks = stage.spec, stage.ticks
-    progress = standing["progress"] or {}
+    progress = stage_status["progress"] or {}
     last_tick = ticks[-1]["images_seen"] if ticks else 0
     return StagePart(
         resolution=spec.resolution,
-        state=standing["state"],
+        state=stage_status["state"],
         begins=stage.begins,
         mode=spec.growth.mode,
         fade_images=spec.growth.fade_images,
@@ -113,16 +111,16 @@ def _stage(stage: Begun, standing: dict[str, Any], hue: int) -> StagePart:
 
 
 def _state(states: Sequence[str]) -> str:
-    """That of the run: of the first stage that is not done."""
+    """The run's state: that of its first unfinished stage."""
     return next((state for state in states if state != "done"), "done")
 
 
-def _environment(stages: Sequence[Begun]) -> Environment:
+def _environment(stages: Sequence[StageData]) -> Environment:
     starts = sorted(
         ((stage.spec.resolution, start) for stage in stages for start in stage.starts),
         key=lambda entry: entry[1].time,
     )
-    machines = tuple(
+    launches = tuple(
         Machines(
             time=start.time,
             resolution=resolution,
@@ -132,7 +130,7 @@ def _environment(stages: Sequence[Begun]) -> Environment:
         )
         for resolution, start in starts
     )
-    return Environment(starts=machines, versions=starts[-1][1].versions if starts else {})
+    return Environment(starts=launches, versions=starts[-1][1].versions if starts else {})
 
 
 def _host(host: Host) -> str:

@@ -1,4 +1,4 @@
-"""What finished stages were measured at, as tables: only what may be compared stands together."""
+"""Tables of the finished stages' metrics; a column holds comparable values only."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,19 +16,19 @@ HEADINGS = {
     "recall": "Recall ↑",
     "inception_score": "Inception score ↑",
 }
-"""Of values, and where the better ones lie; SWD has one for each level"""
+"""Column headings, with arrows to the better values; SWD has one per level"""
 
-Found = tuple[int, Result]
-"""What was measured, and the resolution of its stage"""
+StageResult = tuple[int, Result]
+"""A result, with the resolution of its stage"""
 
 
 def comparisons(
     folders: Mapping[int, StageFolder], hues: Mapping[int, int]
 ) -> tuple[Comparison, ...]:
-    """Each stage at its own resolution, then all at one, for each that was asked for.
+    """A table of each stage at its own resolution, then one per common resolution.
 
-    Where all that is known of the former is said by the latter, it is said once.
-    folders, hues: of the stages, by resolution, rising.
+    The first is left out where the others hold all its values. folders, hues: of the stages, by
+    ascending resolution.
     """
     found = [
         (resolution, result)
@@ -40,34 +40,36 @@ def comparisons(
         at: _at_one(at, found)
         for at in sorted({result.at for resolution, result in found if result.at > resolution})
     }
-    said = [entry for entries in shared.values() for entry in entries]
-    alone = [] if all(entry in said for entry in own) else [_comparison(None, own, hues)]
-    return (*alone, *(_comparison(at, entries, hues) for at, entries in shared.items()))
+    repeated = [entry for entries in shared.values() for entry in entries]
+    first = [] if all(entry in repeated for entry in own) else [_comparison(None, own, hues)]
+    return (*first, *(_comparison(at, entries, hues) for at, entries in shared.items()))
 
 
 def _results(folder: StageFolder) -> tuple[Result, ...]:
-    """None of a stage that is not finished, or not whole."""
+    """None if the stage is not finished, or its files are damaged."""
     try:
         return read_evaluation(folder).results
     except StageError:
         return ()
 
 
-def _at_one(at: int, found: Sequence[Found]) -> list[Found]:
-    """What is known at a resolution; of its own stage, what others can be compared with."""
+def _at_one(at: int, found: Sequence[StageResult]) -> list[StageResult]:
+    """Results at a resolution; of its own stage, only those that other stages have too."""
     here = [(resolution, result) for resolution, result in found if result.at == at]
     wanted = {(result.metric, result.images) for resolution, result in here if resolution < at}
     return [entry for entry in here if (entry[1].metric, entry[1].images) in wanted]
 
 
-def _comparison(at: int | None, found: Sequence[Found], hues: Mapping[int, int]) -> Comparison:
-    """A column for each figure that there is: fewest images first, then by metric, finest first."""
+def _comparison(
+    at: int | None, found: Sequence[StageResult], hues: Mapping[int, int]
+) -> Comparison:
+    """Columns by number of images, then by metric; those of the finest stage come first."""
     in_order = sorted(
         (result for _, result in reversed(found)),
         key=lambda result: (result.images, METRICS.index(result.metric)),
     )
     columns = dict.fromkeys((result.images, name) for result in in_order for name in result.values)
-    known = {
+    values = {
         (resolution, result.images, name): value
         for resolution, result in found
         for name, value in result.values.items()
@@ -79,7 +81,7 @@ def _comparison(at: int | None, found: Sequence[Found], hues: Mapping[int, int])
             Measured(
                 resolution=resolution,
                 hue=hues[resolution],
-                values=tuple(known.get((resolution, *column)) for column in columns),
+                values=tuple(values.get((resolution, *column)) for column in columns),
             )
             for resolution in dict.fromkeys(resolution for resolution, _ in found)
         ),
@@ -87,5 +89,5 @@ def _comparison(at: int | None, found: Sequence[Found], hues: Mapping[int, int])
 
 
 def _heading(name: str) -> str:
-    """swd_32 -> SWD 32 and where the better values lie."""
+    """swd_32 -> SWD 32 ↓"""
     return HEADINGS.get(name) or f"{name.replace('swd_', 'SWD ')} ↓"

@@ -1,4 +1,4 @@
-"""The figures of metrics.jsonl as charts: thinned, and grouped also where their names are new."""
+"""Charts of the scalars in metrics.jsonl: thinned, and grouped by name, known or not."""
 
 import math
 import re
@@ -8,12 +8,12 @@ from typing import Any
 from progan.pipeline.report.document import Chart, Series
 
 POINTS = 2400
-"""Of one curve over the whole run, at most; a chart is some 600 pixels wide"""
+"""At most, for a curve over the whole run; a chart is about 600 pixels wide"""
 NOT_DRAWN = ("images_seen", "phase", "time", "seconds")
 SUFFIXES = ("loss", "logits", "penalty", "grad_norm", "lr")
-"""Names that end so share a chart"""
+"""Names with the same of these endings share a chart"""
 PREFIXES = ("swd", "fid", "kid", "ms_ssim")
-"""Names that begin so do; all others do if they differ in a last number only"""
+"""So do names with the same of these beginnings, and others that differ only in a last number"""
 CHARTS = {
     "swd": ("Sliced Wasserstein distance", "to the data, by level of detail; lower is better"),
     "fid": ("Fréchet inception distance", "to the data; lower is better"),
@@ -27,15 +27,15 @@ CHARTS = {
     "images_per_second": ("Speed", "images per second"),
     "lr": ("Learning rate", "of both networks, or of the generator and the discriminator"),
 }
-"""Title and hint, in the order of the page. Figures of other names come after them."""
+"""Title and hint, in the order of the page; scalars of other names come last"""
 
 Tick = dict[str, Any]
 
 
 def charts(ticks_by_stage: Sequence[tuple[int, list[Tick]]]) -> tuple[Chart, ...]:
-    """Charts of all numbers that the ticks have.
+    """Charts of all numbers in the ticks.
 
-    ticks_by_stage: for every stage, the images of the run before it and its ticks.
+    ticks_by_stage: for every stage, the images that the run showed before it, and its ticks.
     """
     names = dict.fromkeys(
         name for _, ticks in ticks_by_stage for tick in ticks for name in tick if _is_drawn(name)
@@ -55,7 +55,7 @@ def _is_drawn(name: str) -> bool:
 
 
 def family(name: str) -> str:
-    """The chart that a figure belongs to."""
+    """The key of the chart that shows a scalar."""
     for suffix in SUFFIXES:
         if name == suffix or name.endswith(f"_{suffix}"):
             return suffix
@@ -72,14 +72,14 @@ def _chart(key: str, series: list[Series]) -> Chart:
 
 def _series(name: str, ticks_by_stage: Sequence[tuple[int, list[Tick]]]) -> Series:
     points: list[tuple[int, float]] = []
-    begun = sum(1 for _, ticks in ticks_by_stage if ticks)
+    stages = sum(1 for _, ticks in ticks_by_stage if ticks)
     for begins, ticks in ticks_by_stage:
-        mine = [
+        of_stage = [
             (begins + tick["images_seen"], float(tick[name]))
             for tick in ticks
             if is_number(tick.get(name))
         ]
-        points += thinned(mine, POINTS // begun)
+        points += thinned(of_stage, POINTS // stages)
     return Series(
         name=name,
         label=_label(name),
@@ -89,12 +89,12 @@ def _series(name: str, ticks_by_stage: Sequence[tuple[int, list[Tick]]]) -> Seri
 
 
 def is_number(value: object) -> bool:
-    """Whether a field of a tick can be drawn."""
+    """Whether a field of a tick is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _label(name: str) -> str:
-    """What tells a curve from the others of its chart."""
+    """A curve's name within its chart."""
     key = family(name)
     rest = name.removesuffix(f"_{key}") if key in SUFFIXES else name.removeprefix(key).strip("_/.")
     return _in_words(rest) or _in_words(name)
@@ -104,18 +104,17 @@ def _in_words(name: str) -> str:
     return re.sub(r"[_/]+", " ", name).strip()
 
 
-def thinned(points: list[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """No more than about so many points, among them every part's lowest and highest.
+def thinned(points: list[tuple[int, float]], limit: int) -> list[tuple[int, float]]:
+    """About `limit` points at most: the first, the last, and the extremes of every section.
 
-    The first and the last stay too. Where there are few, nothing is left out.
+    Up to `limit` points are returned as they are.
     """
-    if len(points) <= most:
+    if len(points) <= limit:
         return points
-    parts = max(1, (most - 2) // 2)
+    sections = max(1, (limit - 2) // 2)
     kept = {0, len(points) - 1}
-    for part in range(parts):
-        begin, end = part * len(points) // parts, (part + 1) * len(points) // parts
-        places = range(begin, end)
-        kept.add(min(places, key=lambda place: points[place][1]))
-        kept.add(max(places, key=lambda place: points[place][1]))
-    return [points[place] for place in sorted(kept)]
+    for section in range(sections):
+        begin, end = (n * len(points) // sections for n in (section, section + 1))
+        kept.add(min(range(begin, end), key=lambda index: points[index][1]))
+        kept.add(max(range(begin, end), key=lambda index: points[index][1]))
+    return [points[index] for index in sorted(kept)]

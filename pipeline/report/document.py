@@ -1,6 +1,6 @@
-"""What a report says, gathered before a page is made of it: frozen, and JSON all through.
+"""The content of a report, collected before the page is rendered: frozen, JSON-able.
 
-Images are counted over the whole run: `at` is those of the stages before and of this one.
+`at` counts the images of the whole run: those of earlier stages and of this one.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -9,34 +9,34 @@ from progan.stages.specs.stage import GrowthMode
 
 
 class Part(BaseModel):
-    """Base of all parts."""
+    """Base of all parts: frozen, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StagePart(Part):
-    """One resolution: its plan and how far it is."""
+    """One stage: its plan and its progress."""
 
     resolution: int
     state: str
-    """As `progan status` says"""
+    """As `progan status` shows it"""
     begins: int
-    """Images of the run before it"""
+    """Images that the run showed before it"""
     mode: GrowthMode
     fade_images: int
-    """Of its fade, or of its separate phase"""
+    """Images of its fade, or of its separate phase"""
     total_images: int
     images_seen: int
     batch: int
     lr: float
     seconds: float
-    """Spent on the images seen, as its ticks say"""
+    """Training time of its ticks"""
     hue: int
-    """Degrees: each stage has its colour"""
+    """The stage's colour, degrees"""
 
 
 class Frame(Part):
-    """One grid of pictures from the same latents."""
+    """One grid of fakes, always from the same latents."""
 
     resolution: int
     at: int
@@ -48,14 +48,14 @@ class Frame(Part):
 
 
 class Reals(Part):
-    """Pictures of the data set, as one stage is shown them."""
+    """Real pictures at a stage's resolution."""
 
     resolution: int
     picture: str
 
 
 class Growth(Part):
-    """The same latents through all stages, and reals beside them."""
+    """The same latents through all stages, and real pictures for comparison."""
 
     latents: int
     columns: int
@@ -67,14 +67,14 @@ class Series(Part):
     """One curve."""
 
     name: str
-    """As metrics.jsonl has it"""
+    """Its key in metrics.jsonl"""
     label: str
     at: tuple[int, ...]
     values: tuple[float, ...]
 
 
 class Chart(Part):
-    """Curves that belong together."""
+    """Curves that share axes."""
 
     title: str
     hint: str
@@ -82,19 +82,19 @@ class Chart(Part):
 
 
 class Column(Part):
-    """One figure of finished stages, all of as many pictures: others are not comparable."""
+    """One metric of the finished stages; values from other numbers of images are not comparable."""
 
     heading: str
     images: int
-    """Fakes, and as many reals"""
+    """Number of fakes, and of reals"""
 
 
 class Measured(Part):
-    """One stage's figures, None where it has none."""
+    """One stage's values, None where it has none."""
 
     resolution: int
     hue: int
-    """That of the stage"""
+    """The stage's"""
     values: tuple[float | None, ...]
     """One for each column"""
 
@@ -103,14 +103,14 @@ class Comparison(Part):
     """Finished stages in one table."""
 
     at: int | None
-    """Resolution at which all were measured, smaller pictures enlarged; None if each at its own"""
+    """Resolution of all measurements, smaller pictures enlarged; None if each stage has its own"""
     columns: tuple[Column, ...]
-    """Those of as many pictures stand together"""
+    """Columns of equal `images` are adjacent"""
     rows: tuple[Measured, ...]
 
 
 class LoggedEvent(Part):
-    """A line of the event_log, for people."""
+    """An event of the run, in words."""
 
     time: float
     kind: str
@@ -119,22 +119,22 @@ class LoggedEvent(Part):
     text: str
     resolution: int | None
     at: int | None
-    """Images of the run that had been shown by then"""
+    """Images that the run had shown by then"""
 
 
 class Machines(Part):
-    """What one start of a stage ran on."""
+    """The hosts of one start of a stage."""
 
     time: float
     resolution: int
     images_seen: int
     ranks: int
     hosts: tuple[str, ...]
-    """A line each"""
+    """A line of text each"""
 
 
 class Environment(Part):
-    """What the run ran on and with. Empty where a run did not write it down."""
+    """Hosts and software versions; empty where a run has not recorded them."""
 
     starts: tuple[Machines, ...]
     versions: dict[str, str]
@@ -142,7 +142,7 @@ class Environment(Part):
 
 
 class Report(Part):
-    """All that the page shows."""
+    """The whole report."""
 
     name: str
     state: str

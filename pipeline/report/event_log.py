@@ -1,4 +1,4 @@
-"""The event_log in words: what happened to a run, when, and how far it was."""
+"""A run's events in words, each with its time and the images shown by then."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from progan.pipeline.report.document import LoggedEvent
 from progan.pipeline.run.events import Event
 
-WORDS = {
+TITLES = {
     "run_created": ("start", "Run created"),
     "config_changed": ("change", "Configuration changed"),
     "stage_started": ("start", "Stage started"),
@@ -19,24 +19,24 @@ WORDS = {
     "stopped": ("stop", "Stopped on request"),
 }
 
-SAID_LATER = ("stage_started", "stopped")
-"""Where these were is what the workers say next: they begin where they stopped"""
+PLACED_BY_NEXT = ("stage_started", "stopped")
+"""Kinds of events whose place is that of the next record: workers start where they stopped"""
 
 Clock = Sequence[tuple[float, int]]
-"""Time, and images of the run shown by then; rising"""
+"""Times, ascending, and the images that the run had shown by then"""
 
 
 def logged_events(events: Sequence[Event], clocks: Mapping[int, Clock]) -> tuple[LoggedEvent, ...]:
-    """Every event, oldest first. clocks: of every stage that has begun."""
+    """Every event, oldest first. clocks: of the stages, by resolution."""
     started: set[int] = set()
-    told = []
+    logged = []
     for event in events:
         resolution = event.fields.get("resolution")
-        kind, title = WORDS.get(event.kind, ("change", event.kind.replace("_", " ").capitalize()))
+        kind, title = TITLES.get(event.kind, ("change", event.kind.replace("_", " ").capitalize()))
         if event.kind == "stage_started" and resolution is not None:
             title = "Stage started again" if resolution in started else title
             started.add(resolution)
-        told.append(
+        logged.append(
             LoggedEvent(
                 time=event.time,
                 kind=kind,
@@ -46,19 +46,19 @@ def logged_events(events: Sequence[Event], clocks: Mapping[int, Clock]) -> tuple
                 at=_images_by(clocks.get(resolution), event) if resolution else None,
             )
         )
-    return tuple(told)
+    return tuple(logged)
 
 
 def _images_by(clock: Clock | None, event: Event) -> int | None:
-    """Images shown by then, as far as ticks and starts tell."""
+    """Images shown by then, from the records of ticks and starts."""
     if not clock:
         return None
     later = bisect_right(clock, event.time, key=lambda entry: entry[0])
-    if event.kind in SAID_LATER and later < len(clock):
+    if event.kind in PLACED_BY_NEXT and later < len(clock):
         return clock[later][1]
     return clock[max(0, later - 1)][1]
 
 
 def _text(fields: Mapping[str, Any]) -> str:
-    """Why, or what was changed."""
+    """The reason, or the changed keys."""
     return str(fields["reason"]) if "reason" in fields else "\n".join(fields.get("changes", []))

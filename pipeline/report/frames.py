@@ -1,4 +1,4 @@
-"""The sample grids of a run as pictures for a page: the same latents, stage after stage."""
+"""A run's sample grids as frames of the report: the same latents, stage after stage."""
 
 import base64
 import io
@@ -19,18 +19,18 @@ from progan.stages.storage.stage_folder import StageFolder
 
 MOST_LATENTS = 64
 WIDEST_PIXELS = 1024
-"""Along one side of a page's picture; larger grids are reduced"""
-PIXELS_A_STAGE = 5_000_000
+"""Along one side of a frame; larger grids are reduced"""
+PIXELS_PER_STAGE = 5_000_000
 MOST_FRAMES, FEWEST_FRAMES = 16, 4
 LOSSLESS_UNTIL = 16
-"""Resolution up to which pixels are seen one by one"""
+"""Up to this resolution single pixels are visible"""
 QUALITY = 88
 
 
 def collect_growth(stages: Sequence[tuple[int, StageSpec, StageFolder]]) -> Growth:
-    """Frames of all stages, each with as many latents as every grid has.
+    """Frames of all stages, with the latents that all grids have in common.
 
-    stages: images of the run before it, spec and folder of each.
+    stages: of each, the images that the run showed before it, its spec and its folder.
     """
     grids = [sample_grids(spec, folder, begins) for begins, spec, folder in stages]
     columns = columns_of_all(sum(grids, []), round(MOST_LATENTS**0.5))
@@ -56,20 +56,20 @@ def collect_growth(stages: Sequence[tuple[int, StageSpec, StageFolder]]) -> Grow
 
 
 def frames_of(resolution: int, columns: int) -> int:
-    """How many frames a stage is worth: large ones fewer, so that the page stays small."""
+    """Frames per stage: fewer of large pictures, so that the page stays small."""
     pixels = min(resolution * columns, WIDEST_PIXELS) ** 2
-    return max(FEWEST_FRAMES, min(MOST_FRAMES, PIXELS_A_STAGE // pixels))
+    return max(FEWEST_FRAMES, min(MOST_FRAMES, PIXELS_PER_STAGE // pixels))
 
 
 def chosen(grids: Sequence[SampleGrid], columns: int) -> list[SampleGrid]:
-    """As many as the stage is worth, evenly in images seen, the first and the last among them."""
-    most = frames_of(grids[0].resolution, columns) if grids else 0
-    if len(grids) <= most:
+    """The grids to show, evenly spaced in images seen, with the first and the last."""
+    count = frames_of(grids[0].resolution, columns) if grids else 0
+    if len(grids) <= count:
         return list(grids)
     first, last = grids[0].at, grids[-1].at
-    wanted = [first + (last - first) * step / (most - 1) for step in range(most)]
-    places = {min(range(len(grids)), key=lambda p: abs(grids[p].at - at)) for at in wanted}
-    return [grids[place] for place in sorted(places)]
+    wanted = [first + (last - first) * step / (count - 1) for step in range(count)]
+    indices = {min(range(len(grids)), key=lambda i: abs(grids[i].at - at)) for at in wanted}
+    return [grids[index] for index in sorted(indices)]
 
 
 def _picture(file: Path, resolution: int, columns: int) -> str | None:
@@ -89,7 +89,7 @@ def _picture(file: Path, resolution: int, columns: int) -> str | None:
 
 
 def data_uri(image: Image.Image, *, lossless: bool) -> str:
-    """WebP without loss, or a JPEG that keeps every pixel's colour (4:4:4), which WebP cannot."""
+    """Lossless WebP, or JPEG without chroma subsampling (4:4:4), which lossy WebP always has."""
     buffer = io.BytesIO()
     if lossless:
         image.save(buffer, "WEBP", lossless=True)

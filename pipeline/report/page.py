@@ -1,6 +1,6 @@
-"""A report as one HTML page that loads nothing from anywhere.
+"""Renders a report as one self-contained HTML page.
 
-Its styles, scripts, figures and pictures are inside; a content security policy forbids the rest.
+Styles, scripts, data and pictures are inside; a content security policy forbids loading anything.
 """
 
 import base64
@@ -16,36 +16,36 @@ from progan.pipeline.report.document import Report
 from progan.pipeline.run.progress_display import duration, phase_headings
 from progan.pipeline.run_folder import RunFolder
 
-HERE = Path(__file__).parent
+WEB = Path(__file__).parent / "web"
 SCRIPTS = ("start.js", "growth.js", "plan.js", "curves.js")
-"""In the order in which they run"""
+"""In order of execution"""
 JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 DRAWN_BY_SCRIPTS = {"name", "stages", "growth", "charts", "happenings"}
 
 
 def write_report(run: RunFolder, out: Path | None = None) -> Path:
-    """Write a run's report, by default into its folder; returns where it lies."""
+    """Write a run's report, by default into its folder; returns its path."""
     out = out or run.report
     write_whole(out, render(collect(run)).encode())
     return out
 
 
 def render(report: Report) -> str:
-    """The page."""
+    """The page's HTML."""
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(WEB),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"kimg": kimg, "duration": duration, "date": date}
-    script = "".join((HERE / name).read_text() for name in SCRIPTS)
+    script = "".join((WEB / name).read_text() for name in SCRIPTS)
     return environment.get_template("page.html.j2").render(
         report=report,
         phases=phase_headings({stage.mode for stage in report.stages}),
         data=report.model_dump_json(include=DRAWN_BY_SCRIPTS).translate(JSON_IN_HTML),
-        style=(HERE / "page.css").read_text(),
+        style=(WEB / "page.css").read_text(),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -58,5 +58,5 @@ def kimg(images: int) -> str:
 
 
 def date(seconds: float) -> str:
-    """In Coordinated Universal Time, wherever the report is made."""
+    """2026-01-31 18:05 UTC"""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

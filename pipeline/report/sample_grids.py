@@ -1,4 +1,4 @@
-"""The grids of samples that a run has drawn, all from the same latents; no torch."""
+"""The sample grids in a run's folder, all from the same latents; no torch."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +15,7 @@ from progan.stages.storage.stage_folder import StageFolder
 
 @dataclass(frozen=True, slots=True)
 class SampleGrid:
-    """One grid of fakes, and where its stage stood."""
+    """One grid of fakes, and the progress at which it was drawn."""
 
     resolution: int
     at: int
@@ -28,7 +28,7 @@ class SampleGrid:
 
 
 def sample_grids(spec: StageSpec, folder: StageFolder, begins: int) -> list[SampleGrid]:
-    """Those of a stage, oldest first; `begins` are the images of the run before it."""
+    """A stage's grids, oldest first; `begins` are the images that the run showed before it."""
     grids = []
     for file in sorted(folder.samples.glob("fakes_*.png")):
         seen = int(file.stem.removeprefix("fakes_"))
@@ -37,9 +37,9 @@ def sample_grids(spec: StageSpec, folder: StageFolder, begins: int) -> list[Samp
     return grids
 
 
-def columns_of_all(grids: Iterable[SampleGrid], most: int) -> int:
-    """Pictures in a row of the smallest of them, for a run may change it; `most` if none is."""
-    columns = most
+def columns_of_all(grids: Iterable[SampleGrid], limit: int) -> int:
+    """Columns of the narrowest grid, as a run may change their number; at most `limit`."""
+    columns = limit
     for grid in grids:
         with suppress(OSError), Image.open(grid.file) as sheet:
             columns = min(columns, columns_of(sheet, grid.resolution))
@@ -47,6 +47,6 @@ def columns_of_all(grids: Iterable[SampleGrid], most: int) -> int:
 
 
 def read_pictures(file: Path, resolution: int, count: int) -> list[Image.Image]:
-    """The first pictures of a grid, RGB. OSError if it cannot be read."""
+    """The first `count` pictures of a grid, RGB. OSError if it cannot be read."""
     with Image.open(file) as sheet:
         return cut_grid(sheet.convert("RGB"), resolution, count)

@@ -1,7 +1,7 @@
 """A film of a run's training: the same latents from the first grid to the last; no torch.
 
-Time runs evenly in images shown, not in grids: those of high resolutions are drawn more often, and
-the first stages would be over in an instant.
+Time is proportional to images shown, not to grids: high resolutions draw them more often, so that
+the first stages would take only a moment.
 """
 
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ PAPER, INK, SOFT, BAR = "#17171b", "#f2f1f5", "#9a98a3", "#a99bff"
 
 
 def timelapse(run: RunFolder, out: Path, seconds: float, fps: int) -> int:
-    """Write the film; returns how many grids it is made from. RunError if there are none yet.
+    """Write the film; returns the number of grids in it. RunError if the run has none yet.
 
-    It shows the newest grid at every moment and the last one for a second more.
+    The last grid is shown for a second more.
     """
     check_movie(out, fps)
     grids = all_grids(run)
@@ -50,7 +50,7 @@ def timelapse(run: RunFolder, out: Path, seconds: float, fps: int) -> int:
 
 
 def all_grids(run: RunFolder) -> list[SampleGrid]:
-    """Those of all stages, in the order in which they were drawn."""
+    """The grids of all stages, in the order in which they were drawn."""
     grids: list[SampleGrid] = []
     begins = 0
     for spec in stage_specs(frozen_config(run), run, ""):
@@ -60,7 +60,7 @@ def all_grids(run: RunFolder) -> list[SampleGrid]:
 
 
 def film(grids: list[SampleGrid], frames: int) -> Iterator[SampleGrid]:
-    """The newest grid at moments that are evenly spaced in images, from the first to the last."""
+    """The newest grid at each frame; frames are evenly spaced in images shown."""
     first, last = grids[0].at, grids[-1].at
     newest = 0
     for frame in range(frames):
@@ -71,13 +71,13 @@ def film(grids: list[SampleGrid], frames: int) -> Iterator[SampleGrid]:
 
 
 def cell_pixels(resolution: int, columns: int) -> int:
-    """How large every picture is shown: a whole multiple of the last stage's, if there is room."""
+    """Side of a picture in the film: a whole multiple of the last resolution, if it fits."""
     factor = -(-SMALLEST_SIDE // (columns * resolution))
     return min(resolution * factor, LARGEST_SIDE // columns // 2 * 2)
 
 
 def sheet(grid: SampleGrid, columns: int, cell: int, share: float) -> Image.Image:
-    """One frame: the pictures, and below them how far the run is."""
+    """One frame: the pictures, and below them the progress of the run."""
     side = columns * cell + (columns + 1) * GAP
     image = Image.new("RGB", (side, side + CAPTION), PAPER)
     for index, picture in enumerate(read_pictures(grid.file, grid.resolution, columns**2)):

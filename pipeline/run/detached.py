@@ -1,4 +1,4 @@
-"""A whole run handed to a scheduler: a job a stage, each waiting for the one before; no torch."""
+"""Submits a whole run to a scheduler: one job per stage, each after the previous one; no torch."""
 
 from progan.launch.backend import Backend
 from progan.launch.schedulers.slurm import Slurm
@@ -11,7 +11,7 @@ from progan.stages.storage.final import is_done
 
 
 def queue_of(backend: Backend) -> Slurm:
-    """The backend if it keeps jobs that wait for each other; ConfigError if not."""
+    """The backend if its jobs can depend on each other; ConfigError if not."""
     if isinstance(backend, Slurm):
         return backend
     raise ConfigError(
@@ -21,26 +21,27 @@ def queue_of(backend: Backend) -> Slurm:
 
 
 def submit_stages(run: RunFolder, specs: list[StageSpec], queue: Slurm) -> dict[int, str]:
-    """Submit every stage that is not done; the jobs by resolution. The run's lock must be held.
+    """Submit every stage that is not done; returns the jobs by resolution.
 
-    Jobs of an earlier chain stay, unless what they wait for has to be submitted again.
+    Jobs of an earlier submission are kept unless the job they depend on is gone. The caller holds
+    the run's lock.
     """
     event_log = EventLog(run.events)
-    run.stop.unlink(missing_ok=True)  # it was meant for the last time
+    run.stop.unlink(missing_ok=True)  # of an earlier start
     jobs: dict[int, str] = {}
-    before: str | None = None
-    again = False
+    previous: str | None = None
+    resubmit = False
     for spec in specs:
         if is_done(run.stage(spec.resolution).final):
             continue
         job = job_of(event_log, spec, queue)
         if job is None and is_done(run.stage(spec.resolution).final):
-            continue  # it ended while the scheduler was asked
-        if job and again:
+            continue  # the job ended between the two checks
+        if job and resubmit:
             queue.cancel(job)
-        if job is None or again:
-            again = True
-            job = queue.submit_after(before, prepared_task(run, spec))
+        if job is None or resubmit:
+            resubmit = True
+            job = queue.submit_after(previous, prepared_task(run, spec))
             event_log.append("stage_started", resolution=spec.resolution, handle=job)
-        jobs[spec.resolution] = before = job
+        jobs[spec.resolution] = previous = job
     return jobs

@@ -1,4 +1,4 @@
-"""What the orchestrator did, as lines that are only ever added; the state is their replay."""
+"""The orchestrator's event log: append-only lines from which the state is replayed."""
 
 import json
 import os
@@ -22,7 +22,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line: when, what, and whatever belongs to it."""
+    """One line: time, kind and the fields of that kind."""
 
     time: float
     kind: str
@@ -36,21 +36,21 @@ class EventLog:
         self.path = path
 
     def append(self, kind: Kind, **fields: Any) -> None:
-        """Write one event, on the disk when this returns."""
+        """Write one event; it is on the disk when this returns."""
         line = json.dumps({"time": time.time(), "event": kind} | fields)
         with self.path.open("ab") as file:
-            if cut_short := self._bytes_of_last_line():
-                file.truncate(file.tell() - cut_short)
+            if partial := self._partial_bytes():
+                file.truncate(file.tell() - partial)
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def _bytes_of_last_line(self) -> int:
-        """Of what stands after the last whole line: only a kill while it was written leaves it."""
+    def _partial_bytes(self) -> int:
+        """Bytes after the last whole line; a kill during a write leaves some."""
         return len(self.path.read_bytes().rpartition(b"\n")[2])
 
     def events(self) -> list[Event]:
-        """All events; a last line cut short by a kill never happened."""
+        """All events, without a partial last line."""
         if not self.path.exists():
             return []
         lines = self.path.read_text().splitlines(True)
@@ -58,10 +58,10 @@ class EventLog:
         return [Event(entry.pop("time"), entry.pop("event"), entry) for entry in parsed]
 
     def stage(self, resolution: int) -> Event | None:
-        """The last thing that happened to a stage."""
+        """The newest event of a stage."""
         newest_first = reversed(self.events())
         return next((e for e in newest_first if e.fields.get("resolution") == resolution), None)
 
     def newest(self) -> Event | None:
-        """The last thing that happened to any stage."""
+        """The newest event of any stage."""
         return next((e for e in reversed(self.events()) if "resolution" in e.fields), None)

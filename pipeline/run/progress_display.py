@@ -1,4 +1,4 @@
-"""Shows where a run stands: bars on a terminal, a line now and then anywhere else."""
+"""Shows a run's progress: bars on a terminal, a line every 10 seconds elsewhere."""
 
 import time
 from collections.abc import Collection, Iterable
@@ -13,25 +13,24 @@ from progan.stages.specs.stage import GrowthMode, StageSpec
 
 Item = TypeVar("Item")
 
-
-def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
-    """The items, counted as they are taken."""
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return rich_track(items, what, total=total, console=console, disable=hidden, transient=True)
-
-
 LINE_SECONDS = 10.0
 QUEUED = "waiting for the scheduler"
 HEADINGS: dict[GrowthMode, tuple[str, str]] = {
     "fade": ("fade", "steady"),
     "stacked": ("separate", "joint"),
 }
-"""Of the images of a stage's two phases"""
+"""Names of a stage's two phases, by its growth mode"""
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
+    """The items; a bar on a terminal counts them as they are taken."""
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    return rich_track(items, what, total=total, console=console, disable=hidden, transient=True)
 
 
 def phase_headings(modes: Collection[GrowthMode]) -> tuple[str, str]:
-    """What to call the phases of stages that grow by these modes: fade, steady; separate, joint."""
+    """Names of the two phases for stages of these growth modes: fade, steady; separate, joint."""
     found = [names for mode, names in HEADINGS.items() if mode in modes] or [HEADINGS["fade"]]
     firsts, seconds = zip(*found, strict=True)
     return "/".join(firsts), "/".join(seconds)
@@ -45,10 +44,10 @@ def duration(seconds: float) -> str:
 
 
 def seconds_left(spec: StageSpec, progress: dict[str, Any] | None) -> float | None:
-    """Until a stage is finished, at its present speed; None if that is not known."""
+    """Seconds until a stage is finished at its present speed; None if unknown."""
     if progress is None or progress["images_per_second"] <= 0:
         return None
-    # The last step may go past the end.
+    # The last step may overshoot.
     images = max(0, spec.growth.total_images - progress["images_seen"])
     return float(images / progress["images_per_second"])
 
@@ -70,7 +69,7 @@ def describe(spec: StageSpec, progress: dict[str, Any] | None) -> str:
 
 
 class Display:
-    """Watches a run on standard error; see orchestrator.ProgressListener."""
+    """Shows a run on standard error; see orchestrator.ProgressListener."""
 
     def __init__(self, specs: list[StageSpec]) -> None:
         self.console = Console(stderr=True)
@@ -127,7 +126,7 @@ class Display:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _line(self, spec: StageSpec, text: str, at_once: bool) -> None:
-        """Without a terminal: a line now and then."""
+        """Without a terminal: print a line, at most one every LINE_SECONDS unless `at_once`."""
         now = time.monotonic()
         if self.console.is_terminal or (not at_once and now - self._last_line < LINE_SECONDS):
             return

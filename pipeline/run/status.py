@@ -1,4 +1,4 @@
-"""Where every stage of a run stands; no torch."""
+"""`progan status`: the state and progress of every stage of a run; no torch."""
 
 import time
 from contextlib import suppress
@@ -70,13 +70,13 @@ def _state(
     if last is None:
         return "waiting"
     if last.kind == "stage_started":
-        # Without an orchestrator, its workers alone can have said how a stage ended.
+        # Without an orchestrator, only the workers record how a stage ended.
         if (failure := read_failure(folder)) is not None:
             return _ended(failure)
         if progress is None and queued:
             return "waiting"
-        heard = progress["time"] if progress else last.time
-        return "training" if time.time() - heard < STALE_SECONDS else "silent"
+        updated = progress["time"] if progress else last.time
+        return "training" if time.time() - updated < STALE_SECONDS else "silent"
     states = {"stage_failed": "failed", "stage_crashed": "crashed", "stopped": "stopped"}
     return states.get(last.kind, "waiting")
 
@@ -93,7 +93,7 @@ HEADINGS = (
 
 
 def status_table(document: dict[str, Any]) -> Table:
-    """The document as a table for a person."""
+    """The document as a table."""
     caption = "saved: kimg of the newest checkpoint"
     table = Table(title=document["run"], caption=caption, box=SIMPLE, padding=0, pad_edge=False)
     for heading in HEADINGS:
@@ -126,12 +126,12 @@ def _cells(stage: dict[str, Any]) -> list[str]:
 
 
 def kimg(images: int) -> str:
-    """Thousands of images, the tenths of them while they count."""
+    """Thousands of images; below 100 with one decimal."""
     return f"{images / 1000:.0f}" if images >= 100_000 else f"{images / 1000:.1f}"
 
 
 def watch(run: RunFolder) -> None:
-    """Show the table anew every two seconds until the run is done, or Ctrl-C."""
+    """Refresh the table every two seconds until the run is done, or Ctrl-C."""
     document = status(run)
     with Live(status_table(document), auto_refresh=False) as live, suppress(KeyboardInterrupt):
         while any(stage["state"] != "done" for stage in document["stages"]):

@@ -44,7 +44,7 @@ def footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
     return {kind: size for kind, size in live.at_peak.items() if size}
 
 
-class OneFakeMode(FakeTensorMode):
+class OneFakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """Copied networks (the moving average) stay in the mode of what they are copied from."""
 
     def __deepcopy__(self, memo: object) -> "OneFakeMode":

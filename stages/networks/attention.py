@@ -1,4 +1,4 @@
-"""Self-attention between the places of a feature map (SAGAN)."""
+"""Self-attention over the positions of a feature map (SAGAN)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ from progan.stages.networks.widths import attention_widths
 
 
 class SelfAttention(nn.Module):
-    """Adds to every place what it attends to elsewhere, times a gate that starts at 0.
+    """x + gate * attention(x), with a learned gate that starts at 0.
 
-    With s_ij = key(x_i) . query(x_j), the weights are the softmax of s over i, and what is added is
-    out(sum_i weight_ij value(x_i)). Queries and keys have an eighth of the channels, values half.
-    Source: Zhang et al. 2019 (arXiv 1805.08318), eqs. 1 to 3. The gate starts at 0, so that a block
-    with attention begins as the block without.
+    At position j, attention(x) is out(sum_i weight_ij value(x_i)), with weight_ij the softmax over
+    i of key(x_i) . query(x_j). Queries and keys have an eighth of the channels, values half.
+    Source: Zhang et al. 2019 (arXiv 1805.08318), eqs. 1 to 3. With the gate at 0 a block starts as
+    the block without attention.
     """
 
     def __init__(self, channels: int) -> None:
@@ -26,8 +26,8 @@ class SelfAttention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) -> the same shape. Takes N (H W)^2 numbers of memory."""
-        query, key, value = (part(x).flatten(2) for part in (self.query, self.key, self.value))
+        """(N, channels, H, W) -> the same shape. The attention map has N (H W)^2 elements."""
+        query, key, value = (proj(x).flatten(2) for proj in (self.query, self.key, self.value))
         scores = at_least_float32(key.transpose(1, 2) @ query)  # (N, from, to)
         attended = value @ scores.softmax(dim=1).to(value.dtype)
         added: Tensor = self.out(attended.unflatten(2, x.shape[2:]))

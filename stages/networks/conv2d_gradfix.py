@@ -1,12 +1,12 @@
-"""Convolutions whose derivatives of any order are convolutions of the same form again.
+"""Convolutions whose derivatives of any order are again one of three convolution kernels.
 
-A convolution y of an image x by weights w, and every derivative of it, comes from one number that
-is linear in each of the three, t(x, w, y') = <y', x * w>: its slope by y' is the convolution, by x
-the transposed one, by w the gradient of the weights. Slopes of slopes are again one of the three.
+A convolution y of an image x with weights w, and every derivative of it, comes from one number that
+is linear in each of three arguments, t(x, w, g) = <g, x * w>: its gradient by g is the convolution,
+by x the transposed convolution, by w the weight gradient. Gradients of these are again one of them.
 
-torch differentiates the gradient of the images, as a gradient penalty needs it, into a convolution
-with kernels as large as a picture, which takes about twice as long as the gradient of the weights
-that it is (and turns channels-last maps around).
+torch differentiates the image gradient, as a gradient penalty needs it, into a convolution with
+kernels as large as the image, which takes about twice the time of the equivalent weight gradient
+(and turns channels-last maps into contiguous ones). StyleGAN's module of this name does the same.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Parts = tuple[Tensor | None, Tensor | None, Tensor | None]
+Arguments = tuple[Tensor | None, Tensor | None, Tensor | None]
 """Images (N, C, s H, s W), weights (C', C, k, k), maps (N, C', H, W), with stride s; one is None"""
 IMAGES, WEIGHTS, MAPS = range(3)
 
 
 class Kernel(NamedTuple):
-    """What the parts do not say themselves."""
+    """Geometry of a convolution."""
 
     size: int
     """3 or 1 with stride 1, 4 with stride 2"""
@@ -45,28 +45,28 @@ def conv_transpose2d_gradfix(x: Tensor, weight: Tensor, bias: Tensor, stride: in
     return _conv_gradient(IMAGES, Kernel(weight.shape[-1], stride), (None, weight, x), bias)
 
 
-_weights_wanted = True
+_weight_gradients = True
 
 
 @contextmanager
 def no_weight_gradients() -> Iterator[None]:
-    """While active, backward passes leave out the weights' gradients.
+    """Skip weight gradients in backward passes: a gradient penalty needs the images' only.
 
-    torch's own operations see by themselves which gradients are asked for, ours cannot. Not kept by
-    thread: CUDA's backward pass runs in one of its own.
+    torch's own operations know which inputs of `autograd.grad` are asked for; a Function does not.
+    A global, not a thread-local: CUDA's backward pass runs in another thread.
     """
-    global _weights_wanted
-    _weights_wanted = False
+    global _weight_gradients
+    _weight_gradients = False
     try:
         yield
     finally:
-        _weights_wanted = True
+        _weight_gradients = True
 
 
 class _ConvGradient(torch.autograd.Function):
-    """The slope of t by one part, from the two others; a bias is added to it.
+    """The gradient of t by one argument, computed from the two others; plus a bias.
 
-    Of the part itself, where it is given, only the shape counts.
+    Of the argument itself, where it is given, only the shape is used.
     """
 
     @staticmethod
@@ -75,37 +75,39 @@ class _ConvGradient(torch.autograd.Function):
         images: Tensor | None, weights: Tensor | None, maps: Tensor | None,
     ) -> Tensor:  # fmt: skip
         ctx.by, ctx.kernel = by, kernel
-        parts = images, weights, maps
-        ctx.save_for_backward(*(None if part == by else parts[part] for part in range(3)))
-        return _compute(by, kernel, parts, bias)
+        arguments = images, weights, maps
+        ctx.save_for_backward(*(None if i == by else arguments[i] for i in range(3)))
+        return _compute(by, kernel, arguments, bias)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Any, ...]:
-        (slope,) = slopes
-        of_bias = slope.sum(dim=(0, 2, 3)) if ctx.needs_input_grad[2] and _weights_wanted else None
-        parts = [slope if part is None else part for part in ctx.saved_tensors]
-        found: list[Tensor | None] = [None, None, None]
-        for part, needed in enumerate(ctx.needs_input_grad[3:]):
-            if needed and (part != WEIGHTS or _weights_wanted):
-                shaped = [each.detach() if at == part else each for at, each in enumerate(parts)]
-                found[part] = _ConvGradient.apply(part, ctx.kernel, None, *shaped)
-        return None, None, of_bias, *found
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Any, ...]:
+        (grad,) = grad_outputs
+        needs_bias = ctx.needs_input_grad[2] and _weight_gradients
+        grad_bias = grad.sum(dim=(0, 2, 3)) if needs_bias else None
+        arguments = [grad if saved is None else saved for saved in ctx.saved_tensors]
+        grads: list[Tensor | None] = [None, None, None]
+        for by, needed in enumerate(ctx.needs_input_grad[3:]):
+            if needed and (by != WEIGHTS or _weight_gradients):
+                inputs = [x.detach() if i == by else x for i, x in enumerate(arguments)]
+                grads[by] = _ConvGradient.apply(by, ctx.kernel, None, *inputs)
+        return None, None, grad_bias, *grads
 
 
-def _conv_gradient(by: int, kernel: Kernel, parts: Parts, bias: Tensor) -> Tensor:
+def _conv_gradient(by: int, kernel: Kernel, arguments: Arguments, bias: Tensor) -> Tensor:
     device = bias.device.type
     if torch.is_autocast_enabled(device):  # which does not reach into a Function's derivatives
         half = torch.get_autocast_dtype(device)
-        bias, parts = bias.to(half), tuple(p if p is None else p.to(half) for p in parts)  # type: ignore[assignment]
-    # A graph cannot hold the Function, and needs none: it is differentiated once.
+        bias = bias.to(half)
+        arguments = tuple(x if x is None else x.to(half) for x in arguments)  # type: ignore[assignment]
+    # A compiled graph cannot contain the Function and needs none: it is differentiated once.
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        return _compute(by, kernel, parts, bias)
-    found: Tensor = _ConvGradient.apply(by, kernel, bias, *parts)
-    return found
+        return _compute(by, kernel, arguments, bias)
+    output: Tensor = _ConvGradient.apply(by, kernel, bias, *arguments)
+    return output
 
 
-def _compute(by: int, kernel: Kernel, parts: Parts, bias: Tensor | None) -> Tensor:
-    images, weights, maps = parts
+def _compute(by: int, kernel: Kernel, arguments: Arguments, bias: Tensor | None) -> Tensor:
+    images, weights, maps = arguments
     geometry = [kernel.stride] * 2, [kernel.padding] * 2
     if by == MAPS:
         assert images is not None and weights is not None
@@ -113,8 +115,8 @@ def _compute(by: int, kernel: Kernel, parts: Parts, bias: Tensor | None) -> Tens
     assert maps is not None and weights is not None
     if images is None:
         return F.conv_transpose2d(maps, weights, bias, *geometry)
-    wanted = [part == by for part in (IMAGES, WEIGHTS)]
-    found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
-        maps, images, weights, None, *geometry, [1, 1], False, [0, 0], 1, [*wanted, False]
+    mask = [by == IMAGES, by == WEIGHTS, False]
+    grads: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+        maps, images, weights, None, *geometry, [1, 1], False, [0, 0], 1, mask
     )
-    return found[by]
+    return grads[by]

@@ -1,8 +1,8 @@
-"""DCGAN's layers: both networks for one fixed resolution, as blocks by the size of their maps.
+"""DCGAN's blocks for both networks, at one fixed resolution, keyed by the size of their maps.
 
 Source: Radford, Metz and Chintala 2016 (arXiv 1511.06434), sections 3 and 4, figure 1. Kernels are
-4x4 where the authors' code has 5x5: with a stride of 2 every pixel then has as many taps as its
-neighbour, which spares the checkerboard. Latents are from N(0, 1), as everywhere here, and not
+4x4 where the authors' code has 5x5: with stride 2 every output pixel then has the same number of
+taps, which avoids checkerboard artifacts. Latents are from N(0, 1), as everywhere here, and not
 normalised; the paper's are uniform.
 """
 
@@ -20,13 +20,13 @@ from progan.stages.networks.spectral import layers, used_weight
 from progan.stages.networks.widths import KERNELS, Growing, finest, resolutions, width
 from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
 
-STANDARD_DEVIATION = 0.02
+WEIGHT_STD = 0.02
 
 
 class Conv4x4(nn.Module):
-    """A 4x4 convolution that halves the resolution, or transposed doubles it.
+    """A 4x4 convolution that halves the resolution, or a transposed one that doubles it.
 
-    `first` makes 4x4 maps of vectors. There is no bias where a norm follows that shifts.
+    `first` maps vectors to 4x4 maps. No bias is needed before a norm with a shift.
     """
 
     u: Tensor | None
@@ -61,7 +61,7 @@ class Conv4x4(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """The generator's: a transposed convolution, normalised, ReLU, and self-attention if any."""
+    """The generator's block: transposed convolution, norm, ReLU, optional self-attention."""
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class UpBlock(nn.Module):
         self.attention = SelfAttention(channels) if attends else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, channels, 2H, 2W); the first of (N, in_channels)."""
+        """(N, in_channels, H, W) -> (N, channels, 2H, 2W); `first`: (N, in_channels) -> 4x4."""
         y: Tensor = self.attention(self.norm(self.conv(x)))
         return y
 
 
 class ToRgb(Conv4x4):
-    """The generator's last layer: a transposed convolution and tanh."""
+    """The generator's last layer: transposed convolution and tanh."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__(in_channels, channels, "up")
@@ -95,7 +95,7 @@ class ToRgb(Conv4x4):
 
 
 class DownBlock(nn.Module):
-    """The discriminator's: self-attention if any, a convolution, normalised, leaky ReLU."""
+    """The discriminator's block: optional self-attention, convolution, norm, leaky ReLU."""
 
     def __init__(
         self, channels: int, out_channels: int, spec: DiscriminatorSpec, *, attends: bool
@@ -112,9 +112,9 @@ class DownBlock(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """4x4 maps -> features: their pixels, and how the samples of a group compare, if that is asked.
+    """4x4 maps -> features: flattened, with the minibatch statistics that the spec asks for.
 
-    The head's dense layer on them is the paper's single output.
+    The head's dense layer follows; with it this is the paper's single sigmoid output.
     """
 
     def __init__(self, model: ModelSpec) -> None:
@@ -122,11 +122,9 @@ class LastBlock(nn.Module):
         minibatch, group = model.discriminator.minibatch, model.stddev_group
         self.stddev_group = group if minibatch == "stddev" else None
         features = 16 * (width(model, FIRST_RESOLUTION) + (minibatch == "stddev"))
-        learns_distances = minibatch == "discrimination"
-        self.compare = (
-            MinibatchDiscrimination(features, group) if learns_distances else nn.Identity()
-        )
-        self.features = features + (KERNELS if learns_distances else 0)
+        discriminates = minibatch == "discrimination"
+        self.compare = MinibatchDiscrimination(features, group) if discriminates else nn.Identity()
+        self.features = features + (KERNELS if discriminates else 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, 4, 4) -> (N, features)."""
@@ -137,7 +135,7 @@ class LastBlock(nn.Module):
 
 
 def generator_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, nn.ModuleDict]:
-    """The generator's blocks, by the size of the maps they make, and its last layer."""
+    """The generator's blocks, by the size of their output maps, and its last layer."""
     assert not growing.fading, "DCGAN does not grow"
     resolution = growing.resolution
     spec, blocks, channels = model.generator, nn.ModuleDict(), model.inputs
@@ -152,9 +150,9 @@ def generator_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict,
 def discriminator_blocks(
     model: ModelSpec, growing: Growing
 ) -> tuple[nn.ModuleDict, nn.ModuleDict, int]:
-    """The discriminator's first layer, its blocks by the size of the maps they see, its features.
+    """The first layer, the blocks by the size of their input maps, and the number of features.
 
-    The first layer is not normalised.
+    The first layer has no norm.
     """
     assert not growing.fading, "DCGAN does not grow"
     spec, top = model.discriminator, finest(model, growing.resolution)
@@ -172,11 +170,11 @@ def discriminator_blocks(
     return nn.ModuleDict({str(growing.resolution): first}), blocks, last.features
 
 
-def draw_plainly(network: nn.Module) -> None:
-    """Draw all weights from N(0, 0.02), to be used as they are, without an equalised rate.
+def init_dcgan_weights(network: nn.Module) -> None:
+    """Draw all weights from N(0, 0.02) and set their scale to 1: no equalised learning rate.
 
-    Source: section 4 of the paper. Biases stay 0, and norms' scales 1.
+    Source: section 4 of the paper. Biases stay 0, and the scales of norms 1.
     """
     for _, layer in layers(network):
         layer.scale = 1.0
-        nn.init.normal_(layer.weight, std=STANDARD_DEVIATION)
+        nn.init.normal_(layer.weight, std=WEIGHT_STD)

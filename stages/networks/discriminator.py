@@ -1,4 +1,4 @@
-"""The discriminator, as far as one stage needs it: PGGAN's blocks, or DCGAN's (dcgan.py)."""
+"""The discriminator of one stage, made of PGGAN's blocks, or of DCGAN's (dcgan.py)."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
-from progan.stages.networks.dcgan import discriminator_blocks, draw_plainly
+from progan.stages.networks.dcgan import discriminator_blocks, init_dcgan_weights
 from progan.stages.networks.heads import HEADS
 from progan.stages.networks.layers import (
     Alpha,
@@ -19,7 +19,7 @@ from progan.stages.networks.layers import (
     fades,
     leaky_relu_,
     minibatch_stddev,
-    run,
+    run_block,
 )
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.norms import DISCRIMINATOR_NORMS
@@ -30,9 +30,8 @@ from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, Model
 class DownBlock(nn.Module):
     """Halves the resolution: a 3x3 convolution, then a down-scaling 3x3 one.
 
-    With `attends`, self-attention before them.
-    The official code takes the 2x2 mean before the activation; `activates_first` is how
-    pytorch_GAN_zoo and pro_gan_pytorch do it.
+    With `attends`, self-attention before them. The official code takes the 2x2 mean before the
+    activation; pytorch_GAN_zoo and pro_gan_pytorch take it after (`activates_first`).
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class DownBlock(nn.Module):
 class LastBlock(nn.Module):
     """4x4 maps -> features: minibatch stddev, a 3x3 convolution, a dense layer.
 
-    Minibatch discrimination compares what comes out instead.
+    Minibatch discrimination, in place of the stddev, comes last.
     """
 
     def __init__(self, model: ModelSpec) -> None:
@@ -71,15 +70,15 @@ class LastBlock(nn.Module):
         channels = width(model, FIRST_RESOLUTION)
         dense_channels = width(model, FIRST_RESOLUTION // 2)
         minibatch, group = model.discriminator.minibatch, model.stddev_group
-        learns_distances = minibatch == "discrimination"
+        discriminates = minibatch == "discrimination"
         self.stddev_group = group if minibatch == "stddev" else None
         self.conv = EqualizedConv2d(channels + (minibatch == "stddev"), channels)
         self.norm = DISCRIMINATOR_NORMS[model.discriminator.norm](channels, model.discriminator)
         self.dense0 = EqualizedLinear(channels * 16, dense_channels)
         self.compare = (
-            MinibatchDiscrimination(dense_channels, group) if learns_distances else nn.Identity()
+            MinibatchDiscrimination(dense_channels, group) if discriminates else nn.Identity()
         )
-        self.features = dense_channels + (KERNELS if learns_distances else 0)
+        self.features = dense_channels + (KERNELS if discriminates else 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, 4, 4) -> (N, features)."""
@@ -91,25 +90,25 @@ class LastBlock(nn.Module):
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of N pictures."""
+    """A discriminator's output for N images."""
 
     logits: Tensor
     """(N,), high for real"""
     features: Tensor
-    """(N, features) that the last layer made them from"""
+    """(N, features), the input of the last layer"""
     auxiliary_losses: dict[str, Tensor]
-    """What else both networks are to minimise, (N,) by name"""
+    """Further losses that both networks minimise, (N,) by name: an auxiliary classifier's"""
 
 
 def growing_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, nn.ModuleDict, int]:
-    """PGGAN's fromRGB layers, its blocks by the size of the maps they see, its features.
+    """PGGAN's fromRGB layers, its blocks by the size of their input maps, its number of features.
 
     Source: table 2 of the paper.
     """
     resolution, fading, _ = growing
-    seen = [resolution // 2, resolution] if fading else [resolution]
+    inputs = [resolution // 2, resolution] if fading else [resolution]
     from_rgb = nn.ModuleDict(
-        {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in seen}
+        {str(size): EqualizedConv2d(model.channels, width(model, size), 1) for size in inputs}
     )
     sizes = list(resolutions(resolution, 2 * FIRST_RESOLUTION))
     blocks = nn.ModuleDict(
@@ -133,16 +132,16 @@ BLOCKS: dict[str, Callable[[ModelSpec, Growing], tuple[nn.ModuleDict, nn.ModuleD
     "progressive": growing_blocks,
     "dcgan": discriminator_blocks,
 }
-"""By `model.arch`: the layers from RGB, the blocks, by the size of the maps they see, and how many
-features these make"""
+"""By `model.arch`: the fromRGB layers, the blocks, by the size of their input maps, and how many
+features they give"""
 
 
 class Features(nn.Module):
     """Images at one resolution -> features: all of a discriminator but its last layer.
 
     Only the blocks from `resolution` down exist. With `fading` there is also the previous
-    resolution's fromRGB layer, which `alpha` < 1 needs. Blocks from the resolution
-    `recompute_from` on are recomputed in the backward pass.
+    resolution's fromRGB layer, which `alpha` < 1 needs. Blocks at `recompute_from` and above are
+    recomputed in the backward pass.
     """
 
     def __init__(
@@ -157,7 +156,7 @@ class Features(nn.Module):
         self.resolution = resolution
         self.recompute_from = recompute_from or math.inf
         self.memory_format = torch.contiguous_format
-        """In which order feature maps lie in memory; changes no result but by rounding"""
+        """Of feature maps; results differ by rounding only"""
         growing = Growing(resolution, fading, recompute_from)
         self.from_rgb, self.blocks, self.width = BLOCKS[model.arch](model, growing)
 
@@ -166,7 +165,7 @@ class Features(nn.Module):
         images = images.contiguous(memory_format=self.memory_format)
         x = leaky_relu_(self.from_rgb[str(self.resolution)](images))
         for size, block in self.blocks.items():
-            x = run(block, x, recompute=int(size) >= self.recompute_from)
+            x = run_block(block, x, recompute=int(size) >= self.recompute_from)
             if int(size) == self.resolution and fades(alpha):
                 previous = self.from_rgb[str(self.resolution // 2)](downscale(images))
                 x = blend(leaky_relu_(previous), x, alpha)
@@ -181,50 +180,51 @@ class Discriminator(Features):
         growing = Growing(resolution, **options)
         self.head = HEADS[model.discriminator.head.kind](self.width, model, growing)
         if not model.equalized:
-            draw_plainly(self)
+            init_dcgan_weights(self)
 
     def forward(
-        self, images: Tensor, alpha: Alpha = 1.0, conditions: Tensor | None = None
+        self, images: Tensor, alpha: Alpha = 1.0, conditioning: Tensor | None = None
     ) -> Tensor:
         """Logits of a batch of images, (N,); high for real. See `forward_features`."""
-        # Not `self.judge`, which may be compiled (compiling.py): this is differentiated twice.
-        return Discriminator.forward_features(self, images, alpha, conditions).logits
+        # Not `self.forward_features`, which may be compiled: penalties differentiate this twice.
+        return Discriminator.forward_features(self, images, alpha, conditioning).logits
 
     def forward_features(
         self,
         images: Tensor,
         alpha: Alpha = 1.0,
-        conditions: Tensor | None = None,
+        conditioning: Tensor | None = None,
         *,
         fakes: bool = False,
     ) -> DiscriminatorOutput:
-        """All that can be said of a batch of images.
+        """Logits, features and auxiliary losses of a batch of images.
 
         images: (N, channels, resolution, resolution) in [-1, 1].
         alpha: 0 sees the image down-scaled through the previous fromRGB; 1 the new path alone.
-        conditions: (N, model.inputs - latent), what they should show: classes, codes; none for a
-        head that does not ask. Codes are true of `fakes` alone, which were drawn from them.
+        conditioning: (N, model.inputs - latent), classes and codes; None for a head without any.
+        fakes: whether the images are generated: only these have codes to predict.
         """
-        return self._conclude(self._features(images, alpha), images, alpha, conditions, fakes)
+        return self._apply_head(self._features(images, alpha), images, alpha, conditioning, fakes)
 
     def forward_both(
-        self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditions: Tensor
+        self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditioning: Tensor
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """The verdicts on reals and on as many fakes, which go through the blocks in one pass.
+        """The outputs for N reals and N fakes, in one pass through the blocks.
 
-        Samples are compared within groups of consecutive ones, which N is a multiple of, so that
-        reals and fakes do not see each other; one pass reads, scales and reorders all weights once.
+        Minibatch statistics are over groups of consecutive samples, and N is a multiple of the
+        group, so reals and fakes do not mix; one pass reads, scales and reorders all weights once.
         """
-        of_reals, of_fakes = self._features(torch.cat([reals, fakes]), alpha).chunk(2)
+        real, fake = self._features(torch.cat([reals, fakes]), alpha).chunk(2)
         return (
-            self._conclude(of_reals, reals, alpha, conditions, fakes=False),
-            self._conclude(of_fakes, fakes, alpha, conditions, fakes=True),
+            self._apply_head(real, reals, alpha, conditioning, fakes=False),
+            self._apply_head(fake, fakes, alpha, conditioning, fakes=True),
         )
 
-    def _conclude(
-        self, x: Tensor, images: Tensor, alpha: Alpha, conditions: Tensor | None, fakes: bool
+    def _apply_head(
+        self, x: Tensor, images: Tensor, alpha: Alpha, conditioning: Tensor | None, fakes: bool
     ) -> DiscriminatorOutput:
-        told = x.new_zeros(len(x), 0) if conditions is None else conditions
-        return DiscriminatorOutput(
-            self.head(x, told, images, alpha), x, self.head.auxiliary_losses(x, told, fakes=fakes)
-        )
+        if conditioning is None:
+            conditioning = x.new_zeros(len(x), 0)
+        logits = self.head(x, conditioning, images, alpha)
+        auxiliary_losses = self.head.auxiliary_losses(x, conditioning, fakes=fakes)
+        return DiscriminatorOutput(logits, x, auxiliary_losses)

@@ -1,4 +1,4 @@
-"""The generator, as far as one stage needs it: PGGAN's blocks, or DCGAN's (dcgan.py)."""
+"""The generator of one stage, made of PGGAN's blocks, or of DCGAN's (dcgan.py)."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
-from progan.stages.networks.dcgan import draw_plainly, generator_blocks
+from progan.stages.networks.dcgan import generator_blocks, init_dcgan_weights
 from progan.stages.networks.layers import (
     Alpha,
     EqualizedConv2d,
@@ -17,7 +17,7 @@ from progan.stages.networks.layers import (
     blend,
     fades,
     pixel_norm,
-    run,
+    run_block,
     upscale,
 )
 from progan.stages.networks.norms import GENERATOR_NORMS, NoNorm
@@ -28,8 +28,8 @@ from progan.stages.specs.model import FIRST_RESOLUTION, GeneratorSpec, ModelSpec
 class FirstBlock(nn.Module):
     """Latent -> 4x4 features: a dense layer, then a 3x3 convolution, each normalised.
 
-    So is the latent, with the classes and codes that may follow it, as in the official code.
-    pro_gan_pytorch normalises only the second layer.
+    The input (latent, class and codes) is normalised too, as in the official code. pro_gan_pytorch
+    normalises only the second layer.
     """
 
     def __init__(self, model: ModelSpec) -> None:
@@ -74,7 +74,7 @@ class UpBlock(nn.Module):
 
 
 def growing_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, nn.ModuleDict]:
-    """PGGAN's blocks by the size of the maps they make, and its toRGB layers (table 2)."""
+    """PGGAN's blocks, by the size of their output maps, and its toRGB layers (table 2)."""
     resolution, fading, _ = growing
     blocks = nn.ModuleDict({"4": FirstBlock(model)})
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
@@ -84,10 +84,10 @@ def growing_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict, n
             model.generator,
             attends=size in model.generator.attention,
         )
-    shown = [resolution // 2, resolution] if fading else [resolution]
+    outputs = [resolution // 2, resolution] if fading else [resolution]
     to_rgb = {
         str(size): EqualizedConv2d(width(model, size), model.channels, 1, gain=1.0)
-        for size in shown
+        for size in outputs
     }
     return blocks, nn.ModuleDict(to_rgb)
 
@@ -96,15 +96,15 @@ BLOCKS: dict[str, Callable[[ModelSpec, Growing], tuple[nn.ModuleDict, nn.ModuleD
     "progressive": growing_blocks,
     "dcgan": generator_blocks,
 }
-"""By `model.arch`: the blocks, by the size of the maps they make, and the layers to RGB"""
+"""By `model.arch`: the blocks, by the size of their output maps, and the toRGB layers"""
 
 
 class Generator(nn.Module):
     """Latents -> images at one resolution.
 
     Only the blocks up to `resolution` exist. With `fading` there is also the previous resolution's
-    toRGB layer, which `alpha` < 1 needs. Blocks from the resolution `recompute_from` on are
-    recomputed in the backward pass.
+    toRGB layer, which `alpha` < 1 needs. Blocks at `recompute_from` and above are recomputed in
+    the backward pass.
     """
 
     reference: Tensor | None
@@ -122,41 +122,41 @@ class Generator(nn.Module):
         self.recompute_from = recompute_from or math.inf
         self.model = model
         self.memory_format = torch.contiguous_format
-        """In which order feature maps lie in memory; changes no result but by rounding"""
+        """Of feature maps; results differ by rounding only"""
         self.register_buffer("reference", None)
         if model.generator.refers:
             noise = torch.randn(model.generator.reference, model.noise)
-            turns = cycling_labels(len(noise), model.classes)
-            self.reference = with_conditions(noise, turns, model)
+            labels = cycling_labels(len(noise), model.classes)
+            self.reference = with_conditions(noise, labels, model)
         self.blocks, self.to_rgb = BLOCKS[model.arch](model, Growing(resolution, fading))
         if not model.equalized:
-            draw_plainly(self)
+            init_dcgan_weights(self)
 
     def previous_layers(self) -> list[nn.Module]:
-        """The layers that are there since an earlier resolution."""
+        """The layers that come from the previous resolution."""
         layers = (*self.blocks.items(), *self.to_rgb.items())
         return [layer for size, layer in layers if int(size) < self.resolution]
 
     def forward(self, latents: Tensor, alpha: Alpha = 1.0) -> Tensor:
         """Images of a batch of latents.
 
-        latents: (N, model.inputs), with the classes and codes that may follow them (conditions.py).
+        latents: (N, model.inputs), with classes and codes if the model has them (conditioning.py).
         alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
-        Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]); DCGAN's end
+        Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]); DCGAN ends
         in tanh.
         """
         norm = self.model.generator.norm
-        beside = norm == "virtual_batch" or (norm == "batch" and not self.training)
-        if beside:
+        prepend_reference = norm == "virtual_batch" or (norm == "batch" and not self.training)
+        if prepend_reference:
             assert self.reference is not None
             latents = torch.cat([self.reference.to(latents.dtype), latents])
         x = before = latents
         for size, block in self.blocks.items():
             if int(size) == self.resolution:
                 before = x
-            x = run(block, x, recompute=int(size) >= self.recompute_from)
+            x = run_block(block, x, recompute=int(size) >= self.recompute_from)
             x = x.contiguous(memory_format=self.memory_format)
-        if beside:
+        if prepend_reference:
             x, before = (y[self.model.generator.reference :] for y in (x, before))
         image = at_least_float32(self.to_rgb[str(self.resolution)](x))
         if not fades(alpha):

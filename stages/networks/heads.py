@@ -1,7 +1,7 @@
-"""The discriminator's last layer by name: from features to logits, and what else it tells.
+"""The discriminator's head by name: from features to logits, and its auxiliary losses.
 
-Conditions are what the generator was, or would be, told of a picture besides its latent (see
-conditions.py): its class, one-hot, or its codes; (N, 0) where it is told nothing.
+Conditioning is what follows the latent in the generator's input (conditioning.py): the one-hot
+class, or the codes; (N, 0) for an unconditional model. For reals it is the label's.
 """
 
 import math
@@ -18,61 +18,29 @@ from progan.stages.networks.widths import Growing, decoder_model
 from progan.stages.specs.model import AcganHead, AutoencoderHead, InfoganHead, ModelSpec
 
 
-class Autoencoder(nn.Module):
-    """-|x - Dec(Enc(x))|: the discriminator's features are a code, and a generator decodes it.
-
-    The decoder grows and fades as the generator does. The energy, a logit's negative, is the mean
-    over a picture's values of the difference's absolute value (power 1, BEGAN: Berthelot et al.
-    2017, section 3.1) or its square (power 2, EBGAN: Zhao et al. 2017, section 2.3).
-    """
-
-    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
-        super().__init__()
-        chosen = model.discriminator.head
-        assert isinstance(chosen, AutoencoderHead)
-        self.power = chosen.power
-        resolution, fading, recompute_from = growing
-        self.decoder = Generator(
-            decoder_model(model, features),
-            resolution,
-            fading=fading,
-            recompute_from=recompute_from,
-        )
-
-    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: Alpha) -> Tensor:
-        """(N, features) of images (N, C, R, R) -> logits (N,), the negative of their energies."""
-        difference = self.decoder(features, alpha) - at_least_float32(images)
-        energy: Tensor = difference.abs().pow(self.power).mean(dim=(1, 2, 3))
-        return -energy
-
-    def auxiliary_losses(
-        self, features: Tensor, conditions: Tensor, *, fakes: bool
-    ) -> dict[str, Tensor]:
-        """Nothing besides."""
-        return {}
-
-
 class Scalar(nn.Module):
-    """One logit a picture, whatever was asked for: the paper's."""
+    """One logit per image from a dense layer, without conditioning: the paper's."""
 
     def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
         super().__init__()
         self.dense = EqualizedLinear(features, 1, gain=1.0)
 
-    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: Alpha) -> Tensor:
-        """(N, features) and conditions of images (N, C, R, R) -> logits (N,); high for real."""
+    def forward(
+        self, features: Tensor, conditioning: Tensor, images: Tensor, alpha: Alpha
+    ) -> Tensor:
+        """(N, features) and conditioning of images (N, C, R, R) -> logits (N,); high for real."""
         logits: Tensor = self.dense(features)
         return logits.flatten()
 
     def auxiliary_losses(
-        self, features: Tensor, conditions: Tensor, *, fakes: bool
+        self, features: Tensor, conditioning: Tensor, *, fakes: bool
     ) -> dict[str, Tensor]:
-        """What else both networks are to minimise, of reals or of fakes: (N,) by name."""
+        """Further losses that both networks minimise, on reals or on fakes: (N,) by name."""
         return {}
 
 
 class Embedding(nn.Module):
-    """A vector for every class, equalised so that its product with features is of their size."""
+    """One vector per class, equalised: its product with features is of the features' size."""
 
     u: Tensor | None
 
@@ -82,10 +50,10 @@ class Embedding(nn.Module):
         self.scale = 1 / math.sqrt(features)
         self.register_buffer("u", None)
 
-    def forward(self, conditions: Tensor) -> Tensor:
+    def forward(self, conditioning: Tensor) -> Tensor:
         """One-hot classes (N, classes) -> (N, features)."""
-        told: Tensor = conditions @ used_weight(self)
-        return told
+        embedded: Tensor = conditioning @ used_weight(self)
+        return embedded
 
 
 class Projection(Scalar):
@@ -95,68 +63,107 @@ class Projection(Scalar):
         super().__init__(features, model, growing)
         self.embedding = Embedding(model.classes, features)
 
-    def forward(self, features: Tensor, conditions: Tensor, images: Tensor, alpha: Alpha) -> Tensor:
+    def forward(
+        self, features: Tensor, conditioning: Tensor, images: Tensor, alpha: Alpha
+    ) -> Tensor:
         """(N, features), (N, classes) -> logits (N,)."""
-        wanted: Tensor = self.embedding(conditions.to(features.dtype))
-        return super().forward(features, conditions, images, alpha) + (wanted * features).sum(dim=1)
+        embedded: Tensor = self.embedding(conditioning.to(features.dtype))
+        logits = super().forward(features, conditioning, images, alpha)
+        return logits + (embedded * features).sum(dim=1)
 
 
 class AuxiliaryClassifier(Scalar):
-    """Beside the logit, a classifier: -log P(class) (Odena et al. 2017, section 3, L_C).
+    """ACGAN: a logit and a classifier, with the loss -log P(class) (Odena et al. 2017, L_C).
 
     Both networks minimise it, on reals and on fakes, as in the official code of PGGAN.
     """
 
     def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
         super().__init__(features, model, growing)
-        chosen = model.discriminator.head
-        assert isinstance(chosen, AcganHead)
-        self.weight = chosen.weight
+        spec = model.discriminator.head
+        assert isinstance(spec, AcganHead)
+        self.weight = spec.weight
         self.classifier = EqualizedLinear(features, model.classes, gain=1.0)
 
     def auxiliary_losses(
-        self, features: Tensor, conditions: Tensor, *, fakes: bool
+        self, features: Tensor, conditioning: Tensor, *, fakes: bool
     ) -> dict[str, Tensor]:
-        """The weighted cross-entropy, (N,), of reals and fakes."""
-        guesses = at_least_float32(self.classifier(features))
-        return {"class_loss": self.weight * F.cross_entropy(guesses, conditions, reduction="none")}
+        """The weighted cross-entropy, (N,), on reals and on fakes."""
+        logits = at_least_float32(self.classifier(features))
+        return {"class_loss": self.weight * F.cross_entropy(logits, conditioning, reduction="none")}
 
 
-class CodeReader(Scalar):
-    """Beside the logit, Q(c | x): a guess at the codes that a fake was drawn from.
+class CodePredictor(Scalar):
+    """InfoGAN: a logit and Q(c | x), a prediction of the codes that a fake was generated from.
 
-    Both networks minimise -lambda log Q(c | G(z, c)), which is the bound of the mutual information
-    between codes and pictures without its constants (Chen et al. 2016, eqs. 5 and 6). Q shares all
-    layers but the last with the discriminator. Continuous codes are Gaussian with variance 1, as in
-    the authors' code, so that a code read well is worth no more than its squared error.
+    Both networks minimise -lambda log Q(c | G(z, c)): the lower bound on the mutual information of
+    codes and images, without its constants (Chen et al. 2016, eqs. 5 and 6). Q shares all layers
+    but the last with the discriminator. Continuous codes are Gaussian with variance 1, as in the
+    authors' code, so that their term is half the squared error.
     """
 
     def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
         super().__init__(features, model, growing)
-        chosen, self.codes = model.discriminator.head, model.generator.codes
-        assert isinstance(chosen, InfoganHead)
-        self.weight = chosen.weight
+        spec, self.codes = model.discriminator.head, model.generator.codes
+        assert isinstance(spec, InfoganHead)
+        self.weight = spec.weight
         self.reader = EqualizedLinear(features, self.codes.width, gain=1.0)
 
     def auxiliary_losses(
-        self, features: Tensor, conditions: Tensor, *, fakes: bool
+        self, features: Tensor, conditioning: Tensor, *, fakes: bool
     ) -> dict[str, Tensor]:
         """The weighted -log Q(c | x) of fakes, (N,), without its constants."""
         if not fakes:
             return {}
         sizes = [*self.codes.categorical, self.codes.continuous]
-        guesses = torch.split(at_least_float32(self.reader(features)), sizes, dim=1)
-        told = torch.split(conditions.to(guesses[0].dtype), sizes, dim=1)
-        cost = (guesses[-1] - told[-1]).square().sum(dim=1) / 2
-        for guess, code in zip(guesses[:-1], told[:-1], strict=True):
-            cost = cost + F.cross_entropy(guess, code, reduction="none")
-        return {"code_loss": self.weight * cost}
+        predicted = torch.split(at_least_float32(self.reader(features)), sizes, dim=1)
+        codes = torch.split(conditioning.to(predicted[0].dtype), sizes, dim=1)
+        loss = (predicted[-1] - codes[-1]).square().sum(dim=1) / 2
+        for logits, code in zip(predicted[:-1], codes[:-1], strict=True):
+            loss = loss + F.cross_entropy(logits, code, reduction="none")
+        return {"code_loss": self.weight * loss}
+
+
+class Autoencoder(nn.Module):
+    """Logit -|x - Dec(Enc(x))|: the features are a code, and a generator is its decoder.
+
+    The decoder grows and fades as the generator does. The energy, the negative logit, is the mean
+    over an image's values of the absolute error (power 1, BEGAN: Berthelot et al. 2017, section
+    3.1) or of the squared error (power 2, EBGAN: Zhao et al. 2017, section 2.3).
+    """
+
+    def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
+        super().__init__()
+        spec = model.discriminator.head
+        assert isinstance(spec, AutoencoderHead)
+        self.power = spec.power
+        resolution, fading, recompute_from = growing
+        self.decoder = Generator(
+            decoder_model(model, features),
+            resolution,
+            fading=fading,
+            recompute_from=recompute_from,
+        )
+
+    def forward(
+        self, features: Tensor, conditioning: Tensor, images: Tensor, alpha: Alpha
+    ) -> Tensor:
+        """(N, features) of images (N, C, R, R) -> logits (N,), minus their energies."""
+        error = self.decoder(features, alpha) - at_least_float32(images)
+        energy: Tensor = error.abs().pow(self.power).mean(dim=(1, 2, 3))
+        return -energy
+
+    def auxiliary_losses(
+        self, features: Tensor, conditioning: Tensor, *, fakes: bool
+    ) -> dict[str, Tensor]:
+        """None."""
+        return {}
 
 
 HEADS: dict[str, Callable[[int, ModelSpec, Growing], Scalar | Autoencoder]] = {
     "scalar": Scalar,
     "acgan": AuxiliaryClassifier,
     "projection": Projection,
-    "infogan": CodeReader,
+    "infogan": CodePredictor,
     "autoencoder": Autoencoder,
 }

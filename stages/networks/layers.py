@@ -1,7 +1,8 @@
-"""The layers of PGGAN: equalised weights, pixel norm, minibatch standard deviation, resampling.
+"""The layers of PGGAN: equalised weights, pixel norm, minibatch stddev, resampling, fading.
 
 All images and features are NCHW. Source: Karras et al., ICLR 2018 (arXiv 1710.10196), sections
-3 and 4 and appendix A, and the configuration of the official code.
+3 and 4 and appendix A, and the configuration of the official code. Layers with weights come first,
+then functions of features, the fade, and recomputation.
 """
 
 import math
@@ -20,15 +21,15 @@ SQRT2 = math.sqrt(2.0)
 SLOPE = 0.2
 """Of leaky ReLU below 0, in PGGAN and in DCGAN's discriminator"""
 Alpha = float | Tensor
-"""How far a resolution is in; in compiled code () while it fades, and 1.0 after that"""
+"""The fade's blend factor; in compiled code a tensor () during the fade, then 1.0"""
 
 
 class EqualizedLinear(nn.Module):
     """Dense layer with an equalised learning rate (PGGAN, section 4.1).
 
-    Weights are drawn from N(0, 1) and multiplied by gain / sqrt(fan_in) whenever they are used, so
-    that Adam moves all layers at one relative speed; that is, the inputs are, which are fewer. The
-    bias starts at 0 and is never scaled.
+    Weights are drawn from N(0, 1) and multiplied by gain / sqrt(fan_in) at run time, so that Adam
+    moves all layers at the same relative speed; the code scales the inputs instead, which are
+    fewer. The bias starts at 0 and is not scaled.
     """
 
     u: Tensor | None
@@ -51,7 +52,7 @@ class LatentTo4x4(nn.Module):
     """The generator's first layer: a dense layer whose outputs are 4x4 feature maps.
 
     Its gain is sqrt(2)/4 and it has one bias per map, not per output, as in the official code;
-    `bias_per_output` is pytorch_GAN_zoo's way.
+    pytorch_GAN_zoo has `bias_per_output`.
     """
 
     u: Tensor | None
@@ -76,8 +77,8 @@ class EqualizedConv2d(nn.Module):
     """Convolution with an equalised learning rate; keeps, doubles or halves the resolution.
 
     `resample="up"` is nearest up-scaling followed by the convolution, `"down"` the convolution
-    followed by a 2x2 mean; both fused into one strided 4x4 kernel, which needs 16 multiplications
-    where the two steps need 36 (official code: `upscale2d_conv2d`, `conv2d_downscale2d`).
+    followed by a 2x2 mean; both are fused into one strided 4x4 kernel, which needs 16
+    multiplications instead of 36 (official code: `upscale2d_conv2d`, `conv2d_downscale2d`).
     """
 
     u: Tensor | None
@@ -114,23 +115,28 @@ class EqualizedConv2d(nn.Module):
 
 
 def four_shifts(resample: Literal["up", "down"]) -> Tensor:
-    """What makes a 3x3 kernel, as a row of 9, the 4x4 kernel of a resampling by 2: (9, 16).
+    """The matrix (9, 16) from a flattened 3x3 kernel to the fused 4x4 kernel of a resampling by 2.
 
-    The kernel is convolved with a 2x2 box, that is, summed over its four shifts by one pixel. Going
-    down the box is a mean; going up, the kernel is turned, as transposed convolutions want it.
+    The kernel is convolved with a 2x2 box: summed over its four shifts by one pixel. For "down" the
+    box is a mean; for "up" the kernel is flipped, as transposed convolutions need it.
     """
-    one = torch.eye(9).reshape(9, 3, 3)
+    kernels = torch.eye(9).reshape(9, 3, 3)
     if resample == "up":
-        one = one.flip(1, 2)
-    padded = F.pad(one, (1, 1, 1, 1))
+        kernels = kernels.flip(1, 2)
+    padded = F.pad(kernels, (1, 1, 1, 1))
     rows = padded[:, 1:] + padded[:, :-1]
     return (rows[..., 1:] + rows[..., :-1]).flatten(1) / (4 if resample == "down" else 1)
 
 
-def leaky_relu_(x: Tensor, slope: float = SLOPE) -> Tensor:
-    """Leaky ReLU in place, with the paper's slope unless another is given.
+def at_least_float32(x: Tensor) -> Tensor:
+    """x in float32, unless it is float32 or float64: half precision cannot hold sums of squares."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
-    The backward pass needs only its result, so that one map a convolution is kept and not two.
+
+def leaky_relu_(x: Tensor, slope: float = SLOPE) -> Tensor:
+    """Leaky ReLU in place: one feature map per convolution is kept for backward instead of two.
+
+    The backward pass needs only the output.
     """
     return F.leaky_relu(x, slope, inplace=True)
 
@@ -147,7 +153,7 @@ def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
 def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
     """Append one feature map with the standard deviation over each group (PGGAN, section 3).
 
-    Groups are `group` consecutive samples, so that a group never depends on how a batch was cut
+    Groups are `group` consecutive samples, so that a group does not depend on how a batch is split
     over ranks. (N, C, H, W) -> (N, C + 1, H, W); N must be a multiple of `group`.
     """
     samples, channels, height, width = x.shape
@@ -161,25 +167,6 @@ def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
     return torch.cat([x, maps.expand(samples, 1, height, width)], dim=1)
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision is too short for sums of squares."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
-
-
-def fades(alpha: Alpha) -> bool:
-    """Whether anything of the previous resolution is still seen."""
-    return isinstance(alpha, Tensor) or alpha < 1.0
-
-
-def blend(before: Tensor, after: Tensor, alpha: Alpha) -> Tensor:
-    """The previous resolution's way at alpha 0, the new one's at 1 (PGGAN, figure 2)."""
-    if not isinstance(alpha, Tensor):
-        return torch.lerp(before, after, alpha)
-    # In half precision a number keeps its own, where a tensor would be rounded to it first.
-    before, wide = at_least_float32(before), at_least_float32(after)
-    return torch.lerp(before, wide, alpha.to(wide.dtype)).to(after.dtype)
-
-
 def upscale(x: Tensor) -> Tensor:
     """Nearest neighbour, twice the size: (N, C, H, W) -> (N, C, 2H, 2W)."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
@@ -190,12 +177,36 @@ def downscale(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
-def run(block: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:
-    """block(x); with `recompute` only x is kept of it, and the backward pass runs it again.
+def fades(alpha: Alpha) -> bool:
+    """Whether the previous resolution still has a part in the output."""
+    return isinstance(alpha, Tensor) or alpha < 1.0
 
-    Nothing but memory and time depends on that, in a double backward and under autocast too. The
-    networks draw no random numbers, so no generator's state is kept. Source: Chen et al. 2016,
-    arXiv 1604.06174.
+
+def blend(before: Tensor, after: Tensor, alpha: Alpha) -> Tensor:
+    """The previous resolution's path at alpha 0, the new one's at 1 (PGGAN, figure 2)."""
+    if not isinstance(alpha, Tensor):
+        return torch.lerp(before, after, alpha)
+    # In half precision a float alpha keeps its precision, a tensor would be rounded first.
+    before, wide = at_least_float32(before), at_least_float32(after)
+    return torch.lerp(before, wide, alpha.to(wide.dtype)).to(after.dtype)
+
+
+def fade(images: Tensor, alpha: float) -> Tensor:
+    """Blend reals with their half-resolution version: lerp(up(down(images)), images, alpha).
+
+    During the fade reals must not be sharper than the generator's images can be (official code:
+    `process_reals`). (N, C, H, W) -> the same shape.
+    """
+    if alpha >= 1.0:
+        return images
+    return torch.lerp(upscale(downscale(images)), images, alpha)
+
+
+def run_block(block: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:
+    """block(x); with `recompute` only x is kept, and the backward pass runs the block again.
+
+    Results are the same, in a double backward and under autocast too. The networks draw no random
+    numbers, so no RNG state is kept. Source: Chen et al. 2016, arXiv 1604.06174.
     """
     y: Tensor = (
         checkpoint(block, x, use_reentrant=False, preserve_rng_state=False)
@@ -203,14 +214,3 @@ def run(block: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Ten
         else block(x)
     )
     return y
-
-
-def fade(images: Tensor, alpha: float) -> Tensor:
-    """Blend reals with their half-resolution version: lerp(up(down(images)), images, alpha).
-
-    While a resolution fades in, the discriminator must not be able to tell the fakes by a sharpness
-    that the generator cannot have yet (official code: `process_reals`). (N, C, H, W) in and out.
-    """
-    if alpha >= 1.0:
-        return images
-    return torch.lerp(upscale(downscale(images)), images, alpha)

@@ -1,7 +1,7 @@
-"""How a discriminator compares the samples of a batch, so that it sees a generator collapse.
+"""Minibatch discrimination: statistics over samples let a discriminator detect mode collapse.
 
-Samples are compared within groups of consecutive ones, so that what is computed never depends on
-how a batch was cut over ranks.
+Statistics are over groups of consecutive samples, so that no result depends on how a batch is
+split over ranks.
 """
 
 import math
@@ -15,11 +15,11 @@ from progan.stages.networks.widths import KERNEL_SIZE, KERNELS
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Appends to every sample's features how close it is to the others of its group.
+    """Appends to each sample's features its closeness to the samples of its group.
 
-    With M_i = T f(x_i), a matrix of kernels, and c_b(i, j) = exp(-|M_ib - M_jb|_1), what is
-    appended is the sum of c_b(i, j) over j, one number a kernel. Source: Salimans et al. 2016
-    (arXiv 1606.03498), section 3.2. The weights are equalised like all others.
+    With M_i = T f(x_i), one row per kernel, and c_b(i, j) = exp(-|M_ib - M_jb|_1), it appends
+    sum_j c_b(i, j), one number per kernel. Source: Salimans et al. 2016 (arXiv 1606.03498),
+    section 3.2. The weights are equalised like all others.
     """
 
     u: Tensor | None
@@ -36,7 +36,7 @@ class MinibatchDiscrimination(nn.Module):
         if len(x) % self.group:
             raise ValueError(f"minibatch of {len(x)} is no multiple of the group, {self.group}")
         kernels = at_least_float32(x @ used_weight(self))
-        of_group = kernels.reshape(-1, self.group, KERNELS, KERNEL_SIZE)
-        distances = (of_group[:, :, None] - of_group[:, None]).abs().sum(dim=4)
+        grouped = kernels.reshape(-1, self.group, KERNELS, KERNEL_SIZE)
+        distances = (grouped[:, :, None] - grouped[:, None]).abs().sum(dim=4)
         closeness = (-distances).exp().sum(dim=2).reshape(-1, KERNELS)
         return torch.cat([x, closeness.to(x.dtype)], dim=1)

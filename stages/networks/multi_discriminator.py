@@ -1,4 +1,4 @@
-"""Several discriminators at once, as GMAN has them."""
+"""Several discriminators at once, as in GMAN."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -12,87 +12,86 @@ from progan.stages.specs.model import ModelSpec
 
 
 class MultiDiscriminator(nn.Module):
-    """Discriminators that are drawn apart and see the same pictures.
+    """Discriminators with independent initial weights that see the same images.
 
-    Generative multi-adversarial networks (Durugkar et al. 2017, arXiv 1611.01673): one may tell
-    fakes that another cannot. The pictures come once for each, one copy of the batch after the
-    other (`repeat_batch`), and so do the logits: whatever is computed of a discriminator's logits,
-    or of their gradient at its pictures, belongs to that discriminator alone.
+    Source: generative multi-adversarial networks (Durugkar et al. 2017, arXiv 1611.01673). The
+    batch comes once per discriminator, one copy after the other (`repeat_batch`), and so do the
+    logits: a term of the logits, or of their gradient by the images, is each discriminator's own.
     """
 
     def __init__(self, model: ModelSpec, resolution: int, **options: Any) -> None:
         super().__init__()
-        number = model.discriminator.critics
-        self.each = nn.ModuleList(
-            Discriminator(model, resolution, **options) for _ in range(number)
-        )
+        count = model.discriminator.critics
+        self.each = nn.ModuleList(Discriminator(model, resolution, **options) for _ in range(count))
 
     def forward(
-        self, images: Tensor, alpha: Alpha = 1.0, conditions: Tensor | None = None
+        self, images: Tensor, alpha: Alpha = 1.0, conditioning: Tensor | None = None
     ) -> Tensor:
-        """Images (critics x N, C, R, R) -> logits (critics x N,)."""
-        return MultiDiscriminator.forward_features(
-            self, images, alpha, conditions
-        ).logits  # see Discriminator.forward
+        """Images (discriminators x N, C, R, R) -> logits (discriminators x N,)."""
+        # See Discriminator.forward.
+        return MultiDiscriminator.forward_features(self, images, alpha, conditioning).logits
 
     def forward_features(
         self,
         images: Tensor,
         alpha: Alpha = 1.0,
-        conditions: Tensor | None = None,
+        conditioning: Tensor | None = None,
         *,
         fakes: bool = False,
     ) -> DiscriminatorOutput:
-        """Every one's verdict on its copy of the batch (see Discriminator), in one."""
-        told = [None] * len(self.each) if conditions is None else self._shares(conditions)
-        pairs = zip(self._all(), self._shares(images), told, strict=True)
-        return joined([critic.forward_features(x, alpha, c, fakes=fakes) for critic, x, c in pairs])
+        """Every discriminator's output for its copy of the batch, concatenated."""
+        copies = [None] * len(self.each) if conditioning is None else self._chunk(conditioning)
+        inputs = zip(self._discriminators(), self._chunk(images), copies, strict=True)
+        return concatenate([d.forward_features(x, alpha, c, fakes=fakes) for d, x, c in inputs])
 
     def forward_both(
-        self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditions: Tensor
+        self, reals: Tensor, fakes: Tensor, alpha: Alpha, conditioning: Tensor
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-        """The same of reals and of fakes."""
-        shares = zip(self._all(), *map(self._shares, (reals, fakes, conditions)), strict=True)
-        found = [critic.forward_both(real, fake, alpha, c) for critic, real, fake, c in shares]
-        of_reals, of_fakes = zip(*found, strict=True)
-        return joined(of_reals), joined(of_fakes)
+        """The outputs for N reals and N fakes per discriminator (see Discriminator)."""
+        chunks = map(self._chunk, (reals, fakes, conditioning))
+        inputs = zip(self._discriminators(), *chunks, strict=True)
+        outputs = [d.forward_both(real, fake, alpha, c) for d, real, fake, c in inputs]
+        real_outputs, fake_outputs = zip(*outputs, strict=True)
+        return concatenate(real_outputs), concatenate(fake_outputs)
 
-    def _all(self) -> Iterator[Discriminator]:
-        for critic in self.each:
-            assert isinstance(critic, Discriminator)
-            yield critic
+    def _discriminators(self) -> Iterator[Discriminator]:
+        for discriminator in self.each:
+            assert isinstance(discriminator, Discriminator)
+            yield discriminator
 
-    def _shares(self, batch: Tensor) -> tuple[Tensor, ...]:
+    def _chunk(self, batch: Tensor) -> tuple[Tensor, ...]:
         return batch.chunk(len(self.each))
 
 
-def joined(verdicts: Sequence[DiscriminatorOutput]) -> DiscriminatorOutput:
-    """Several verdicts as one, one after the other."""
-    logits, features, costs = zip(*verdicts, strict=True)
-    names = costs[0].keys()
+def concatenate(outputs: Sequence[DiscriminatorOutput]) -> DiscriminatorOutput:
+    """Outputs of several discriminators as one, along the batch."""
+    logits, features, losses = zip(*outputs, strict=True)
+    names = losses[0].keys()
     return DiscriminatorOutput(
         torch.cat(logits),
         torch.cat(features),
-        {name: torch.cat([cost[name] for cost in costs]) for name in names},
+        {name: torch.cat([loss[name] for loss in losses]) for name in names},
     )
 
 
-def repeat_batch(critics: int, *batches: Tensor) -> tuple[Tensor, ...]:
-    """Batches (N, ...) once for every critic, one copy after the other: (critics x N, ...)."""
-    if critics == 1:
+def repeat_batch(discriminators: int, *batches: Tensor) -> tuple[Tensor, ...]:
+    """Batches (N, ...) once per discriminator: (discriminators x N, ...), copy after copy."""
+    if discriminators == 1:
         return batches
-    return tuple(torch.cat([batch] * critics) for batch in batches)
+    return tuple(torch.cat([batch] * discriminators) for batch in batches)
 
 
-def reduce_discriminators(costs: Tensor, critics: int, rule: Literal["mean", "hardest"]) -> Tensor:
-    """Costs for every critic (critics x N,) as one a picture: (N,)."""
-    by_critic = costs.reshape(critics, -1)
-    return by_critic.mean(dim=0) if rule == "mean" else by_critic.amax(dim=0)
+def reduce_discriminators(
+    losses: Tensor, discriminators: int, rule: Literal["mean", "hardest"]
+) -> Tensor:
+    """Losses per discriminator and image, (discriminators x N,), to one per image, (N,)."""
+    by_discriminator = losses.reshape(discriminators, -1)
+    return by_discriminator.mean(dim=0) if rule == "mean" else by_discriminator.amax(dim=0)
 
 
 def make_discriminator(
     model: ModelSpec, resolution: int, **options: Any
 ) -> Discriminator | MultiDiscriminator:
-    """The discriminator that a configuration asks for, or several."""
+    """The model's discriminator, or several."""
     kind = MultiDiscriminator if model.discriminator.critics > 1 else Discriminator
     return kind(model, resolution, **options)

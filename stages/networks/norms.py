@@ -1,6 +1,6 @@
-"""What follows each layer of the networks: normalisation and leaky ReLU, by name.
+"""Normalisation and activation after each layer, by name.
 
-Where statistics come from a reference batch, its features are the first samples of x.
+Where statistics come from a reference batch, the first samples of x are the reference's features.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ EPSILON = 1e-5
 
 
 class PixelNorm(nn.Module):
-    """Every pixel's features to unit mean square, after the activation (PGGAN, section 4.2)."""
+    """Leaky ReLU, then every pixel's features to unit mean square (PGGAN, section 4.2)."""
 
     def __init__(self, channels: int, spec: GeneratorSpec, slope: float = SLOPE) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class PixelNorm(nn.Module):
 
 
 class NoNorm(nn.Module):
-    """The activation alone."""
+    """Leaky ReLU alone."""
 
     def __init__(
         self, channels: int, spec: GeneratorSpec | DiscriminatorSpec, slope: float = SLOPE
@@ -42,12 +42,12 @@ class NoNorm(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Every map to mean 0 and variance 1, then a scale and a shift, then the activation.
+    """Every map to mean 0 and variance 1, then scale and shift, then the activation.
 
-    While training over groups of consecutive samples, where Ioffe and Szegedy 2015 (algorithm 1)
-    take the batch, which would depend on how it was cut over ranks. Elsewhere over the reference
-    batch: a picture depends on nothing drawn beside it, and no running statistics lag behind the
-    weights.
+    In training, statistics are over groups of consecutive samples; over the batch, as in Ioffe and
+    Szegedy 2015 (algorithm 1), they would depend on how it is split over ranks. In evaluation they
+    are over the reference batch: an image does not depend on others of its batch, and no running
+    statistics lag behind the weights.
     """
 
     def __init__(
@@ -61,24 +61,24 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape; N a multiple of the group while training."""
+        """(N, C, H, W) -> the same shape; in training N is a multiple of the group."""
         wide = at_least_float32(x)
         if self.training:
             groups = wide.reshape(-1, self.group, *x.shape[1:])
             variance, mean = torch.var_mean(groups, dim=(1, 3, 4), correction=0, keepdim=True)
             normed = ((groups - mean) * torch.rsqrt(variance + EPSILON)).reshape(x.shape)
         else:
-            of = wide[: self.reference]
-            variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
+            reference = wide[: self.reference]
+            variance, mean = torch.var_mean(reference, dim=(0, 2, 3), correction=0, keepdim=True)
             normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
-        return leaky_relu_(scaled(normed, self.weight, self.bias).to(x.dtype), self.slope)
+        return leaky_relu_(scale_and_shift(normed, self.weight, self.bias).to(x.dtype), self.slope)
 
 
 class LayerNorm(nn.Module):
-    """Every sample to mean 0 and variance 1, a scale and a shift of every map, the activation.
+    """Every sample to mean 0 and variance 1, scale and shift per map, then the activation.
 
-    Ba et al. 2016; for critics with a gradient penalty, which is on samples one by one (Gulrajani
-    et al. 2017, section 4).
+    Ba et al. 2016; for critics with a gradient penalty, which is defined per sample (Gulrajani et
+    al. 2017, section 4).
     """
 
     def __init__(self, channels: int, spec: DiscriminatorSpec) -> None:
@@ -91,9 +91,10 @@ class LayerNorm(nn.Module):
 
 
 class VirtualBatchNorm(nn.Module):
-    """The same over the reference batch and the sample itself (Salimans et al. 2016, section 3.6).
+    """Batch norm over the reference batch and the sample itself.
 
-    So a sample depends on no other of its batch, while training too.
+    A sample depends on no other of its batch, in training too. Source: Salimans et al. 2016,
+    section 3.6.
     """
 
     def __init__(self, channels: int, spec: GeneratorSpec, slope: float = SLOPE) -> None:
@@ -110,27 +111,30 @@ class VirtualBatchNorm(nn.Module):
         squares = wide.square().mean(dim=(2, 3), keepdim=True)
         mean = means[: self.reference].mean(dim=0, keepdim=True)
         square = squares[: self.reference].mean(dim=0, keepdim=True)
-        own = 1 / (self.reference + 1)
-        share = torch.cat(
-            [wide.new_zeros(self.reference), wide.new_full((len(x) - self.reference,), own)]
+        own_weight = 1 / (self.reference + 1)
+        own_weights = torch.cat(
+            [wide.new_zeros(self.reference), wide.new_full((len(x) - self.reference,), own_weight)]
         ).reshape(-1, 1, 1, 1)
-        mean, square = torch.lerp(mean, means, share), torch.lerp(square, squares, share)
+        mean, square = (
+            torch.lerp(mean, means, own_weights),
+            torch.lerp(square, squares, own_weights),
+        )
         variance = (square - mean.square()).clamp(min=0)
         normed = (wide - mean) * torch.rsqrt(variance + EPSILON)
-        return leaky_relu_(scaled(normed, self.weight, self.bias).to(x.dtype), self.slope)
+        return leaky_relu_(scale_and_shift(normed, self.weight, self.bias).to(x.dtype), self.slope)
 
 
-def scaled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Scale and shift of every map."""
+def scale_and_shift(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x * weight + bias, per map."""
     shape = 1, -1, 1, 1
     return x * weight.reshape(shape) + bias.reshape(shape)
 
 
 class MakeNorm(Protocol):
-    """Makes what follows a layer of the generator."""
+    """Makes the norm and activation after a layer of the generator."""
 
     def __call__(self, channels: int, spec: GeneratorSpec, slope: float = SLOPE) -> nn.Module:
-        """slope: of the activation below 0; 0 makes it a ReLU."""
+        """slope: of the activation below 0; 0 for a ReLU."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The weights that a layer works with: scaled, or divided by their largest singular value."""
+"""A layer's effective weight: scaled (equalised learning rate), or spectrally normalised."""
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol, runtime_checkable
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 FIRST_ITERATIONS = 15
-"""Of a vector that was just drawn, so that the first steps are held too"""
+"""Power iterations on a new random vector, so that the first steps are already bounded"""
 
 
 @runtime_checkable
@@ -15,11 +15,11 @@ class Layer(Protocol):
     """A layer with equalised weights."""
 
     weight: nn.Parameter
-    """(rows, ...): a matrix once its other dimensions are taken together"""
+    """(rows, ...): a matrix when its other dimensions are flattened"""
     scale: float
-    """gain / sqrt(fan_in), times which weights are used"""
+    """gain / sqrt(fan_in), which multiplies the weight at run time"""
     u: Tensor | None
-    """(rows,), under spectral normalisation: the left singular vector, as far as it is known"""
+    """(rows,), with spectral normalisation: the estimate of the left singular vector"""
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
@@ -30,9 +30,9 @@ def layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
 
 
 def used_weight(layer: Layer) -> Tensor:
-    """What a layer multiplies with: weight * scale, or weight / its largest singular value.
+    """The effective weight: weight * scale, or weight / its largest singular value.
 
-    The scale of the equalised learning rate is a factor like any other and would cancel out.
+    Under the normalisation a scale would cancel out.
     """
     if layer.u is None:
         return layer.weight * layer.scale
@@ -43,7 +43,7 @@ def largest_singular_value(weight: Tensor, u: Tensor) -> Tensor:
     """|W^T u|, which is u^T W v with v = W^T u / |W^T u|, for a unit vector u.
 
     Its gradient is u v^T. Source: Miyato et al. 2018 (arXiv 1802.05957), sections 2.1 to 2.3 and
-    appendix A; v is the one that belongs to the newest u, half an iteration ahead of algorithm 1.
+    appendix A; v belongs to the newest u, half an iteration ahead of algorithm 1.
     """
     with torch.autocast(weight.device.type, enabled=False):
         sigma: Tensor = torch.linalg.vector_norm(u @ weight.flatten(1)).clamp(min=1e-12)
@@ -51,22 +51,22 @@ def largest_singular_value(weight: Tensor, u: Tensor) -> Tensor:
 
 
 def normalise(network: nn.Module) -> None:
-    """Put every weighted layer of a network under spectral normalisation.
+    """Apply spectral normalisation to every weighted layer of a network.
 
-    The vectors are drawn from torch's generator: the same on all ranks, whatever their number.
+    The vectors come from torch's generator: the same on all ranks, for any number of ranks.
     """
     for _, layer in layers(network):
-        drawn = torch.randn(len(layer.weight), dtype=layer.weight.dtype)
-        layer.u = nn.functional.normalize(drawn, dim=0)
+        u = torch.randn(len(layer.weight), dtype=layer.weight.dtype)
+        layer.u = nn.functional.normalize(u, dim=0)
     for _ in range(FIRST_ITERATIONS):
         iterate(network)
 
 
 @torch.no_grad()
 def iterate(network: nn.Module) -> None:
-    """One power iteration in every layer that is normalised: v = W^T u / |.|, u = W v / |.|.
+    """One power iteration in every normalised layer: v = W^T u / |.|, u = W v / |.|.
 
-    A layer that is frozen keeps its vector, so that what it computes stays the same too.
+    Frozen layers keep their vector, so that their effective weight does not change.
     """
     for _, layer in layers(network):
         if layer.u is not None and layer.weight.requires_grad:
@@ -76,10 +76,10 @@ def iterate(network: nn.Module) -> None:
 
 
 def fitted(given: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """A network's parameters, for another network that need not be normalised alike.
+    """The state `given` of a network, converted for one with or without spectral normalisation.
 
-    Where only the given one is, its layers' weights are divided by their singular values, so that
-    they are the same functions without; where only the other is, its own vectors stay.
+    Where only the given state is normalised, weights are divided by their singular values, so that
+    layers compute the same without it. Where only `network` is, it keeps its own vectors.
     """
     tensors = dict(given)
     for name, layer in layers(network):

@@ -1,6 +1,7 @@
-"""How wide the networks are and how many parameters that makes; plain arithmetic, no torch.
+"""Shapes of the networks: which resolutions and widths they have, and how many parameters.
 
-Source: PGGAN, table 2, and `networks.py` of its official code.
+Arithmetic without torch, for the networks and for the plan. Source: PGGAN, table 2, and
+`networks.py` of its official code.
 """
 
 from collections.abc import Iterator
@@ -8,19 +9,18 @@ from typing import NamedTuple
 
 from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
 
+KERNELS, KERNEL_SIZE = 32, 5
+"""Of minibatch discrimination: kernels, and the features that each compares"""
+
 
 class Growing(NamedTuple):
-    """What a stage builds of a network."""
+    """The part of a network that a stage builds."""
 
     resolution: int
     fading: bool = False
-    """Whether the previous resolution's layer to or from RGB is there, for the fade"""
+    """With the previous resolution's toRGB or fromRGB layer, for the fade"""
     recompute_from: int | None = None
-    """Resolution from which on blocks are recomputed in the backward pass"""
-
-
-KERNELS, KERNEL_SIZE = 32, 5
-"""Of minibatch discrimination: numbers it appends, and features each is a distance of"""
+    """Blocks at this resolution and above are recomputed in the backward pass"""
 
 
 def resolutions(last: int, first: int = FIRST_RESOLUTION) -> Iterator[int]:
@@ -33,22 +33,35 @@ def resolutions(last: int, first: int = FIRST_RESOLUTION) -> Iterator[int]:
 def width(model: ModelSpec, resolution: int) -> int:
     """Feature maps at a resolution: min(fmap_base / 2^s, fmap_max) with s = log2(resolution) - 1.
 
-    The paper's stages are counted from s = 1 at 4x4; `resolution` 2 names s = 0, the width of the
-    discriminator's dense layer.
+    The paper counts from s = 1 at 4x4; `resolution` 2 is s = 0, the width of the discriminator's
+    dense layer.
     """
     return min(2 * model.fmap_base // resolution, model.fmap_max)
 
 
 def finest(model: ModelSpec, resolution: int) -> int:
-    """The highest resolution of a stage's feature maps; DCGAN has none at the picture's."""
+    """The highest resolution of a stage's feature maps; DCGAN has none at the image's."""
     return resolution // 2 if model.arch == "dcgan" else resolution
 
 
-def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
-    """Parameters of the generator that a stage trains.
+def decoder_model(model: ModelSpec, features: int) -> ModelSpec:
+    """The generator that is the decoder of an autoencoder head: its latent is the features."""
+    update = {"latent": features, "classes": 0, "generator": GeneratorSpec()}
+    return model.model_copy(update=update)
 
-    With `fading` the previous resolution's toRGB layer is counted too.
-    """
+
+def encoder_model(model: ModelSpec) -> ModelSpec:
+    """The discriminator whose blocks an encoder has: no minibatch statistics, no norms."""
+    return model.model_copy(update={"discriminator": DiscriminatorSpec(minibatch="none")})
+
+
+def attention_widths(channels: int) -> tuple[int, int]:
+    """Channels of self-attention's queries and keys, and of its values."""
+    return max(1, channels // 8), max(1, channels // 2)
+
+
+def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
+    """Parameters of a stage's generator; with `fading`, also the previous resolution's toRGB."""
     if model.arch == "dcgan":
         return _dcgan_generator(model, resolution)
     first = width(model, FIRST_RESOLUTION)
@@ -61,12 +74,12 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
         maps = width(model, size)
         total += _conv(width(model, size // 2), maps) + _conv(maps, maps) + per_map * maps
         total += _attention(maps) if size in model.generator.attention else 0
-    shown = [resolution, resolution // 2] if fading else [resolution]
-    return total + sum(_conv(width(model, size), model.channels, kernel=1) for size in shown)
+    outputs = [resolution, resolution // 2] if fading else [resolution]
+    return total + sum(_conv(width(model, size), model.channels, kernel=1) for size in outputs)
 
 
 def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
-    """Parameters of the discriminator that a stage trains; `fading` as for the generator."""
+    """Parameters of a stage's discriminator; `fading` as for the generator."""
     if model.arch == "dcgan":
         return _dcgan_discriminator(model, resolution) * model.discriminator.critics
     first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
@@ -88,8 +101,8 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
         total += per_map * (maps + width(model, size // 2))
         total += _attention(maps) if size in model.discriminator.attention else 0
-    seen = [resolution, resolution // 2] if fading else [resolution]
-    total += sum(_conv(model.channels, width(model, size), kernel=1) for size in seen)
+    inputs = [resolution, resolution // 2] if fading else [resolution]
+    total += sum(_conv(model.channels, width(model, size), kernel=1) for size in inputs)
     return total * model.discriminator.critics
 
 
@@ -119,22 +132,6 @@ def _dcgan_discriminator(model: ModelSpec, resolution: int) -> int:
     return total + _head(model, features)
 
 
-def decoder_model(model: ModelSpec, features: int) -> ModelSpec:
-    """The generator that an autoencoder decodes so many features with."""
-    plain = {"latent": features, "classes": 0, "generator": GeneratorSpec()}
-    return model.model_copy(update=plain)
-
-
-def encoder_model(model: ModelSpec) -> ModelSpec:
-    """The discriminator that an encoder is but for its last layer."""
-    return model.model_copy(update={"discriminator": DiscriminatorSpec(minibatch="none")})
-
-
-def attention_widths(channels: int) -> tuple[int, int]:
-    """Channels of an attention's queries and keys, and of its values."""
-    return max(1, channels // 8), max(1, channels // 2)
-
-
 def _attention(channels: int) -> int:
     narrow, half = attention_widths(channels)
     projections = 2 * _conv(channels, narrow, 1) + _conv(channels, half, 1)
@@ -142,12 +139,12 @@ def _attention(channels: int) -> int:
 
 
 def _head(model: ModelSpec, features: int) -> int:
-    besides = {
+    conditional = {
         "acgan": model.classes * (features + 1),
         "projection": model.classes * features,
         "infogan": model.generator.codes.width * (features + 1),
     }
-    return features + 1 + besides.get(model.discriminator.head.kind, 0)
+    return features + 1 + conditional.get(model.discriminator.head.kind, 0)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3) -> int:

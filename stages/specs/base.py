@@ -1,14 +1,24 @@
 """Base class of all specs; no torch."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from progan.stages.specs.stage import StageSpec
 
 
 class Spec(BaseModel):
     """Base of the specs: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """Why it cannot be combined with the rest of its stage, and what to set; None if it can.
+
+        The message begins with the configuration key.
+        """
+        return None
 
 
 def named(value: Any) -> Any:

@@ -4,11 +4,14 @@
 objectives/adversarial.py.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from progan.stages.specs.base import Spec, named
+
+if TYPE_CHECKING:
+    from progan.stages.specs.stage import StageSpec
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Divergence = Literal[
@@ -79,14 +82,28 @@ class FGan(Spec):
     """Whether the generator minimises the bound itself, or its non-saturating substitute."""
 
 
-class Ebgan(Spec):
+class EnergyLoss(Spec):
+    """Base of losses of energies, which need an autoencoder as discriminator."""
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """Energies are reconstruction errors."""
+        loss, head = stage.objective.loss.kind, stage.model.discriminator.head.kind
+        if head != "autoencoder":
+            return (
+                f"objective.loss: {loss} is a game of energies, which a discriminator with head "
+                f"{head} does not have; set model.discriminator.head=autoencoder"
+            )
+        return None
+
+
+class Ebgan(EnergyLoss):
     """Energies, with a margin for fakes; needs an autoencoder as discriminator."""
 
     kind: Literal["ebgan"]
     margin: PositiveFloat = 10.0
 
 
-class Began(Spec):
+class Began(EnergyLoss):
     """Energies, balanced to a fixed ratio of fakes' to reals'; needs an autoencoder, as ebgan."""
 
     kind: Literal["began"]

@@ -3,7 +3,7 @@
 `model.discriminator.head` is a name, or a map with `kind` and the head's own keys.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,40 +15,83 @@ from pydantic import (
 )
 
 from progan.stages.specs.base import Spec, named
+from progan.stages.specs.penalties import Penalty
+
+if TYPE_CHECKING:
+    from progan.stages.specs.stage import StageSpec
 
 FIRST_RESOLUTION = 4
 LAST_RESOLUTION = 1024
 
 
-class ScalarHead(Spec):
+class Head(Spec):
+    """Base of the heads."""
+
+    uses_classes: ClassVar[bool] = False
+    """Whether its output depends on a picture's class"""
+    reads_codes: ClassVar[bool] = False
+    """Whether it predicts a fake's codes"""
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """A head must use the classes and codes of its stage, and needs those that it uses."""
+        head = stage.model.discriminator.head.kind
+        classes, codes = stage.model.classes, stage.model.generator.codes.count
+        if classes and not self.uses_classes:
+            return (
+                f"model.classes: a discriminator with head {head} never sees the classes, so that "
+                "the generator would not learn them; set model.discriminator.head=projection or "
+                "acgan"
+            )
+        if self.uses_classes and not classes:
+            return (
+                f"model.discriminator.head: {head} needs labelled pictures; set model.classes to "
+                "the number of the data set's classes (progan data info DATASET)"
+            )
+        if codes and not self.reads_codes:
+            return (
+                f"model.generator.codes: a discriminator with head {head} never reads the codes, "
+                "so that they would come to mean nothing; set model.discriminator.head=infogan"
+            )
+        if self.reads_codes and not codes:
+            return (
+                f"model.discriminator.head: {head} has no codes to read; set for example "
+                "model.generator.codes.categorical=[10] model.generator.codes.continuous=2"
+            )
+        return None
+
+
+class ScalarHead(Head):
     """One logit (the paper's)."""
 
     kind: Literal["scalar"] = "scalar"
 
 
-class AcganHead(Spec):
+class AcganHead(Head):
     """One logit, and class logits (AC-GAN); both networks minimise the classification loss."""
 
     kind: Literal["acgan"]
     weight: PositiveFloat = 1.0
     """Of the classification loss, in both networks' objectives."""
+    uses_classes: ClassVar[bool] = True
 
 
-class ProjectionHead(Spec):
+class ProjectionHead(Head):
     """One logit, plus the inner product of features and class embedding (projection)."""
 
     kind: Literal["projection"]
+    uses_classes: ClassVar[bool] = True
 
 
-class InfoganHead(Spec):
+class InfoganHead(Head):
     """One logit, and a prediction of a fake's codes (InfoGAN); both networks minimise its error."""
 
     kind: Literal["infogan"]
     weight: PositiveFloat = 1.0
     """Of the lower bound of the mutual information, lambda in the paper."""
+    reads_codes: ClassVar[bool] = True
 
 
-class AutoencoderHead(Spec):
+class AutoencoderHead(Head):
     """An energy: the reconstruction error of an autoencoder, whose decoder grows too."""
 
     kind: Literal["autoencoder"]
@@ -95,7 +138,7 @@ class GeneratorSpec(Spec):
 
     attention: AttentionAt = ()
     codes: CodesSpec = CodesSpec()
-    """Further inputs after the latent; they need model.discriminator.head=infogan."""
+    """Concatenated to the latent; they need model.discriminator.head=infogan."""
     norm: Literal["pixel", "none", "batch", "virtual_batch"] = "pixel"
     """Normalisation after each layer (networks/norms.py)."""
     norm_group: Annotated[int, Field(ge=2)] = 8
@@ -125,6 +168,21 @@ class DiscriminatorSpec(Spec):
     head: HeadSpec = ScalarHead()
     """Its output. With `model.classes`: acgan or projection; with `model.generator.codes`:
     infogan."""
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """With batch norm a picture's gradient depends on the other pictures of its group."""
+        found = sorted(
+            each.kind
+            for each in stage.objective.penalties
+            if isinstance(each, Penalty) and each.input_gradient
+        )
+        if self.norm == "batch" and found:
+            return (
+                "model.discriminator.norm: with batch the slope at one picture is that of its "
+                f"whole group, which {found[0]} is not meant for; use layer, or leave out the "
+                "penalty"
+            )
+        return None
 
 
 class ModelSpec(Spec):

@@ -1,12 +1,15 @@
 """What discriminator and generator minimise, as a configuration can ask for; no torch."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from progan.stages.specs.base import Spec
 from progan.stages.specs.losses import LossSpec, Wgan
-from progan.stages.specs.penalties import Drift, Gradient, PenaltySpec
+from progan.stages.specs.penalties import DIFFERENTIATED_TWICE, Drift, Gradient, PenaltySpec
+
+if TYPE_CHECKING:
+    from progan.stages.specs.stage import StageSpec
 
 
 class ReplaySpec(Spec):
@@ -20,6 +23,20 @@ class ReplaySpec(Spec):
     def depth(self, batch: int) -> int:
         """Batches that are kept."""
         return self.size // batch
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """The buffer holds whole batches of pictures, without their labels or codes."""
+        if stage.model.inputs != stage.model.latent:
+            return (
+                "objective.replay: past fakes do not keep the classes or codes they were drawn "
+                "from; leave out replay, or model.classes and model.generator.codes"
+            )
+        if self.size < stage.batch:
+            return (
+                f"objective.replay.size: {self.size} is less than a batch of stage "
+                f"{stage.resolution}; use at least {stage.batch} (batch.{stage.resolution})"
+            )
+        return None
 
 
 class ObjectiveSpec(Spec):
@@ -39,3 +56,23 @@ class ObjectiveSpec(Spec):
     """Steps of the discriminator that the generator's update looks ahead (Metz et al. 2017)."""
     replay: ReplaySpec | None = None
     """Past fakes among the discriminator's."""
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """Unrolled steps follow the gradient of the loss at hypothetical weights."""
+        if not self.unrolled:
+            return None
+        if weighted := sorted(each.kind for each in self.penalties if each.uses_weights):
+            return (
+                f"objective.unrolled: the steps ahead know nothing of {weighted[0]}, which looks "
+                "at the discriminator's weights; leave out one of them"
+            )
+        if stage.compile != "off":
+            return DIFFERENTIATED_TWICE.format("objective.unrolled")
+        lowest = stage.engine.activation_checkpointing
+        if lowest and lowest <= stage.resolution:
+            return (
+                "objective.unrolled: what engine.activation_checkpointing computes again would not "
+                f"have the weights of the steps ahead (at {stage.resolution}); leave one of the "
+                "two out"
+            )
+        return None

@@ -5,14 +5,21 @@ term of a loss and has a `weight` and an `interval`; a constraint is no term, an
 formulas are in `penalties.py` and `constraints.py`.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from progan.stages.specs.base import Spec
 
+if TYPE_CHECKING:
+    from progan.stages.specs.stage import StageSpec
+
 NetworkName = Literal["generator", "discriminator"]
 NetworkNames = Annotated[tuple[NetworkName, ...], Field(min_length=1)]
+DIFFERENTIATED_TWICE = (
+    "engine.compile: {} differentiates whole passes twice, which compiled code cannot be; set "
+    "engine.compile=off"
+)
 
 
 class Penalty(Spec):
@@ -27,7 +34,11 @@ class Penalty(Spec):
     needs_reals: ClassVar[bool] = False
     """Whether it makes the generator's loss look at reals"""
     needs_encoder: ClassVar[bool] = False
-    """Whether an encoder is to be trained beside the generator"""
+    """Whether an encoder is trained along with the generator"""
+    uses_weights: ClassVar[bool] = False
+    """Whether it depends on the weights themselves, not only on what the network computes"""
+    input_gradient: ClassVar[bool] = False
+    """Whether it is a gradient penalty: differentiates the discriminator by single pictures"""
 
 
 class CriticPenalty(Penalty):
@@ -43,6 +54,7 @@ class Gradient(CriticPenalty):
     target: PositiveFloat = 1.0
     one_sided: bool = False
     """Whether only norms above the target cost anything."""
+    input_gradient: ClassVar[bool] = True
 
 
 class Drift(CriticPenalty):
@@ -55,12 +67,14 @@ class ZeroCentred(CriticPenalty):
     """Small gradients at real pictures (r1) or at fakes (r2)."""
 
     kind: Literal["r1", "r2"]
+    input_gradient: ClassVar[bool] = True
 
 
 class JensenShannon(CriticPenalty):
     """Small gradients where the discriminator is wrong, as added noise would have it."""
 
     kind: Literal["js_regularizer"]
+    input_gradient: ClassVar[bool] = True
 
 
 class Dragan(CriticPenalty):
@@ -71,12 +85,14 @@ class Dragan(CriticPenalty):
     noise: PositiveFloat = 0.5
     """Standard deviation of the noise on a picture, in those of its own values."""
     needs_noise: ClassVar[bool] = True
+    input_gradient: ClassVar[bool] = True
 
 
 class WeightsPenalty(Penalty):
     """A term of a network's weights, in the loss of either or both."""
 
     networks: NetworkNames = ("discriminator",)
+    uses_weights: ClassVar[bool] = True
 
 
 class Orthogonal(WeightsPenalty):
@@ -109,6 +125,26 @@ class Consensus(Penalty):
     kind: Literal["consensus"]
     networks: ClassVar[tuple[NetworkName, ...]] = ("generator", "discriminator")
     needs_reals: ClassVar[bool] = True
+    uses_weights: ClassVar[bool] = True
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """The joint gradient is that of all weights of two networks, differentiated twice."""
+        if stage.model.discriminator.critics > 1:
+            return (
+                "objective.penalties: consensus is between two networks; leave it out, or set "
+                "model.discriminator.critics=1"
+            )
+        if stage.engine.activation_checkpointing is not None:
+            return (
+                "objective.penalties: consensus works on copies of one network's weights, of which "
+                "recomputed blocks know nothing; leave out engine.activation_checkpointing"
+            )
+        if stage.growth.mode == "stacked":
+            return (
+                "growth.mode: stacked keeps some weights as they are, and consensus is between all "
+                "weights of both networks; leave out one of them"
+            )
+        return DIFFERENTIATED_TWICE.format("consensus") if stage.compile != "off" else None
 
 
 class PullingAway(Penalty):
@@ -135,9 +171,20 @@ class ModeRegularizer(Penalty):
     needs_reals: ClassVar[bool] = True
     needs_encoder: ClassVar[bool] = True
 
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """The encoder gives a latent for a real picture, not its codes."""
+        if stage.model.generator.codes.count:
+            return (
+                "objective.penalties: mode_regularizer has the generator draw real pictures again, "
+                "whose codes nobody knows; leave it out, or model.generator.codes"
+            )
+        return None
+
 
 class Constraint(Spec):
     """What holds at every step."""
+
+    uses_weights: ClassVar[bool] = True
 
     @model_validator(mode="before")
     @classmethod
@@ -152,6 +199,17 @@ class SpectralNorm(Constraint):
 
     kind: Literal["spectral_norm"]
     networks: NetworkNames = ("discriminator",)
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """The normalisation undoes clipping."""
+        clipped = any(isinstance(each, WeightClip) for each in stage.objective.penalties)
+        if clipped and "discriminator" in self.networks:
+            return (
+                "objective.penalties: weight_clip and spectral_norm both bound the discriminator's "
+                "weights, and divided by their largest singular value clipped ones are what they "
+                "were; take one of them"
+            )
+        return None
 
 
 class WeightClip(Constraint):

@@ -18,13 +18,14 @@ from progan.stages.distributed.world import detect
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.update import Objective
 from progan.stages.networks.layers import EqualizedLinear
-from progan.stages.objectives.constraints import after_update
-from progan.stages.specs.penalties import WeightClip
+from progan.stages.objectives.constraints import WeightClip
+from progan.stages.specs.penalties import WeightClip as WeightClipSpec
 from progan.stages.specs.stage import EngineSpec
 from progan.stages.worker import leave
 from workers import spec
 
 BOUND = 0.3
+clip = WeightClip(WeightClipSpec(kind="weight_clip", bound=BOUND))
 world = detect()
 start_distributed(world, timedelta(minutes=1))
 for zero in (0, 1, 2):
@@ -38,7 +39,7 @@ for zero in (0, 1, 2):
     for _ in range(5):
         loss = module(inputs[world.rank]).square().mean()
         engine.update([Objective(loss, {"loss": loss.detach()})], HERE)
-        after_update(engine, (WeightClip(kind="weight_clip", bound=BOUND),))
+        clip.after_update("discriminator", engine)
 
         adam.zero_grad()
         losses = torch.stack([expected(x).square().mean() for x in inputs])

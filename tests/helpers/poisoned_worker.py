@@ -1,20 +1,22 @@
 """progan-worker, but for one thing: the second rank's loss is NaN at one place of the stream."""
 
 import os
+from collections.abc import Sequence
 
 from progan.stages import worker
 from progan.stages.engine.update import Objective
+from progan.stages.objectives.objective import objective as finite_objective
+from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass
+from progan.stages.objectives.term import Term
 from progan.stages.training import loop
-from progan.stages.training.stage import Stage
 
-POISONED = int(os.environ["POISONED_POSITION"])
-tell_apart = loop.tell_apart
+POISONED_UPDATE = int(os.environ["POISONED_POSITION"]) // 16
 
 
-def poisoned(stage: Stage, *arguments: object) -> Objective:
+def poisoned(terms: Sequence[Term], p: DiscriminatorPass | GeneratorPass, update: int) -> Objective:
     """The discriminator's objective, not finite once."""
-    objective = tell_apart(stage, *arguments)  # type: ignore[arg-type]
-    if stage.world.rank != 1 or stage.position != POISONED:
+    objective = finite_objective(terms, p, update)
+    if p.side == "generator" or os.environ["RANK"] != "1" or update != POISONED_UPDATE:
         return objective
     nan = float("nan")
     return Objective(
@@ -23,5 +25,5 @@ def poisoned(stage: Stage, *arguments: object) -> Objective:
 
 
 if __name__ == "__main__":
-    loop.tell_apart = poisoned  # type: ignore[assignment]
+    loop.objective = poisoned  # type: ignore[attr-defined]
     worker.main()

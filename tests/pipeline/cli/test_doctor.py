@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""`progan doctor`."""
 
 from pathlib import Path
 
@@ -12,14 +12,16 @@ def states(folder: Path) -> dict[str, str]:
     return {f["subject"]: f["state"] for f in examine(folder)["findings"]}
 
 
-def test_an_environment_that_can_train_is_ok(tmp_path: Path) -> None:
+def test_complete_environment_is_ok(tmp_path: Path) -> None:
     found = states(tmp_path)
     assert {found[name] for name in (*doctor.PACKAGES, "torchrun", "gloo")} == {OK}
     assert found["GPUs"] == ABSENT
     assert FAILED not in found.values()
 
 
-def test_what_is_missing_comes_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_and_programs_come_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package"))
     monkeypatch.setattr(doctor, "EXTRAS", {"no-such-extra": ("films", "moving pictures")})
     monkeypatch.setattr(doctor, "PROGRAMS", {"no-such-launcher": "ask your cluster's people"})
@@ -32,6 +34,6 @@ def test_what_is_missing_comes_with_advice(tmp_path: Path, monkeypatch: pytest.M
     assert findings["no-such-launcher"]["advice"] == "ask your cluster's people"
 
 
-def test_a_full_disk_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LITTLE_DISK_BYTES", 2**80)
+def test_full_disk_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MIN_DISK_BYTES", 2**80)
     assert states(tmp_path)[str(tmp_path)] == FAILED

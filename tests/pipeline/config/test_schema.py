@@ -1,4 +1,4 @@
-"""Configurations: presets, overrides, and the one line that says what is wrong."""
+"""Configurations: presets, overrides, and one-line messages for wrong ones."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_every_preset_can_be_planned(name: str, tmp_path: Path) -> None:
         ("celebahq-1024-8gpu", [512, 256, 128, 64] + [32] * 5, [1] * 5 + [1.5, 2, 3, 3]),
     ],
 )
-def test_official_schedules(
+def test_presets_have_the_official_schedules(
     name: str, batches: list[int], rates: list[float], tmp_path: Path
 ) -> None:
     specs = stage_specs(load_config(name), RunFolder(tmp_path), "")
@@ -38,14 +38,14 @@ def test_official_schedules(
     check(load_config(name), ranks=8 if name.endswith("8gpu") else 1)
 
 
-def test_a_map_holds_upwards() -> None:
+def test_map_by_resolution_applies_upwards() -> None:
     rates = ByResolution[float].model_validate({"default": 1.0, 256: 2.0})
     assert [rates.at(r) for r in (4, 128, 256, 1024)] == [1.0, 1.0, 2.0, 2.0]
     assert ByResolution[float].model_validate({8: 3.0}).at(4) == 3.0
     assert ByResolution[float].model_validate(5.0).at(64) == 5.0
 
 
-def test_overrides_reach_maps_lists_and_new_entries() -> None:
+def test_overrides_set_maps_lists_and_new_entries() -> None:
     config = load_config(
         "demo",
         ("growth.last=16", "batch.8=32", "objective.penalties.0.weight=5", "tracking.mlflow=off",
@@ -57,14 +57,14 @@ def test_overrides_reach_maps_lists_and_new_entries() -> None:
     assert (config.tracking.mlflow, config.optimizer.eps) == ("off", 1e-6)
 
 
-def test_an_optimizer_by_name_has_its_own_keys() -> None:
+def test_each_optimizer_has_its_own_keys() -> None:
     config = load_config("demo", ("optimizer.kind=rmsprop", "optimizer.alpha=0.9"))
     specs = stage_specs(config, RunFolder(Path()), "")
     assert {spec.optimizer for spec in specs} == {RmsPropSpec(kind="rmsprop", alpha=0.9)}
     assert specs[0].lr == 0.002  # the preset's
 
 
-def test_the_discriminator_may_have_its_own_learning_rate() -> None:
+def test_discriminator_may_have_its_own_learning_rate() -> None:
     words = ("optimizer.discriminator_lr.8=0.004", "optimizer.discriminator_lr.16=0.006")
     specs = stage_specs(load_config("demo", words), RunFolder(Path()), "")
     assert [spec.rates["discriminator"] for spec in specs[:3]] == [0.002, 0.004, 0.006]
@@ -75,7 +75,7 @@ def test_the_discriminator_may_have_its_own_learning_rate() -> None:
     (),
     ("optimizer.kind=rmsprop", "optimizer.discriminator_lr.64=0.002", "objective.replay.size=999"),
 ])  # fmt: skip
-def test_a_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_path: Path) -> None:
     config = load_config("celebahq-1024-8gpu", words)
     write_yaml(tmp_path / "config.yaml", config)
     assert RunConfig.model_validate(read_yaml(tmp_path / "config.yaml")) == config
@@ -105,43 +105,43 @@ def test_a_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_
         ("batch=[", "'\\[' is not a YAML value"),
     ],
 )
-def test_a_wrong_value_is_named(override: str, message: str) -> None:
+def test_wrong_value_is_refused_by_its_key(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         load_config("demo", (override,))
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_missing_key_is_named(tmp_path: Path) -> None:
+def test_missing_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("data: {path: x}\n")
     with pytest.raises(ConfigError, match="batch: missing"):
         load_config(str(tmp_path / "a.yaml"))
 
 
-def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+def test_duplicate_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("seed: 1\nseed: 2\n")
     with pytest.raises(ConfigError, match="duplicate key"):
         load_config(str(tmp_path / "a.yaml"))
 
 
-def test_an_unknown_name_lists_the_presets() -> None:
+def test_unknown_name_lists_the_presets() -> None:
     with pytest.raises(ConfigError, match=r"no preset is named nope; presets: .*demo"):
         load_config("nope")
 
 
-def test_a_batch_that_ranks_cannot_share_is_refused() -> None:
+def test_batch_not_divisible_by_ranks_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"batch.4: 16 .* over 3 ranks .* multiple of 12"):
         check(load_config("demo"), ranks=3)
 
 
-@pytest.mark.parametrize("part", ["2", "3", "12"])
-def test_a_part_that_does_not_fit_is_refused_with_those_that_do(part: str) -> None:
-    config = load_config("demo", (f"micro_batch.8={part}", "batch=32"))
-    with pytest.raises(ConfigError, match=rf"micro_batch.8: {part} .* these do: 4, 8, 16$"):
+@pytest.mark.parametrize("micro_batch", ["2", "3", "12"])
+def test_unfit_micro_batch_is_refused_with_those_that_fit(micro_batch: str) -> None:
+    config = load_config("demo", (f"micro_batch.8={micro_batch}", "batch=32"))
+    with pytest.raises(ConfigError, match=rf"micro_batch.8: {micro_batch} .* these do: 4, 8, 16$"):
         check(config, ranks=2)
     check(load_config("demo", ("micro_batch.8=8", "batch=32")), ranks=2)
 
 
-def test_widths_that_reach_zero_are_refused() -> None:
+def test_zero_feature_maps_are_refused() -> None:
     config = load_config("celebahq-1024-1gpu", ("model.fmap_base=256",))
     with pytest.raises(ConfigError, match="no feature map at 1024; use at least 512"):
         check(config, ranks=1)
@@ -166,7 +166,7 @@ def test_widths_that_reach_zero_are_refused() -> None:
         ),
     ],
 )
-def test_update_rules_that_cannot_be_followed_are_refused(
+def test_unrolling_and_replay_that_do_not_fit_the_batch_are_refused(
     words: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):

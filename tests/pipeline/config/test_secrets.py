@@ -1,4 +1,4 @@
-"""No credential reaches a file or a message."""
+"""Credentials reach no file and no message."""
 
 import subprocess
 from pathlib import Path
@@ -22,7 +22,7 @@ from workers import BIN
         "mysql://host/mlflow?user=me&password=s3cr3t",
     ],
 )
-def test_credentials_are_refused_and_not_shown(uri: str) -> None:
+def test_credentials_in_a_uri_are_refused_and_not_shown(uri: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config("demo", (f"tracking.mlflow={uri}",))
     assert "tracking.mlflow: holds credentials" in str(error.value)
@@ -35,17 +35,17 @@ def test_credentials_are_refused_and_not_shown(uri: str) -> None:
     ["sqlite", "off", "http://host:5000", "sqlite:////home/a@b/mlflow.db", "databricks://profile",
      "postgresql://me@host/mlflow?sslmode=require"],
 )  # fmt: skip
-def test_other_places_are_not(uri: str) -> None:
+def test_uris_without_credentials_are_accepted(uri: str) -> None:
     assert not has_credentials(uri)
     assert load_config("demo", (f"tracking.mlflow={uri}",)).tracking.mlflow == uri
 
 
-def test_a_slip_is_no_folder() -> None:
+def test_uri_without_scheme_is_refused() -> None:
     with pytest.raises(ConfigError, match="tracking.mlflow: must be sqlite, off, or a URI"):
         load_config("demo", ("tracking.mlflow=localhost:5000",))
 
 
-def test_not_even_a_traceback_shows_them(tmp_path: Path) -> None:
+def test_traceback_shows_no_credentials(tmp_path: Path) -> None:
     argv = [
         str(BIN / "progan"),
         "--debug",
@@ -59,7 +59,7 @@ def test_not_even_a_traceback_shows_them(tmp_path: Path) -> None:
     assert "s3cr3t" not in result.stderr.replace(argv[-1], "")
 
 
-def test_messages_are_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_secrets_removes_credentials_from_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
     message = (
         "PUT to https://me:s3cr3t@host/x?sig=abc&se=1 failed: 'Bearer t0ken' "

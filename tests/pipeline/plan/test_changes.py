@@ -1,4 +1,4 @@
-"""What may change when a run goes on."""
+"""Configuration changes of a resumed run."""
 
 import pytest
 
@@ -14,8 +14,8 @@ from progan.pipeline.plan.changes import accept_changes
      "growth.last=64", "metrics.images=64", "engine.zero=2", "engine.activation_checkpointing=8",
      "engine.compile={default: off, 16: default}"],
 )  # fmt: skip
-def test_what_touches_no_begun_stage_may_change(override: str) -> None:
-    changes = accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
+def test_change_of_no_started_stage_is_accepted(override: str) -> None:
+    changes = accept_changes(load_config("demo"), load_config("demo", (override,)), started=[4, 8])
     assert len(changes) >= 1
 
 
@@ -36,16 +36,16 @@ def test_what_touches_no_begun_stage_may_change(override: str) -> None:
         ("growth.last=4", "growth.last: stage 8 has begun with 32, not 4"),
     ],
 )
-def test_what_would_change_a_begun_stage_is_refused(override: str, message: str) -> None:
+def test_change_of_a_started_stage_is_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        accept_changes(load_config("demo"), load_config("demo", (override,)), begun=[4, 8])
+        accept_changes(load_config("demo"), load_config("demo", (override,)), started=[4, 8])
     assert message in str(caught.value)
 
 
-def test_the_mode_of_growth_may_change_while_nothing_has_grown() -> None:
+def test_growth_mode_may_change_during_the_first_stage() -> None:
     changed = load_config("demo", ("growth.mode=stacked",))
-    assert accept_changes(load_config("demo"), changed, begun=[4]) == ["growth.mode=stacked"]
+    assert accept_changes(load_config("demo"), changed, started=[4]) == ["growth.mode=stacked"]
 
 
-def test_no_change_is_none() -> None:
-    assert accept_changes(load_config("demo"), load_config("demo"), begun=[4]) == []
+def test_equal_configurations_have_no_changes() -> None:
+    assert accept_changes(load_config("demo"), load_config("demo"), started=[4]) == []

@@ -1,4 +1,4 @@
-"""model.init is checked before anything starts, and pinned."""
+"""`model.init` is checked before a run starts, and pinned by its checksum."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from progan.stages.errors import StageError
 from progan.stages.networks.generator import Generator
 from progan.stages.specs.stage import InitSpec
 from progan.stages.storage.handoff import start_from
-from progan.stages.training.stage import _networks
+from progan.stages.training.networks import Networks, load_weights
 from workers import spec
 
 SHAPE = ("model.latent=16", "model.fmap_base=64", "model.fmap_max=16", "growth.first=8")
@@ -27,18 +27,21 @@ def config(init: Path, *words: str) -> RunConfig:
     return load_config("demo", (f"model.init={init}", *SHAPE, *words))
 
 
-def test_the_first_stage_begins_with_the_pictures_of_what_it_was_given(
+def test_first_stage_draws_the_pictures_of_the_initial_networks(
     tmp_path: Path, shapes: Path
 ) -> None:
     networks = published(tmp_path / "final")
     init = InitSpec(path=tmp_path / "final", sha256=networks.fingerprint)
-    generator, _, average, _ = _networks(spec(shapes, model=networks.model, init=init), None)
+    stage_spec = spec(shapes, model=networks.model, init=init)
+    stage_networks = Networks.drawn(stage_spec)
+    load_weights(stage_networks, stage_spec, None)
     latents = torch.randn(4, 16)
-    assert torch.equal(average(latents), load_generator(tmp_path / "final")(latents))
-    assert not torch.equal(generator(latents), average(latents))
+    pictures = stage_networks.ema(latents)
+    assert torch.equal(pictures, load_generator(tmp_path / "final")(latents))
+    assert not torch.equal(stage_networks.generator(latents), pictures)
 
 
-def test_only_the_first_stage_gets_it_and_does_not_fade(tmp_path: Path) -> None:
+def test_only_the_first_stage_has_initial_weights_and_it_does_not_fade(tmp_path: Path) -> None:
     networks = published(tmp_path / "final")
     specs = stage_specs(pinned(config(tmp_path / "final")), RunFolder(Path("RUN")), "")
     assert [bool(s.init) for s in specs] == [True, False, False]
@@ -46,7 +49,7 @@ def test_only_the_first_stage_gets_it_and_does_not_fade(tmp_path: Path) -> None:
     assert specs[0].init and specs[0].init.sha256 == networks.fingerprint
 
 
-def test_the_plan_shows_it(tmp_path: Path) -> None:
+def test_plan_shows_the_initial_weights(tmp_path: Path) -> None:
     published(tmp_path / "final")
     specs = stage_specs(pinned(config(tmp_path / "final")), RunFolder(Path("RUN")), "")
     document = plan_document(specs, [{"weights": 1}] * 3)
@@ -61,7 +64,7 @@ def test_the_plan_shows_it(tmp_path: Path) -> None:
         (("growth.first=4", "model.fmap_max=8"), "set model.fmap_max=16 growth.first=8"),
     ],
 )
-def test_another_shape_is_refused_with_the_keys_to_set(
+def test_networks_of_another_shape_are_refused_with_the_keys_to_set(
     tmp_path: Path, words: tuple[str, ...], says: str
 ) -> None:
     published(tmp_path / "final")
@@ -69,12 +72,12 @@ def test_another_shape_is_refused_with_the_keys_to_set(
         pinned(config(tmp_path / "final", *words))
 
 
-def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
+def test_folder_without_networks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="model.init: .* is no exported generator"):
         pinned(config(tmp_path))
 
 
-def test_weights_that_changed_since_are_refused(tmp_path: Path) -> None:
+def test_weights_changed_after_pinning_are_refused(tmp_path: Path) -> None:
     networks = published(tmp_path / "final")
     init = InitSpec(path=tmp_path / "final", sha256="0" * 64)
     with pytest.raises(StageError, match="its weights have changed"):

@@ -1,4 +1,4 @@
-"""Estimates of memory are remembered, as long as nothing has changed that they depend on."""
+"""Memory estimates are cached until something that they depend on changes."""
 
 from pathlib import Path
 
@@ -14,17 +14,17 @@ from progan.stages.specs.stage import StageSpec
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
-    """The resolutions that were estimated, in order; nothing is remembered yet."""
-    found: list[int] = []
+def estimated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    """The resolutions that were estimated, in order; the cache is empty at first."""
+    estimated: list[int] = []
 
     def footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
-        found.append(spec.resolution)
+        estimated.append(spec.resolution)
         return {"weights": spec.resolution * ranks}
 
     monkeypatch.setattr(stages_memory, "footprint", footprint)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return found
+    return estimated
 
 
 def estimate(*words: str, run: str = "RUN", ranks: int = 1) -> list[dict[str, int]]:
@@ -34,19 +34,19 @@ def estimate(*words: str, run: str = "RUN", ranks: int = 1) -> list[dict[str, in
     return [each for each in found if each]
 
 
-def test_what_was_estimated_is_remembered(counted: list[int]) -> None:
+def test_estimates_are_cached(estimated: list[int]) -> None:
     first = estimate()
     again = estimate("optimizer.lr=1", "seed=3", "data.path=elsewhere", run="OTHER")
     assert first == again == [{"weights": 4}, {"weights": 8}, {"weights": 16}]
-    assert counted == [4, 8, 16]
+    assert estimated == [4, 8, 16]
 
 
-def test_what_is_known_is_told_at_once_and_the_rest_as_it_comes(counted: list[int]) -> None:
+def test_cached_estimates_come_first_and_the_others_one_by_one(estimated: list[int]) -> None:
     config = load_config("demo", ("growth.last=16",))
     specs = stage_specs(config, RunFolder(Path("RUN")), "")
     list(estimate_memory(specs[1:2], 1))
-    told = list(estimate_memory(specs, 1))
-    assert [[each is not None for each in found] for found in told] == [
+    documents = list(estimate_memory(specs, 1))
+    assert [[each is not None for each in found] for found in documents] == [
         [False, True, False],
         [True, True, False],
         [True, True, True],
@@ -58,34 +58,36 @@ def test_what_is_known_is_told_at_once_and_the_rest_as_it_comes(counted: list[in
     "objective.critic_steps=2", "growth.fade_kimg=0", "growth.mode=stacked",
     "optimizer.kind=rmsprop",
 ])  # fmt: skip
-def test_what_it_depends_on_is_not_mistaken(word: str, counted: list[int]) -> None:
+def test_change_of_a_dependency_is_estimated_again(word: str, estimated: list[int]) -> None:
     estimate()
     estimate(word)
-    assert counted[3:] == ([8, 16] if "growth" in word else [4, 8, 16])
+    assert estimated[3:] == ([8, 16] if "growth" in word else [4, 8, 16])
 
 
-def test_another_number_of_ranks_is_another_estimate(counted: list[int]) -> None:
+def test_number_of_ranks_changes_the_estimate(estimated: list[int]) -> None:
     assert estimate() != estimate(ranks=2)
 
 
-def test_other_code_estimates_anew(counted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_is_estimated_again(
+    estimated: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     estimate()
-    monkeypatch.setattr(memory, "_code", lambda: "changed")
+    monkeypatch.setattr(memory, "_code_hash", lambda: "changed")
     estimate()
-    assert counted == [4, 8, 16] * 2
+    assert estimated == [4, 8, 16] * 2
 
 
-def test_a_damaged_file_is_estimated_anew(counted: list[int], tmp_path: Path) -> None:
+def test_damaged_cache_file_is_estimated_again(estimated: list[int], tmp_path: Path) -> None:
     estimate()
     for file in tmp_path.rglob("*.json"):
         file.write_text("{")
     assert estimate() == [{"weights": 4}, {"weights": 8}, {"weights": 16}]
 
 
-def test_where_nothing_can_be_kept_it_is_estimated_all_the_same(
-    counted: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unwritable_cache_does_not_prevent_an_estimate(
+    estimated: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert estimate() == estimate()
-    assert counted == [4, 8, 16] * 2
+    assert estimated == [4, 8, 16] * 2

@@ -1,4 +1,4 @@
-"""The plan: memory beside the stages, and a word if it is not there."""
+"""The plan of a run: its table, and the warning about memory."""
 
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ def document() -> dict[str, Any]:
     return plan_document(specs, footprints)
 
 
-def test_the_table_shows_what_a_rank_needs(document: dict[str, Any]) -> None:
+def test_table_shows_memory_per_rank(document: dict[str, Any]) -> None:
     column = plan_table(document).columns[-1]
     assert column.header == "memory"
     assert list(column.cells) == ["3.00", "12.00"]
 
 
-def test_the_table_shows_both_learning_rates_where_they_differ(document: dict[str, Any]) -> None:
+def test_table_shows_both_learning_rates_where_they_differ(document: dict[str, Any]) -> None:
     document["stages"][1]["discriminator_lr"] = 0.004
     assert list(plan_table(document).columns[5].cells) == ["0.001", "0.0015 D 0.004"]
 
@@ -40,7 +40,7 @@ def test_the_table_shows_both_learning_rates_where_they_differ(document: dict[st
         ("none", ["fade", "steady"], ["0", "0"]),
     ],
 )
-def test_the_phases_have_their_names(mode: str, names: list[str], images: list[str]) -> None:
+def test_phases_are_named_by_growth_mode(mode: str, names: list[str], images: list[str]) -> None:
     config = load_config("demo", (f"growth.mode={mode}", "growth.last=8"))
     found = plan_document(stage_specs(config, RunFolder(Path("RUN")), ""), [None, None])
     assert [stage["mode"] for stage in found["stages"]] == ["none", mode]
@@ -50,26 +50,26 @@ def test_the_phases_have_their_names(mode: str, names: list[str], images: list[s
     assert list(first.cells) == images
 
 
-def test_a_first_stage_has_no_mode_nor_one_that_fades_over_nothing() -> None:
+def test_growth_mode_is_none_without_fade_images() -> None:
     growth = load_config("demo", ("growth.fade_kimg={8: 1, 16: 0}",)).growth
     modes = [growth_spec(growth, resolution).mode for resolution in (4, 8, 16)]
     assert modes == ["none", "fade", "none"]
 
 
-def test_dcgan_is_one_stage_whose_maps_end_at_half_the_picture() -> None:
+def test_dcgan_is_one_stage_with_maps_up_to_half_the_resolution() -> None:
     specs = stage_specs(load_config("dcgan-64"), RunFolder(Path("RUN")), "")
     (stage,) = plan_document(specs, [None])["stages"]
-    told = [stage[key] for key in ("resolution", "fade_kimg", "steady_kimg", "steps", "width")]
-    assert told == [64, 0, 8750, 68_360, 128]
+    shown = [stage[key] for key in ("resolution", "fade_kimg", "steady_kimg", "steps", "width")]
+    assert shown == [64, 0, 8750, 68_360, 128]
 
 
 @pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
-def test_nothing_is_said_of_what_fits(document: dict[str, Any], gpus: list[int]) -> None:
+def test_no_warning_if_all_stages_fit(document: dict[str, Any], gpus: list[int]) -> None:
     assert shortage(document, gpus) is None
 
 
 @pytest.mark.parametrize(("gib", "stages"), [(11, "1024"), (2, "512, 1024")])
-def test_what_does_not_fit_is_said_in_one_line(
+def test_stages_that_do_not_fit_are_named_in_one_line(
     document: dict[str, Any], gib: int, stages: str
 ) -> None:
     warning = shortage(document, [80 * GIB, gib * GIB])

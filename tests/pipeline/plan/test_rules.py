@@ -1,4 +1,4 @@
-"""Choices that do not go together are refused in one line that names the key."""
+"""Conflicting options are refused in one line that names the key."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def refusal(*overrides: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["model.classes=10"], "model.classes: a discriminator with head scalar never sees"),
         (["model.discriminator.head=acgan"], "model.discriminator.head: acgan needs labelled"),
@@ -96,11 +96,11 @@ def refusal(*overrides: str) -> str:
         (["model.discriminator.head=projection"], "projection needs labelled pictures"),
     ],
 )
-def test_what_contradicts_itself_is_refused(words: list[str], said: str) -> None:
-    assert said in refusal(*words)
+def test_conflicting_options_are_refused(words: list[str], message: str) -> None:
+    assert message in refusal(*words)
 
 
-def test_what_belongs_together_is_not() -> None:
+def test_compatible_options_are_accepted() -> None:
     check(load_config("demo"), ranks=2)
     check(load_config("demo", ("model.classes=10", "model.discriminator.head=acgan")), ranks=2)
     check(load_config("demo", ("growth.mode=stacked", "objective.unrolled=2")), ranks=2)
@@ -109,7 +109,7 @@ def test_what_belongs_together_is_not() -> None:
     check(load_config("dcgan-64"), ranks=4)
 
 
-def test_the_data_set_must_have_the_classes(shapes: Path) -> None:
+def test_data_set_must_have_the_classes(shapes: Path) -> None:
     manifest = load_manifest(shapes)
     have = len(manifest.classes or [])
 
@@ -123,28 +123,28 @@ def test_the_data_set_must_have_the_classes(shapes: Path) -> None:
     assert unlabelled and unlabelled.startswith("model.classes: 5 pictures of")
 
 
-def test_clipped_weights_are_not_normalised_too() -> None:
+def test_weight_clip_conflicts_with_spectral_norm_of_the_discriminator() -> None:
     both = "objective.penalties=[{kind: spectral_norm%s}, {kind: weight_clip}]"
     assert "weight_clip and spectral_norm" in refusal(both % "")
     check(load_config("demo", (both % ", networks: [generator]",)), ranks=2)
 
 
-def test_consensus_does_not_recompute() -> None:
+def test_consensus_conflicts_with_activation_checkpointing() -> None:
     penalties = "objective.penalties=[{kind: consensus, weight: 1}]"
     assert "consensus works on copies" in refusal(penalties, "engine.activation_checkpointing=8")
 
 
 @pytest.mark.parametrize("key", ["weight", "interval"])
-def test_a_constraint_has_no_weight(key: str) -> None:
-    said = refusal(f"objective.penalties=[{{kind: weight_clip, {key}: 2}}]")
-    assert said.endswith(f"is a constraint, which holds always: it has no {key}")
+def test_constraint_has_no_weight(key: str) -> None:
+    message = refusal(f"objective.penalties=[{{kind: weight_clip, {key}: 2}}]")
+    assert message.endswith(f"is a constraint, which holds always: it has no {key}")
 
 
-def test_groups_are_not_split() -> None:
+def test_groups_are_not_split_over_ranks() -> None:
     matching = "objective.penalties=[{kind: feature_matching, weight: 1, group: 6}]"
     config = load_config("demo", (matching, "batch=24"))
     spec = stage_specs(config, RunFolder(Path("RUN")), "")[0]
     assert unshareable(spec, 2) is None
-    said = unshareable(spec, 4)
-    assert said is not None
-    assert "groups of 12 (model.stddev_group, objective.penalties.0.group)" in said
+    message = unshareable(spec, 4)
+    assert message is not None
+    assert "groups of 12 (model.stddev_group, objective.penalties.0.group)" in message

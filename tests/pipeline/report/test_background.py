@@ -1,4 +1,4 @@
-"""A run's report appears by itself, and its failure changes nothing."""
+"""The background report: written by itself; its failure does not stop a run."""
 
 import time
 from pathlib import Path
@@ -13,10 +13,10 @@ from progan.pipeline.run_folder import RunFolder
 WORDS = ("growth.last=4", "growth.steady_kimg=0.1", "ticks.kimg=0.05", "ticks.grid=1")
 
 
-def test_it_is_written_when_a_stage_is_done_and_at_the_end(
+def test_report_is_written_when_a_stage_is_finished_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background, "POLL_SECONDS", 0.01)
     run = draw_run(tmp_path / "run", *WORDS)
     report = BackgroundReport(run, [4])
     report.start()
@@ -32,7 +32,7 @@ def test_it_is_written_when_a_stage_is_done_and_at_the_end(
     assert run.report.read_text().startswith("<!doctype html>")
 
 
-def test_a_report_that_cannot_be_written_is_a_warning(
+def test_report_that_cannot_be_written_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = BackgroundReport(RunFolder(tmp_path / "nothing"), [4])

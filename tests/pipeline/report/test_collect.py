@@ -1,4 +1,4 @@
-"""What a run's folder tells, read without torch."""
+"""A report's content, collected from a run's folder without torch."""
 
 import base64
 import io
@@ -47,14 +47,14 @@ def report(run: RunFolder) -> Report:
     return collect(run)
 
 
-def test_stages_follow_each_other_in_images(report: Report) -> None:
-    told = [(s.resolution, s.begins, s.fade_images, s.images_seen) for s in report.stages]
-    assert told == [(4, 0, 0, 300), (8, 300, 300, 600), (16, 900, 300, 200)]
+def test_stages_begin_where_the_previous_ones_end(report: Report) -> None:
+    stages = [(s.resolution, s.begins, s.fade_images, s.images_seen) for s in report.stages]
+    assert stages == [(4, 0, 0, 300), (8, 300, 300, 600), (16, 900, 300, 200)]
     assert (report.images_seen, report.total_images) == (1100, 1500)
     assert report.seconds == pytest.approx(0.4 * (4 * 6 + 8 * 12 + 16 * 4))
 
 
-def test_frames_are_the_grids_pictures_without_the_gaps(run: RunFolder, report: Report) -> None:
+def test_frames_are_the_sample_grids_without_gaps(run: RunFolder, report: Report) -> None:
     last = [frame for frame in report.growth.frames if frame.resolution == 8][-1]
     assert (last.at, last.images_seen, last.alpha, last.phase) == (900, 600, 1.0, "done")
     shown = Image.open(io.BytesIO(base64.b64decode(last.picture.partition(",")[2]))).convert("RGB")
@@ -65,7 +65,7 @@ def test_frames_are_the_grids_pictures_without_the_gaps(run: RunFolder, report: 
         assert ImageChops.difference(cut, drawn).getbbox() is None
 
 
-def test_frames_are_spread_over_the_images_and_keep_both_ends() -> None:
+def test_frames_are_evenly_spaced_and_keep_both_ends() -> None:
     seen = [*range(1, 1000), 100_000]
     grids = [SampleGrid(64, at, at, 1.0, "steady", Path()) for at in seen]
     kept = [grid.at for grid in chosen(grids, columns=8)]
@@ -73,14 +73,14 @@ def test_frames_are_spread_over_the_images_and_keep_both_ends() -> None:
     assert chosen([], columns=8) == []
 
 
-def test_an_unreadable_grid_is_left_out(tmp_path: Path) -> None:
+def test_unreadable_grid_is_left_out(tmp_path: Path) -> None:
     folder = draw_run(tmp_path / "run", *WORDS, "growth.last=4")
     before = len(collect(folder).growth.frames)
     folder.stage(4).fakes(200).write_bytes(b"no picture")
     assert len(collect(folder).growth.frames) == before - 1
 
 
-def test_machines_and_versions_are_those_of_the_starts(report: Report) -> None:
+def test_hosts_and_versions_are_those_of_the_starts(report: Report) -> None:
     starts = report.environment.starts
     assert [(s.resolution, s.images_seen, s.ranks) for s in starts] == [
         (4, 0, 2), (8, 0, 2), (16, 0, 2), (16, 150, 4),
@@ -89,26 +89,26 @@ def test_machines_and_versions_are_those_of_the_starts(report: Report) -> None:
     assert report.environment.versions == {"torch": "3"}
 
 
-def test_a_crash_and_a_restart_are_told_with_reason_and_place(report: Report) -> None:
+def test_crash_and_restart_have_reason_and_position(report: Report) -> None:
     crash, again = report.happenings[-2:]
     assert (crash.kind, crash.title, crash.text) == ("trouble", "Stage crashed", "no memory")
     assert (again.title, again.resolution) == ("Stage started again", 16)
-    # The new workers began at 150 images, and nothing has been counted since.
+    # The new workers started at 150 images and have recorded nothing since.
     assert again.at == 900 + 150
 
 
-def test_events_are_placed_by_the_clock_of_their_stage() -> None:
+def test_events_get_their_position_from_the_clock_of_their_stage() -> None:
     clock = [(0.0, 500), (10.0, 520), (20.0, 540)]
     events = [Event(t, "stage_crashed", {"resolution": 8}) for t in (5, 10, 19, 99)]
     events += [Event(t, "stage_started", {"resolution": 8}) for t in (15, 99)]
     events.append(Event(50, "something_new", {}))
-    told = logged_events(events, {8: clock})
-    assert [h.at for h in told] == [500, 520, 520, 540, 540, 540, None]
-    assert told[-1].title == "Something new"
+    logged = logged_events(events, {8: clock})
+    assert [h.at for h in logged] == [500, 520, 520, 540, 540, 540, None]
+    assert logged[-1].title == "Something new"
 
 
 def measure(folder: StageFolder, resolution: int, *results: tuple[str, int, int, float]) -> None:
-    """Finish a stage, and say what it was measured at: metric, resolution, images and value."""
+    """Finish a stage with results: metric, resolution, images and value."""
     final = Final(
         resolution=resolution, images_seen=300, model=ModelSpec(), seed=0, data_fingerprint="x"
     )
@@ -140,14 +140,14 @@ def test_stages_are_compared_at_their_own_resolution_and_at_the_last(tmp_path: P
     assert [(row.resolution, row.values) for row in own.rows] == [
         (4, (None, 0.3, None)), (16, (5.0, 0.125, 9.0)),
     ]  # fmt: skip
-    # No other stage has an FID at 16x16 that its own could be compared with.
+    # Only stage 16 has an FID at 16x16: nothing to compare.
     assert [c.heading for c in last.columns] == ["SWD 16 ↓"]
     assert [(row.resolution, row.values) for row in last.rows] == [(4, (61.0,)), (16, (5.0,))]
     page = render(report)
     assert "5,000 images" in page and "<td>0.1250</td>" in page and "<td>–</td>" in page
 
 
-def test_a_page_speaks_of_no_phase_that_the_run_has_not(tmp_path: Path) -> None:
+def test_page_mentions_only_phases_of_the_run(tmp_path: Path) -> None:
     pages = {
         mode: render(collect(draw_run(tmp_path / mode, *WORDS, f"growth.mode={mode}")))
         for mode in ("fade", "none")
@@ -156,7 +156,7 @@ def test_a_page_speaks_of_no_phase_that_the_run_has_not(tmp_path: Path) -> None:
     assert ["Shaded: a resolution fades in." in page for page in pages.values()] == [True, False]
 
 
-def test_what_a_comparison_of_all_stages_says_is_not_said_twice(tmp_path: Path) -> None:
+def test_comparison_at_own_resolution_is_left_out_if_repeated(tmp_path: Path) -> None:
     run = draw_run(tmp_path / "run", *WORDS)
     for resolution in (4, 8, 16):
         measure(run.stage(resolution), resolution, ("swd", 16, 80, 64.0 / resolution))

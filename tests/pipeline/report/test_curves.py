@@ -1,4 +1,4 @@
-"""Charts of whatever figures there are, thinned so that no peak is lost."""
+"""Charts of all scalars, thinned without losing peaks."""
 
 import math
 
@@ -14,7 +14,7 @@ def test_thinning_keeps_the_ends_and_every_peak() -> None:
     assert thinned(points[:600], 600) == points[:600]
 
 
-def test_a_long_run_stays_small_and_keeps_its_highest_value() -> None:
+def test_long_run_is_thinned_and_keeps_its_maximum() -> None:
     ticks = [{"images_seen": at, "generator_loss": float(at % 7)} for at in range(1, 30_000)]
     ticks[777]["generator_loss"] = 1e6
     (chart,) = charts([(0, ticks), (30_000, ticks[:9_000])])
@@ -23,7 +23,7 @@ def test_a_long_run_stays_small_and_keeps_its_highest_value() -> None:
     assert list(series.at) == sorted(series.at) and series.at[-1] == 39_000
 
 
-def test_figures_are_grouped_by_their_names_known_or_not() -> None:
+def test_scalars_are_grouped_by_name_known_or_not() -> None:
     tick = {"images_seen": 5, "phase": "steady", "time": 1.0, "seconds": 1.0, "lr": 0.1,
             "generator_loss": 1, "discriminator_loss": 2, "generator_grad_norm": 3,
             "swd_16": 4, "swd_mean": 5, "ms_ssim": 6, "quux_1": 7, "quux_2": 8, "odd": True,
@@ -39,7 +39,7 @@ def test_figures_are_grouped_by_their_names_known_or_not() -> None:
     }
 
 
-def test_a_figure_that_only_some_ticks_have_is_drawn_where_it_is() -> None:
+def test_scalar_of_only_some_ticks_is_drawn_at_those() -> None:
     ticks = [{"images_seen": at} | ({"fid": 9.0} if at == 20 else {}) for at in (10, 20, 30)]
     (chart,) = charts([(1000, ticks)])
     assert chart.series[0].at == (1020,)

@@ -1,4 +1,4 @@
-"""The report in a real browser: it moves, it reads, it fits, and it loads nothing."""
+"""The report in a real browser: slider, charts, layout, and no requests."""
 
 import io
 import shutil
@@ -30,14 +30,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a run that stands in its last stage."""
+    """The report of a run in its last stage."""
     folder = tmp_path_factory.mktemp("report")
     return write_report(draw_run(folder / "run", *WORDS, until=(16, 200)))
 
 
 @pytest.fixture
 def open_page(browser: Browser, report: Path) -> Iterator[Page]:
-    """The page on a desktop; at the end of the test it must have been quiet and alone."""
+    """The page on a desktop; fails if it logs an error or loads anything else."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page = context.new_page()
     heard: list[str] = []
@@ -59,7 +59,7 @@ def colours(image: Image.Image) -> int:
     return len(image.getcolors(image.width * image.height) or [])
 
 
-def test_the_slider_changes_the_pictures(open_page: Page) -> None:
+def test_slider_changes_the_pictures(open_page: Page) -> None:
     last = picture(open_page, "#mosaic")
     assert "16 × 16, fading in, alpha 0.67" in open_page.locator("#where").inner_text()
     open_page.locator("#slider").focus()
@@ -70,7 +70,7 @@ def test_the_slider_changes_the_pictures(open_page: Page) -> None:
     assert ImageChops.difference(first, last).getbbox() is not None
 
 
-def test_stacked_stages_are_told_by_their_phases(browser: Browser, tmp_path: Path) -> None:
+def test_stacked_stages_show_their_phases(browser: Browser, tmp_path: Path) -> None:
     words = (*WORDS, "growth.mode=stacked")
     report = write_report(draw_run(tmp_path / "run", *words, until=(16, 200)))
     page = browser.new_page()
@@ -88,7 +88,7 @@ def test_stacked_stages_are_told_by_their_phases(browser: Browser, tmp_path: Pat
     page.close()
 
 
-def test_it_plays_from_the_first_picture_to_the_last(open_page: Page) -> None:
+def test_play_runs_from_the_first_picture_to_the_last(open_page: Page) -> None:
     open_page.evaluate("moments = []")
     open_page.evaluate("document.addEventListener('moment', (event) => moments.push(event.detail))")
     open_page.get_by_role("button", name="Play").click()
@@ -97,7 +97,7 @@ def test_it_plays_from_the_first_picture_to_the_last(open_page: Page) -> None:
     assert moments[0] == 100 and moments[-1] == 1100 and moments == sorted(moments)
 
 
-def test_a_latent_is_chosen_by_hand_or_by_keys(open_page: Page) -> None:
+def test_latent_is_chosen_by_pointer_or_keys(open_page: Page) -> None:
     one = picture(open_page, "#one")
     open_page.get_by_role("button", name="Latent 5").click()
     open_page.keyboard.press("ArrowDown")
@@ -105,7 +105,7 @@ def test_a_latent_is_chosen_by_hand_or_by_keys(open_page: Page) -> None:
     assert ImageChops.difference(one, picture(open_page, "#one")).getbbox() is not None
 
 
-def test_hovering_reads_values_stage_and_phase(open_page: Page) -> None:
+def test_hovering_shows_values_stage_and_phase(open_page: Page) -> None:
     losses = open_page.locator("#charts article", has_text="Losses")
     # In the middle of the fade to 8x8, which goes from 300 to 600 images of 1,500.
     losses.locator("svg.chart").hover(position={"x": 188, "y": 80})
@@ -117,25 +117,25 @@ def test_hovering_reads_values_stage_and_phase(open_page: Page) -> None:
     assert 0 < float(other.locator(".legend b").inner_text()) < 1
 
 
-def test_arrow_keys_read_a_curve_aloud(open_page: Page) -> None:
+def test_arrow_keys_announce_values_to_screen_readers(open_page: Page) -> None:
     open_page.locator("#charts article", has_text="Alpha").locator("svg.chart").focus()
     open_page.keyboard.press("End")
     assert open_page.locator("#spoken").inner_text() == "1.1 kimg: alpha 0.6667"
 
 
-def test_a_stage_can_be_looked_at_alone(open_page: Page) -> None:
+def test_charts_zoom_to_a_stage(open_page: Page) -> None:
     line = open_page.locator("#charts path.line").first
     whole = line.get_attribute("d")
     open_page.locator("#zoom").get_by_text("8", exact=True).click()
     assert line.get_attribute("d") != whole
 
 
-def test_hovering_over_the_plan_tells_where_one_is(open_page: Page) -> None:
+def test_hovering_over_the_plan_shows_stage_and_phase(open_page: Page) -> None:
     open_page.locator("#plan-chart svg.chart").hover(position={"x": 20, "y": 100})
     assert "4 × 4, steady" in open_page.locator("#plan-chart .tip").inner_text()
 
 
-def test_dark_mode_is_dark_and_a_phone_is_wide_enough(open_page: Page) -> None:
+def test_dark_mode_is_dark_and_the_page_fits_a_phone(open_page: Page) -> None:
     light = picture(open_page, "body").getpixel((2, 2))
     open_page.emulate_media(color_scheme="dark")
     dark = picture(open_page, "body").getpixel((2, 2))
@@ -148,7 +148,7 @@ def test_dark_mode_is_dark_and_a_phone_is_wide_enough(open_page: Page) -> None:
 
 
 @pytest.mark.parametrize("until", [(4, 0), (4, 60), None])
-def test_runs_just_begun_or_of_one_stage(
+def test_new_run_and_run_of_one_stage(
     until: tuple[int, int] | None, browser: Browser, tmp_path: Path
 ) -> None:
     words = (*WORDS, "growth.last=4", "growth.steady_kimg=0.1", "ticks.grid=1")

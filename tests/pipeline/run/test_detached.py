@@ -1,4 +1,4 @@
-"""Which jobs a chain of stages is made of, with a queue that only remembers."""
+"""The jobs of a detached run, with a fake Slurm queue."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ from progan.stages.storage.sealed_folder import sealing
 
 
 class Queue(Slurm):
-    """Slurm without Slurm."""
+    """A fake Slurm that records the submitted jobs."""
 
     def __init__(self) -> None:
         super().__init__(LaunchSpec(backend="slurm", nodes=1, gpus_per_node=1))
@@ -55,20 +55,20 @@ def submit(run: RunFolder, queue: Queue) -> dict[int, str]:
     return submit_stages(run, specs(run), queue)
 
 
-def test_each_stage_waits_for_the_one_before(run: RunFolder) -> None:
+def test_each_job_depends_on_the_previous_one(run: RunFolder) -> None:
     queue = Queue()
     assert submit(run, queue) == {4: "1", 8: "2", 16: "3"}
     assert queue.jobs == [("faces-0004", None), ("faces-0008", "1"), ("faces-0016", "2")]
     assert run.stage(16).spec.exists()
 
 
-def test_a_second_chain_is_not_started_beside_the_first(run: RunFolder) -> None:
+def test_second_submission_keeps_the_jobs_of_the_first(run: RunFolder) -> None:
     queue = Queue()
     assert submit(run, queue) == submit(run, queue)
     assert len(queue.jobs) == 3
 
 
-def test_what_waits_for_a_lost_job_is_submitted_again(run: RunFolder) -> None:
+def test_jobs_that_depend_on_a_lost_job_are_submitted_again(run: RunFolder) -> None:
     queue = Queue()
     submit(run, queue)
     queue.ended.add("2")
@@ -77,8 +77,8 @@ def test_what_waits_for_a_lost_job_is_submitted_again(run: RunFolder) -> None:
     assert queue.ended == {"2", "3"}
 
 
-class Late(Queue):
-    """Answers only when the first stage has ended meanwhile."""
+class SlowQueue(Queue):
+    """The first stage finishes while the scheduler is polled."""
 
     def __init__(self, run: RunFolder) -> None:
         super().__init__()
@@ -86,16 +86,16 @@ class Late(Queue):
 
     def poll(self, handle: str) -> State:
         if not (final := self.run.stage(4).final).exists():
-            said = Final(
+            document = Final(
                 resolution=4, images_seen=1, model=ModelSpec(), seed=0, data_fingerprint=""
             )
-            with sealing(final, DOCUMENT, said.model_dump(mode="json")):
+            with sealing(final, DOCUMENT, document.model_dump(mode="json")):
                 pass
         return "ended" if handle == "1" else "waiting"
 
 
-def test_a_stage_that_ends_while_the_scheduler_is_asked_is_done(run: RunFolder) -> None:
-    queue = Late(run)
+def test_stage_that_finishes_during_a_poll_is_done(run: RunFolder) -> None:
+    queue = SlowQueue(run)
     submit(run, queue)
     assert submit(run, queue) == {8: "2", 16: "3"}
     shutil.rmtree(run.stage(4).final)
@@ -103,6 +103,6 @@ def test_a_stage_that_ends_while_the_scheduler_is_asked_is_done(run: RunFolder) 
     assert len(queue.jobs) == 3
 
 
-def test_a_chain_is_taken_for_what_it_is() -> None:
+def test_queue_of_accepts_slurm() -> None:
     queue = Queue()
     assert queue_of(queue) is queue

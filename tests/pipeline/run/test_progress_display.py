@@ -1,4 +1,4 @@
-"""What is said of a stage at work."""
+"""The progress line of a stage."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from progan.pipeline.run.progress_display import describe
 from workers import spec
 
 
-def test_a_stage_that_has_shown_all_says_what_it_still_does(shapes: Path) -> None:
+def test_stage_that_has_shown_all_images_says_what_it_still_does(shapes: Path) -> None:
     stage = spec(shapes)
     assert describe(stage, None) == "starting"
     progress = {"phase": "steady", "alpha": 1.0, "images_seen": 240, "images_per_second": 24.0}

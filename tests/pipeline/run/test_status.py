@@ -1,4 +1,4 @@
-"""Where a stage stands that a scheduler starts, told from the run's files alone."""
+"""The status of a run, from its files alone."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def test_states_of_a_stage_in_a_queue(
     assert list(nodes.cells) == ["12" if expected == "training" else "-", "-"]
 
 
-def test_the_table_fits_a_terminal_of_80_columns() -> None:
+def test_table_fits_a_terminal_of_80_columns() -> None:
     progress = {"phase": "separate", "alpha": 0.4, "images_seen": 555_555, "nodes": 16}
     stage = {
         "resolution": 1024, "state": "training", "total_images": 12_000_000, "seconds_left": 4e5,

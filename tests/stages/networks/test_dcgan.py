@@ -1,4 +1,4 @@
-"""DCGAN's networks against plain ones of torch's own layers, and what is theirs alone."""
+"""DCGAN's networks against the same networks made of torch's own layers."""
 
 from collections.abc import Iterable
 
@@ -26,8 +26,8 @@ MODEL = ModelSpec(
 """At 32x32: 16 maps at 4x4 and 8x8, 8 at 16x16"""
 
 
-def plain_generator() -> nn.Sequential:
-    """As in the paper's figure 1, of nn.ConvTranspose2d and nn.BatchNorm2d."""
+def torch_generator() -> nn.Sequential:
+    """The paper's figure 1, of nn.ConvTranspose2d and nn.BatchNorm2d."""
     return nn.Sequential(
         nn.ConvTranspose2d(7, 16, 4, 1, 0, bias=False), nn.BatchNorm2d(16, momentum=1), nn.ReLU(),
         nn.ConvTranspose2d(16, 16, 4, 2, 1, bias=False), nn.BatchNorm2d(16, momentum=1), nn.ReLU(),
@@ -36,8 +36,8 @@ def plain_generator() -> nn.Sequential:
     ).double()  # fmt: skip
 
 
-def plain_discriminator() -> nn.Sequential:
-    """The same backwards, without a norm in the first layer."""
+def torch_discriminator() -> nn.Sequential:
+    """The mirror image, without a norm in the first layer."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 4, 2, 1), nn.LeakyReLU(0.2),
         nn.Conv2d(8, 16, 4, 2, 1, bias=False), nn.BatchNorm2d(16), nn.LeakyReLU(0.2),
@@ -51,72 +51,74 @@ def weighted(network: nn.Module) -> list[nn.Module]:
     return [m for m in network.modules() if isinstance(m, kinds) or hasattr(m, "scale")]
 
 
-def of(module: nn.Module, values: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """A layer's tensors by name, in torch's order of a transposed convolution's channels."""
-    turns = isinstance(module, Conv4x4) and module.kind != "down"
-    return {name: v.transpose(0, 1) if turns and v.dim() == 4 else v for name, v in values}
+def in_torch_order(module: nn.Module, values: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """A layer's tensors by name; channels of a transposed convolution in torch's order."""
+    transposed = isinstance(module, Conv4x4) and module.kind != "down"
+    return {name: v.transpose(0, 1) if transposed and v.dim() == 4 else v for name, v in values}
 
 
-def copied(network: nn.Module, plain: nn.Module) -> None:
-    """Give the plain network the other's weights, layer by layer, after making them all differ."""
-    pairs = list(zip(weighted(network), weighted(plain), strict=True))
+def copy_random_weights(network: nn.Module, reference: nn.Module) -> None:
+    """Give both networks the same random weights, layer by layer."""
+    pairs = list(zip(weighted(network), weighted(reference), strict=True))
     for own, theirs in pairs:
         for parameter in own.parameters():
             nn.init.normal_(parameter, std=0.3)
-        theirs.load_state_dict(of(own, own.named_parameters()), strict=False)
+        theirs.load_state_dict(in_torch_order(own, own.named_parameters()), strict=False)
 
 
-def assert_alike(network: nn.Module, plain: nn.Module) -> None:
-    """The same gradient of every weight."""
-    for own, theirs in zip(weighted(network), weighted(plain), strict=True):
-        found = of(own, ((n, p.grad) for n, p in own.named_parameters() if p.grad is not None))
+def assert_same_gradients(network: nn.Module, reference: nn.Module) -> None:
+    """The gradient of every weight is the same."""
+    for own, theirs in zip(weighted(network), weighted(reference), strict=True):
+        found = in_torch_order(
+            own, ((n, p.grad) for n, p in own.named_parameters() if p.grad is not None)
+        )
         assert found.keys() == dict(theirs.named_parameters()).keys()
         for name, parameter in theirs.named_parameters():
             torch.testing.assert_close(found[name], parameter.grad)
 
 
-def test_the_generator_is_the_plain_one_while_training() -> None:
+def test_generator_matches_torch_layers_in_training() -> None:
     torch.manual_seed(0)
-    generator, plain = Generator(MODEL, 32).double(), plain_generator()
-    copied(generator, plain)
+    generator, reference = Generator(MODEL, 32).double(), torch_generator()
+    copy_random_weights(generator, reference)
     latents = torch.randn(BATCH, 7, dtype=torch.float64)
-    images, expected = generator(latents), plain(latents[:, :, None, None])
+    images, expected = generator(latents), reference(latents[:, :, None, None])
     assert images.shape == (BATCH, 3, 32, 32)
     torch.testing.assert_close(images, expected)
     images.square().sum().backward()
     expected.square().sum().backward()
-    assert_alike(generator, plain)
+    assert_same_gradients(generator, reference)
 
 
-def test_it_draws_as_the_plain_one_with_the_statistics_of_the_reference_batch() -> None:
+def test_generator_in_evaluation_uses_statistics_of_the_reference_batch() -> None:
     torch.manual_seed(0)
-    generator, plain = Generator(MODEL, 32).double().eval(), plain_generator()
-    copied(generator, plain)
+    generator, reference = Generator(MODEL, 32).double().eval(), torch_generator()
+    copy_random_weights(generator, reference)
     assert generator.reference is not None
-    plain(generator.reference[:, :, None, None])
+    reference(generator.reference[:, :, None, None])
     for size, norm in zip(
-        (4, 8, 16), (m for m in plain if isinstance(m, nn.BatchNorm2d)), strict=True
+        (4, 8, 16), (m for m in reference if isinstance(m, nn.BatchNorm2d)), strict=True
     ):
         assert norm.running_var is not None
         count = REFERENCE * size**2
-        norm.running_var *= (count - 1) / count  # torch keeps the unbiased one
+        norm.running_var *= (count - 1) / count  # torch's is the unbiased one
     latents = torch.randn(3, 7, dtype=torch.float64)
-    torch.testing.assert_close(generator(latents), plain.eval()(latents[:, :, None, None]))
+    torch.testing.assert_close(generator(latents), reference.eval()(latents[:, :, None, None]))
 
 
-def test_the_discriminator_is_the_plain_one() -> None:
+def test_discriminator_matches_torch_layers() -> None:
     torch.manual_seed(0)
-    discriminator, plain = Discriminator(MODEL, 32).double(), plain_discriminator()
-    copied(discriminator, plain)
+    discriminator, reference = Discriminator(MODEL, 32).double(), torch_discriminator()
+    copy_random_weights(discriminator, reference)
     images = torch.rand(BATCH, 3, 32, 32, dtype=torch.float64)
-    logits, expected = discriminator(images), plain(images)
+    logits, expected = discriminator(images), reference(images)
     torch.testing.assert_close(logits, expected)
     logits.square().sum().backward()
     expected.square().sum().backward()
-    assert_alike(discriminator, plain)
+    assert_same_gradients(discriminator, reference)
 
 
-def test_weights_are_drawn_small_and_used_as_they_are() -> None:
+def test_weights_have_std_002_and_scale_1() -> None:
     torch.manual_seed(0)
     fields = {"attention": (16,), "minibatch": "discrimination"}
     wide = MODEL.model_copy(
@@ -135,7 +137,7 @@ def test_weights_are_drawn_small_and_used_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination"])
-def test_samples_of_a_group_are_compared_if_that_is_asked(minibatch: str) -> None:
+def test_minibatch_statistics_are_within_groups(minibatch: str) -> None:
     fields = {"minibatch": minibatch, "norm": "layer"}
     changes = {"discriminator": DiscriminatorSpec.model_validate(fields), "stddev_group": 2}
     discriminator = Discriminator(MODEL.model_copy(update=changes), 16).double()

@@ -1,13 +1,15 @@
-"""The mode regulariser against NumPy in float64; the encoder that it trains, and hands on."""
+"""The mode regulariser against NumPy in float64; its encoder in training and growing."""
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from objective_of import generator_objective, generator_penalty
+from torch import Tensor
 
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
@@ -17,8 +19,7 @@ from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import downscale
 from progan.stages.networks.multi_discriminator import make_discriminator
 from progan.stages.objectives.adversarial import loss
-from progan.stages.objectives.generator_penalties import Deception, generator_penalty
-from progan.stages.objectives.objective import generator_objective
+from progan.stages.objectives.adversarial_term import Adversarial
 from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
@@ -36,33 +37,40 @@ MODES = ModeRegularizer(kind="mode_regularizer")
 ENCODED = ObjectiveSpec(penalties=(MODES,))
 
 
-def numerically(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
-    """The slope of f, by central differences."""
-    slope = np.empty_like(x)
-    for place in np.ndindex(*x.shape):
+def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
+    """The gradient of f, by central differences."""
+    gradient = np.empty_like(x)
+    for index in np.ndindex(*x.shape):
         ahead, behind = x.copy(), x.copy()
-        ahead[place] += 1e-5
-        behind[place] -= 1e-5
-        slope[place] = (f(ahead) - f(behind)) / 2e-5
-    return slope
+        ahead[index] += 1e-5
+        behind[index] -= 1e-5
+        gradient[index] = (f(ahead) - f(behind)) / 2e-5
+    return gradient
 
 
 @pytest.mark.parametrize("distance", ["pixels", "features"])
-def test_the_term_and_its_slopes_are_the_papers(distance: Literal["pixels", "features"]) -> None:
+def test_mode_regularizer_and_its_gradients_match_numpy(
+    distance: Literal["pixels", "features"],
+) -> None:
     """E(x) = tanh(x A), G(z) = tanh(z B), D's features F x squared, its logit their sum."""
     torch.manual_seed(0)
-    reals, fakes = (torch.randn(5, 6, dtype=torch.float64) for _ in range(2))
+    reals = torch.randn(5, 6, dtype=torch.float64)
     encoding = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     drawing = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
     look = torch.randn(6, 4, dtype=torch.float64)
-    side = loss(ObjectiveSpec.model_validate({"loss": "nonsaturating"}).loss).generator
-    seen = Deception(
-        lambda x: (x @ look).square(), fakes, reals, nn.Identity(), {}, lambda: fakes.sum(),
-        reconstruct=lambda: torch.tanh(torch.tanh(reals @ encoding) @ drawing),
-        unmasking=lambda x: side(x[:0], (x @ look).square().sum(dim=1)),
-    )  # fmt: skip
+    nonsaturating = loss(ObjectiveSpec.model_validate({"loss": "nonsaturating"}).loss)
     chosen = MODES.model_copy(update={"lambda_1": 0.7, "lambda_2": 0.3, "distance": distance})
-    found = generator_penalty(seen, chosen)
+    found = generator_penalty(
+        chosen,
+        Adversarial(nonsaturating, "mean"),
+        features=lambda x: (x @ look).square(),
+        reals=reals,
+        fake_logits=reals[:, 0],
+        reconstruct=lambda: torch.tanh(torch.tanh(reals @ encoding) @ drawing),
+        logits=lambda x: (x @ look).square().sum(dim=1),
+        discriminators=1,
+        players=SimpleNamespace(unrolled=False),
+    )
     slopes = torch.autograd.grad(found.mean(), [encoding, drawing])
 
     x, views = reals.numpy(), look.numpy()
@@ -76,8 +84,12 @@ def test_the_term_and_its_slopes_are_the_papers(distance: Literal["pixels", "fea
 
     a, b = encoding.detach().numpy(), drawing.detach().numpy()
     np.testing.assert_allclose(found.detach(), term(a, b), 1e-12)
-    np.testing.assert_allclose(slopes[0], numerically(lambda a: term(a, b).mean(), a), 1e-6, 1e-8)
-    np.testing.assert_allclose(slopes[1], numerically(lambda b: term(a, b).mean(), b), 1e-6, 1e-8)
+    np.testing.assert_allclose(
+        slopes[0], numerical_gradient(lambda a: term(a, b).mean(), a), 1e-6, 1e-8
+    )
+    np.testing.assert_allclose(
+        slopes[1], numerical_gradient(lambda b: term(a, b).mean(), b), 1e-6, 1e-8
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +103,7 @@ def test_the_term_and_its_slopes_are_the_papers(distance: Literal["pixels", "fea
         ("rgan", lambda real, again: np.log1p(np.exp(real - again))),
     ],
 )
-def test_reconstructions_are_to_deceive_as_the_loss_has_it(
+def test_reconstructions_use_the_generator_loss(
     name: str, costs: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> None:
     torch.manual_seed(0)
@@ -107,25 +119,27 @@ def test_reconstructions_are_to_deceive_as_the_loss_has_it(
     assert found["generator_mode_regularizer_penalty"].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_generator_and_encoder_feel_it_and_the_discriminator_does_not() -> None:
+def test_mode_regularizer_trains_generator_and_encoder_only() -> None:
     torch.manual_seed(0)
     model = MODEL.model_copy(
         update={"discriminator": MODEL.discriminator.model_copy(update={"critics": 2})}
     )
     generator = Generator(model, 8, fading=True)
-    critics = make_discriminator(model, 8, fading=True)
+    discriminators = make_discriminator(model, 8, fading=True)
     encoder = Encoder(model, 8, fading=True)
     reals, latents = torch.randn(4, 3, 8, 8), torch.randn(4, 8)
     both = ObjectiveSpec(penalties=(MODES, MODES.model_copy(update={"distance": "features"})))
-    with frozen(critics):
-        found = generator_objective(generator, critics, latents, 0.3, both, reals, encoder=encoder)
+    with frozen(discriminators):
+        found = generator_objective(
+            generator, discriminators, latents, 0.3, both, reals, encoder=encoder
+        )
         torch.autograd.backward(found.loss)
     for network in (generator, encoder):
         assert all(p.grad is not None and p.grad.any() for p in network.parameters())
-    assert all(p.grad is None for p in critics.parameters())
+    assert all(p.grad is None for p in discriminators.parameters())
 
 
-def test_it_is_for_the_discriminator_ahead_to_judge() -> None:
+def test_mode_regularizer_uses_the_unrolled_discriminator() -> None:
     torch.manual_seed(0)
     generator, discriminator, encoder = (
         Generator(MODEL, 4),
@@ -144,18 +158,20 @@ def test_it_is_for_the_discriminator_ahead_to_judge() -> None:
     assert term(here) == term(discriminator) != term(there)
 
 
-def test_the_generator_is_told_the_classes_of_the_reals() -> None:
+def test_reconstruction_is_conditioned_on_the_classes_of_the_reals() -> None:
     model = MODEL.model_copy(update={"classes": 3})
     generator, encoder = Generator(model, 4), Encoder(model, 4)
     reals, classes = torch.randn(4, 3, 4, 4), torch.eye(3)[[0, 2, 1, 2]]
-    again = reconstruct(generator, encoder, reals, classes, 1.0)
+    reconstruction = reconstruct(generator, encoder, reals, classes, 1.0)
     assert encoder(reals).shape == (4, 8)
-    torch.testing.assert_close(again, generator(torch.cat([encoder(reals), classes], dim=1)))
+    torch.testing.assert_close(
+        reconstruction, generator(torch.cat([encoder(reals), classes], dim=1))
+    )
 
 
 @pytest.mark.parametrize("resolution", [8, 16, 64])
 @torch.no_grad()
-def test_an_encoder_begins_as_the_old_one_on_downscaled_images(resolution: int) -> None:
+def test_encoder_at_alpha_0_is_the_previous_one_on_downscaled_images(resolution: int) -> None:
     old, new = Encoder(MODEL, resolution // 2), Encoder(MODEL, resolution, fading=True)
     handoff.grow(new, old.state_dict(), resolution)
     images = torch.randn(2, 3, resolution, resolution)
@@ -173,20 +189,18 @@ def trained(stage_spec: StageSpec, world: World, steps: int) -> Stage:
     return stage
 
 
-def test_the_next_stage_goes_on_with_it_and_nothing_else_holds_it(
-    shapes: Path, world: World, tmp_path: Path
-) -> None:
-    alone = spec(shapes, objective=ObjectiveSpec())
-    beside = spec(shapes, objective=ENCODED)
-    first, without = build(beside, world, None, []), build(alone, world, None, [])
+def test_encoder_is_handed_on_in_its_own_file(shapes: Path, world: World, tmp_path: Path) -> None:
+    plain = spec(shapes, objective=ObjectiveSpec())
+    encoded = spec(shapes, objective=ENCODED)
+    first, without = build(encoded, world, None, []), build(plain, world, None, [])
     assert first.encoder is not None and without.encoder is None
-    drawn = first.encoder.state_dict()
+    initial = first.encoder.state_dict()
     same = zip(first.generator.parameters(), without.generator.parameters(), strict=True)
     assert all(torch.equal(*pair) for pair in same)
 
-    stage = trained(beside, world, steps=2)
+    stage = trained(encoded, world, steps=2)
     assert stage.encoder is not None
-    moved = [not torch.equal(drawn[k], v) for k, v in stage.encoder.state_dict().items()]
+    moved = [not torch.equal(initial[k], v) for k, v in stage.encoder.state_dict().items()]
     assert all(moved)
     handoff.publish(tmp_path / "final", stage.final(), stage.networks())
     published = read_published(tmp_path / "final")
@@ -207,7 +221,7 @@ def test_the_next_stage_goes_on_with_it_and_nothing_else_holds_it(
     torch.testing.assert_close(after.encoder(images, 0.0), stage.encoder(downscale(images)))
 
 
-def test_a_stage_whose_forerunner_had_none_begins_anew(
+def test_new_encoder_if_the_previous_stage_had_none(
     shapes: Path, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = build(spec(shapes), world, None, [])

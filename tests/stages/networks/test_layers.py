@@ -1,4 +1,4 @@
-"""The layers against slower, independent versions of themselves."""
+"""The layers against slower, independent implementations."""
 
 import math
 from collections.abc import Callable
@@ -24,41 +24,41 @@ from progan.stages.specs.model import ModelSpec
 SMALL = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
 
 
-def plain_up(conv: EqualizedConv2d, x: Tensor) -> Tensor:
+def two_step_up(conv: EqualizedConv2d, x: Tensor) -> Tensor:
     return F.conv2d(upscale(x), conv.weight * conv.scale, conv.bias, padding=1)
 
 
-def plain_down(conv: EqualizedConv2d, x: Tensor) -> Tensor:
+def two_step_down(conv: EqualizedConv2d, x: Tensor) -> Tensor:
     return downscale(F.conv2d(x, conv.weight * conv.scale, conv.bias, padding=1))
 
 
-@pytest.mark.parametrize(("resample", "plain"), [("up", plain_up), ("down", plain_down)])
-def test_fused_resampling_is_the_plain_one(
-    resample: str, plain: Callable[[EqualizedConv2d, Tensor], Tensor]
+@pytest.mark.parametrize(("resample", "two_steps"), [("up", two_step_up), ("down", two_step_down)])
+def test_fused_resampling_equals_two_steps(
+    resample: str, two_steps: Callable[[EqualizedConv2d, Tensor], Tensor]
 ) -> None:
     torch.manual_seed(0)
     conv = EqualizedConv2d(5, 7, resample=resample)  # type: ignore[arg-type]
     torch.nn.init.normal_(conv.bias)
     x = torch.randn(3, 5, 8, 8, requires_grad=True)
-    fused, expected = conv(x), plain(conv, x)
+    fused, expected = conv(x), two_steps(conv, x)
     torch.testing.assert_close(fused, expected, atol=1e-5, rtol=1e-5)
 
     weights = torch.randn_like(fused)
     inputs = (x, conv.weight, conv.bias)
     gradients = torch.autograd.grad((fused * weights).sum(), inputs)
-    plain_gradients = torch.autograd.grad((expected * weights).sum(), inputs)
-    for gradient, plain_gradient in zip(gradients, plain_gradients, strict=True):
-        torch.testing.assert_close(gradient, plain_gradient, atol=1e-5, rtol=1e-5)
+    expected_gradients = torch.autograd.grad((expected * weights).sum(), inputs)
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, atol=1e-5, rtol=1e-5)
 
 
-def test_an_equalised_layer_keeps_the_variance_by_its_gain() -> None:
+def test_equalized_layer_output_has_std_gain() -> None:
     torch.manual_seed(0)
     x = torch.randn(4096, 300)
     for gain in (1.0, math.sqrt(2)):
         assert EqualizedLinear(300, 50, gain=gain)(x).std().item() == pytest.approx(gain, rel=0.05)
 
 
-def test_gains_are_the_papers() -> None:
+def test_gains_match_the_official_code() -> None:
     generator, discriminator = Generator(SMALL, 8), Discriminator(SMALL, 8)
     scales = {
         name: module.scale
@@ -74,7 +74,7 @@ def test_gains_are_the_papers() -> None:
     assert scales["head.dense"] == pytest.approx(1 / math.sqrt(8))
 
 
-def test_weights_begin_normal_and_biases_zero() -> None:
+def test_weights_start_standard_normal_and_biases_zero() -> None:
     for name, parameter in Generator(ModelSpec(), 8).named_parameters():
         if name.endswith("bias"):
             assert not parameter.any()
@@ -82,7 +82,7 @@ def test_weights_begin_normal_and_biases_zero() -> None:
             assert parameter.std().item() == pytest.approx(1, rel=0.02)
 
 
-def test_pixel_norm_makes_unit_mean_squares() -> None:
+def test_pixel_norm_gives_unit_mean_square() -> None:
     x = pixel_norm(torch.randn(2, 64, 3, 3) * 7)
     torch.testing.assert_close(x.square().mean(dim=1), torch.ones(2, 3, 3))
 
@@ -97,23 +97,23 @@ def numpy_stddev(x: np.ndarray, group: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("group", [1, 2, 4])
-def test_minibatch_stddev_is_numpys(group: int) -> None:
+def test_minibatch_stddev_matches_numpy(group: int) -> None:
     x = np.random.default_rng(0).normal(size=(8, 5, 4, 4))
     ours = minibatch_stddev(torch.from_numpy(x).float(), group).numpy()
     np.testing.assert_allclose(ours, numpy_stddev(x, group), atol=1e-5)
 
 
-def test_minibatch_stddev_refuses_a_broken_group() -> None:
+def test_minibatch_stddev_rejects_incomplete_groups() -> None:
     with pytest.raises(ValueError, match="multiple of the stddev group"):
         minibatch_stddev(torch.zeros(6, 1, 4, 4), 4)
 
 
-def test_a_group_does_not_see_its_neighbours() -> None:
+def test_minibatch_stddev_is_within_groups() -> None:
     x = torch.randn(8, 3, 4, 4)
     torch.testing.assert_close(minibatch_stddev(x, 4)[:4], minibatch_stddev(x[:4], 4))
 
 
-def test_gradients_of_gradients_through_the_discriminator() -> None:
+def test_discriminator_is_twice_differentiable() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(ModelSpec(latent=4, fmap_base=8, fmap_max=4, stddev_group=2), 8)
     discriminator.double()

@@ -1,4 +1,4 @@
-"""Minibatch discrimination against its formula in NumPy, and what is compared with what."""
+"""Minibatch discrimination against NumPy, and its groups."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.widths import KERNEL_SIZE, KERNELS
 
 
-def test_it_is_its_formula() -> None:
+def test_minibatch_discrimination_matches_numpy() -> None:
     layer = MinibatchDiscrimination(6, group=3).double()
     x = torch.randn(9, 6, dtype=torch.float64)
     found = layer(x).detach().numpy()
@@ -20,7 +20,7 @@ def test_it_is_its_formula() -> None:
     np.testing.assert_array_equal(found[:, :6], x.numpy())
 
 
-def test_a_group_does_not_see_the_others() -> None:
+def test_minibatch_discrimination_is_within_groups() -> None:
     layer = MinibatchDiscrimination(6, group=2)
     x = torch.randn(4, 6)
     torch.testing.assert_close(layer(x)[:2], layer(x[:2]))

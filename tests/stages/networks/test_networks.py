@@ -1,4 +1,4 @@
-"""Growing: at alpha 0 the old network, at alpha 1 the new one alone."""
+"""Growing: at alpha 0 the previous network, at alpha 1 the new path alone."""
 
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ TRANSITIONS = [8, 16, 32, 64, 128, 256, 512, 1024]
 
 
 def grown(kind: type[Network], resolution: int) -> tuple[Network, Network]:
-    """A settled network and the one grown from it, twice the resolution."""
+    """A network and the one grown from it, at twice the resolution."""
     torch.manual_seed(resolution)
     old = kind(NARROW, resolution // 2)
     new = kind(NARROW, resolution, fading=True)
@@ -27,7 +27,7 @@ def grown(kind: type[Network], resolution: int) -> tuple[Network, Network]:
 
 @pytest.mark.parametrize("resolution", TRANSITIONS)
 @torch.no_grad()
-def test_a_generator_begins_as_the_old_one_upscaled(resolution: int) -> None:
+def test_generator_at_alpha_0_is_the_previous_one_upscaled(resolution: int) -> None:
     old, new = grown(Generator, resolution)
     latents = torch.randn(2, 8)
     torch.testing.assert_close(new(latents, 0.0), upscale(old(latents)))
@@ -35,7 +35,7 @@ def test_a_generator_begins_as_the_old_one_upscaled(resolution: int) -> None:
 
 @pytest.mark.parametrize("resolution", TRANSITIONS)
 @torch.no_grad()
-def test_a_generator_ends_as_the_new_path_alone(resolution: int) -> None:
+def test_generator_at_alpha_1_is_the_new_path_alone(resolution: int) -> None:
     _, new = grown(Generator, resolution)
     alone = Generator(NARROW, resolution)
     alone.load_state_dict({k: v for k, v in new.state_dict().items() if k in alone.state_dict()})
@@ -46,7 +46,7 @@ def test_a_generator_ends_as_the_new_path_alone(resolution: int) -> None:
 
 @pytest.mark.parametrize("resolution", TRANSITIONS)
 @torch.no_grad()
-def test_a_discriminator_begins_as_the_old_one_on_downscaled_images(resolution: int) -> None:
+def test_discriminator_at_alpha_0_is_the_previous_one_on_downscaled_images(resolution: int) -> None:
     old, new = grown(Discriminator, resolution)
     images = torch.randn(2, 3, resolution, resolution)
     torch.testing.assert_close(new(images, 0.0), old(downscale(images)))
@@ -54,7 +54,7 @@ def test_a_discriminator_begins_as_the_old_one_on_downscaled_images(resolution: 
 
 @pytest.mark.parametrize("resolution", TRANSITIONS)
 @torch.no_grad()
-def test_a_discriminator_ends_as_the_new_path_alone(resolution: int) -> None:
+def test_discriminator_at_alpha_1_is_the_new_path_alone(resolution: int) -> None:
     _, new = grown(Discriminator, resolution)
     alone = Discriminator(NARROW, resolution)
     alone.load_state_dict({k: v for k, v in new.state_dict().items() if k in alone.state_dict()})
@@ -62,20 +62,20 @@ def test_a_discriminator_ends_as_the_new_path_alone(resolution: int) -> None:
     assert torch.equal(new(images, 1.0), alone(images))
 
 
-def test_the_latents_scale_does_not_matter() -> None:
+def test_generator_is_invariant_to_the_latents_scale() -> None:
     generator = Generator(NARROW, 8)
     latents = torch.randn(2, 8)
     torch.testing.assert_close(generator(latents), generator(latents * 3))
 
 
-def test_half_way_is_the_mean_of_both_paths() -> None:
+def test_alpha_one_half_is_the_mean_of_both_paths() -> None:
     _, new = grown(Generator, 16)
     latents = torch.randn(2, 8)
     middle = (new(latents, 0.0) + new(latents, 1.0)) / 2
     torch.testing.assert_close(new(latents, 0.5), middle)
 
 
-def test_every_weight_learns_in_a_fade() -> None:
+def test_every_parameter_has_a_gradient_within_a_fade() -> None:
     _, generator = grown(Generator, 16)
     _, discriminator = grown(Discriminator, 16)
     discriminator(generator(torch.randn(4, 8), 0.5), 0.5).sum().backward()

@@ -1,4 +1,4 @@
-"""Norms against NumPy, and what they do not depend on."""
+"""Norms against NumPy, and their independence of how a batch is split."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def layer(kind: Any) -> Any:
     return made
 
 
-def test_a_batch_is_normalised_by_groups_and_by_the_reference_elsewhere() -> None:
+def test_batch_norm_uses_groups_in_training_and_the_reference_batch_in_evaluation() -> None:
     norm, x = layer(BatchNorm), torch.randn(6, 4, 3, 3, dtype=torch.float64)
     values = x.numpy()
     groups = values.reshape(3, 2, 4, 3, 3)
@@ -48,17 +48,17 @@ def test_a_batch_is_normalised_by_groups_and_by_the_reference_elsewhere() -> Non
     np.testing.assert_allclose(norm.eval()(x).detach(), expected, 1e-10)
 
 
-def test_a_virtual_batch_is_the_reference_and_the_sample() -> None:
+def test_virtual_batch_norm_uses_the_reference_batch_and_the_sample() -> None:
     norm, x = layer(VirtualBatchNorm), torch.randn(5, 4, 3, 3, dtype=torch.float64)
     values = x.numpy()
     for index, sample in enumerate(values):
-        of = values[:3] if index < 3 else np.concatenate([values[:3], sample[None]])
-        mean, variance = (f(of, axis=(0, 2, 3))[:, None, None] for f in (np.mean, np.var))
+        batch = values[:3] if index < 3 else np.concatenate([values[:3], sample[None]])
+        mean, variance = (f(batch, axis=(0, 2, 3))[:, None, None] for f in (np.mean, np.var))
         expected = activated(norm, (sample - mean) / np.sqrt(variance + 1e-5))
         np.testing.assert_allclose(norm(x)[index].detach(), expected, 1e-9)
 
 
-def test_layer_norm_is_of_every_sample() -> None:
+def test_layer_norm_is_per_sample() -> None:
     norm, x = LayerNorm(4, DiscriminatorSpec()).double(), torch.randn(5, 4, 3, 3).double()
     mean, variance = (f(x.numpy(), axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.var))
     normed = (x.numpy() - mean) / np.sqrt(variance + 1e-5)
@@ -66,16 +66,16 @@ def test_layer_norm_is_of_every_sample() -> None:
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])
-def test_a_normalised_critic_compares_nothing_beyond_its_groups(norm: str) -> None:
+def test_discriminator_norms_are_within_groups(norm: str) -> None:
     fields = {"norm": norm, "norm_group": 2, "minibatch": "none"}
     shape = {"latent": 8, "fmap_base": 32, "fmap_max": 8, "discriminator": fields}
-    critic = Discriminator(ModelSpec.model_validate(shape), 8).double()
+    discriminator = Discriminator(ModelSpec.model_validate(shape), 8).double()
     images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
-    parts = [critic(part) for part in torch.split(images, 2)]
-    torch.testing.assert_close(critic(images), torch.cat(parts))
+    parts = [discriminator(part) for part in torch.split(images, 2)]
+    torch.testing.assert_close(discriminator(images), torch.cat(parts))
 
 
-def drawn(norm: str, latents: Tensor, *, training: bool) -> Tensor:
+def generated(norm: str, latents: Tensor, *, training: bool) -> Tensor:
     torch.manual_seed(1)
     generator = Generator(model(norm), 8).double()
     images: Tensor = generator.train(training)(latents)
@@ -85,15 +85,15 @@ def drawn(norm: str, latents: Tensor, *, training: bool) -> Tensor:
 @pytest.mark.parametrize(
     ("norm", "training"), [("batch", True), ("batch", False), ("virtual_batch", True)]
 )
-def test_a_picture_does_not_depend_on_how_its_batch_is_cut(norm: str, training: bool) -> None:
+def test_images_do_not_depend_on_how_the_batch_is_split(norm: str, training: bool) -> None:
     latents = torch.randn(6, 10, dtype=torch.float64)
-    whole = drawn(norm, latents, training=training)
-    parts = [drawn(norm, part, training=training) for part in torch.split(latents, 2)]
+    whole = generated(norm, latents, training=training)
+    parts = [generated(norm, part, training=training) for part in torch.split(latents, 2)]
     torch.testing.assert_close(torch.cat(parts), whole)
     assert whole.shape == (6, 3, 8, 8)
 
 
-def test_the_reference_batch_is_stored_with_the_network() -> None:
+def test_reference_batch_is_in_the_state_dict() -> None:
     generator = Generator(model("virtual_batch"), 8)
     reference = generator.state_dict()["reference"]
     assert reference.shape == (3, 10) and reference[:, 8:].sum(dim=1).eq(1).all()

@@ -1,4 +1,4 @@
-"""Recomputed activations: the same losses and gradients, bit by bit."""
+"""Activation checkpointing: the same losses and gradients to the last bit."""
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from objective_of import discriminator_objective, generator_objective
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -13,7 +14,6 @@ from progan.stages.engine.engine import frozen
 from progan.stages.engine.precision import autocast
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.objectives.objective import discriminator_objective, generator_objective
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.stage import EngineSpec
@@ -26,16 +26,16 @@ class Networks(NamedTuple):
     discriminator: Discriminator
 
 
-def networks(dtype: torch.dtype) -> Networks:
+def make_networks(dtype: torch.dtype) -> Networks:
     torch.manual_seed(0)
     generator = Generator(MODEL, 16, fading=True)
     discriminator = Discriminator(MODEL, 16, fading=True)
     return Networks(generator.to(dtype), discriminator.to(dtype))
 
 
-def recomputing(kept: Networks, resolution: int) -> Networks:
-    """The same networks, with their blocks from `resolution` on recomputed."""
-    copied = copy.deepcopy(kept)
+def with_recompute(networks: Networks, resolution: int) -> Networks:
+    """The same networks, whose blocks at `resolution` and above are recomputed."""
+    copied = copy.deepcopy(networks)
     copied.generator.recompute_from = copied.discriminator.recompute_from = resolution
     return copied
 
@@ -45,34 +45,34 @@ def gradients(loss: Tensor, network: nn.Module) -> list[Tensor]:
 
 
 def both_gradients(nets: Networks, precision: AbstractContextManager[object]) -> list[Tensor]:
-    """Of the discriminator's objective, double backward included, and of the generator's."""
+    """Of the discriminator's objective, with its double backward, and of the generator's."""
     torch.manual_seed(1)
     dtype = next(nets.generator.parameters()).dtype
     reals, latents = torch.randn(4, 3, 16, 16, dtype=dtype), torch.randn(4, 8, dtype=dtype)
     mix = torch.rand(4, dtype=dtype)
     with precision:
-        critic = discriminator_objective(*nets, reals, latents, mix, 0.5, ObjectiveSpec())
-    found = gradients(critic.loss, nets.discriminator)
+        of_discriminator = discriminator_objective(*nets, reals, latents, mix, 0.5, ObjectiveSpec())
+    found = gradients(of_discriminator.loss, nets.discriminator)
     with frozen(nets.discriminator):
         with precision:
-            forger = generator_objective(*nets, latents, 0.5, ObjectiveSpec())
-        return found + gradients(forger.loss, nets.generator)
+            of_generator = generator_objective(*nets, latents, 0.5, ObjectiveSpec())
+        return found + gradients(of_generator.loss, nets.generator)
 
 
 @pytest.mark.parametrize("lowest", [4, 16])
 @pytest.mark.parametrize("precision", ["float64", "bf16"])
-def test_no_bit_of_a_gradient_changes(lowest: int, precision: str) -> None:
+def test_gradients_are_bitwise_equal(lowest: int, precision: str) -> None:
     half = precision == "bf16"
-    kept = networks(torch.float32 if half else torch.float64)
-    within = autocast(EngineSpec(precision="bf16"), "cpu") if half else nullcontext()
-    expected = both_gradients(kept, within)
-    found = both_gradients(recomputing(kept, lowest), within)
+    stored = make_networks(torch.float32 if half else torch.float64)
+    precision_context = autocast(EngineSpec(precision="bf16"), "cpu") if half else nullcontext()
+    expected = both_gradients(stored, precision_context)
+    found = both_gradients(with_recompute(stored, lowest), precision_context)
     assert found[0].any() and found[-1].any()
     assert all(map(torch.equal, found, expected))
 
 
-def test_blocks_run_again_in_the_backward_pass_and_only_those_asked_for() -> None:
-    generator = recomputing(networks(torch.float32), 16).generator
+def test_only_blocks_from_the_resolution_on_run_twice() -> None:
+    generator = with_recompute(make_networks(torch.float32), 16).generator
     runs: list[str] = []
     for size, block in generator.blocks.items():
         block.register_forward_pre_hook(lambda *_, size=size: runs.append(size))
@@ -81,6 +81,6 @@ def test_blocks_run_again_in_the_backward_pass_and_only_those_asked_for() -> Non
 
 
 @pytest.mark.parametrize("resolution", [0, 1, 2, 48, 2048, -4])
-def test_what_is_no_resolution_is_refused(resolution: int) -> None:
+def test_invalid_resolution_is_rejected(resolution: int) -> None:
     with pytest.raises(ValidationError, match="must be a power of two from 4 to 1024"):
         EngineSpec(activation_checkpointing=resolution)

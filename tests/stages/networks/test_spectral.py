@@ -1,4 +1,4 @@
-"""Spectral normalisation: against NumPy's singular values, and through a network's life."""
+"""Spectral normalisation against NumPy's SVD; growing, exporting and averaging with it."""
 
 import copy
 
@@ -37,7 +37,7 @@ def converged(network: Generator) -> Generator:
     return network
 
 
-def test_an_iteration_is_the_papers() -> None:
+def test_power_iteration_matches_numpy() -> None:
     layer = EqualizedLinear(5, 3).double()
     layer.u = torch.nn.functional.normalize(torch.randn(3, dtype=torch.float64), dim=0)
     weight, before = layer.weight.detach().numpy(), layer.u.numpy().copy()
@@ -47,7 +47,7 @@ def test_an_iteration_is_the_papers() -> None:
     np.testing.assert_allclose(layer.u, u / np.linalg.norm(u), 1e-12)
 
 
-def test_all_layers_of_a_discriminator_get_norm_1() -> None:
+def test_all_discriminator_layers_have_spectral_norm_1() -> None:
     discriminator = normalised(Discriminator(MODEL, 16, fading=True).double(), 500)
     found = list(layers(discriminator))
     assert len(found) == 2 + 4 + 3
@@ -56,7 +56,7 @@ def test_all_layers_of_a_discriminator_get_norm_1() -> None:
         assert np.linalg.svd(matrix, compute_uv=False)[0] == pytest.approx(1, abs=1e-6)
 
 
-def test_the_gradient_is_the_papers() -> None:
+def test_gradient_matches_the_papers_formula() -> None:
     """d(W / sigma) = (E - W_sn u v^T) / sigma, with the largest singular vectors as constants."""
     torch.manual_seed(0)
     layer = EqualizedLinear(4, 3).double()
@@ -71,7 +71,7 @@ def test_the_gradient_is_the_papers() -> None:
 
 
 @pytest.mark.parametrize("resample", ["up", "down"])
-def test_fused_resampling_is_still_the_two_steps(resample: str) -> None:
+def test_fused_resampling_equals_two_steps(resample: str) -> None:
     torch.manual_seed(0)
     fused = EqualizedConv2d(3, 5, resample="up" if resample == "up" else "down")
     normalise(fused)
@@ -82,7 +82,7 @@ def test_fused_resampling_is_still_the_two_steps(resample: str) -> None:
     torch.testing.assert_close(fused(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_equalised_scale_cancels_out() -> None:
+def test_equalized_scale_cancels_out() -> None:
     layer = EqualizedLinear(4, 3)
     normalise(layer)
     before = used_weight(layer)
@@ -90,7 +90,7 @@ def test_the_equalised_scale_cancels_out() -> None:
     torch.testing.assert_close(used_weight(layer), before)
 
 
-def test_half_precision_does_not_reach_the_singular_value() -> None:
+def test_singular_value_is_float32_under_autocast() -> None:
     layer = EqualizedLinear(64, 64)
     normalise(layer)
     assert layer.u is not None
@@ -99,7 +99,7 @@ def test_half_precision_does_not_reach_the_singular_value() -> None:
     assert half == largest_singular_value(layer.weight, layer.u)
 
 
-def test_vectors_are_drawn_alike_and_are_stored_with_the_network() -> None:
+def test_vectors_are_reproducible_and_in_the_state_dict() -> None:
     states = []
     for _ in range(2):
         torch.manual_seed(5)
@@ -109,7 +109,7 @@ def test_vectors_are_drawn_alike_and_are_stored_with_the_network() -> None:
         assert torch.equal(value, states[1][name])
 
 
-def test_a_normalised_generator_draws_the_same_as_plain_weights() -> None:
+def test_folded_weights_generate_the_same_images() -> None:
     generator, plain = converged(Generator(MODEL, 16)), Generator(MODEL, 16)
     plain.load_state_dict(fitted(generator.state_dict(), plain))
     latents = torch.randn(3, 8)
@@ -124,7 +124,7 @@ def grown(previous: nn.Module, network: nn.Module) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("after", [True, False])
-def test_growing_keeps_the_picture_whoever_is_normalised(before: bool, after: bool) -> None:
+def test_growing_keeps_the_image_with_or_without_normalisation(before: bool, after: bool) -> None:
     torch.manual_seed(0)
     previous, network = Generator(MODEL, 8), Generator(MODEL, 16, fading=True)
     if before:
@@ -140,7 +140,7 @@ def test_growing_keeps_the_picture_whoever_is_normalised(before: bool, after: bo
         torch.testing.assert_close(network(latents, 0.0), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_average_has_the_generators_vectors() -> None:
+def test_ema_copies_the_singular_vectors() -> None:
     generator = converged(Generator(MODEL, 4))
     average = copy.deepcopy(generator)
     iterate(generator)

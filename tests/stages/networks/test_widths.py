@@ -1,4 +1,4 @@
-"""Parameter counts against the official code's, and against the modules themselves."""
+"""Parameter counts against the official code, and against the modules."""
 
 import pytest
 
@@ -37,13 +37,13 @@ def test_paper_widths() -> None:
 
 
 @pytest.mark.parametrize("resolution", ACTIVE)
-def test_active_path_has_the_official_number_of_parameters(resolution: int) -> None:
+def test_active_path_has_the_official_parameter_count(resolution: int) -> None:
     generator = sizes(Generator(PAPER, resolution))
     discriminator = sizes(Discriminator(PAPER, resolution))
     assert (sum(generator.values()), sum(discriminator.values())) == ACTIVE[resolution]
 
 
-def test_all_stages_together_have_the_official_totals() -> None:
+def test_all_stages_have_the_official_total() -> None:
     generator: dict[str, int] = {}
     discriminator: dict[str, int] = {}
     for resolution in resolutions(1024):
@@ -53,10 +53,10 @@ def test_all_stages_together_have_the_official_totals() -> None:
     assert sum(discriminator.values()) == 23_087_249
 
 
-def test_dcgan_has_its_well_known_size() -> None:
+def test_dcgan_has_the_size_of_pytorchs_example() -> None:
     """PyTorch's example, 64 to 512 maps: 3,576,704 and 2,765,568 parameters, without biases.
 
-    Ours are those of the layers that no norm follows, and of the output.
+    Ours has biases in layers without a norm and in the output.
     """
     norm = {"norm": "batch"}
     fields = {"arch": "dcgan", "latent": 100, "fmap_base": 1024, "generator": norm}
@@ -69,27 +69,27 @@ def test_dcgan_has_its_well_known_size() -> None:
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination", "none"])
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("attention", [(), (32, 8)])
-def test_the_plan_counts_what_is_built_of_dcgan(
+def test_parameter_counts_match_the_dcgan_modules(
     resolution: int, minibatch: str, norm: str, attention: tuple[int, ...]
 ) -> None:
-    pieces = {"norm": norm, "attention": attention}
+    options = {"norm": norm, "attention": attention}
     model = ModelSpec(
         arch="dcgan",
         latent=24,
         fmap_base=256,
         fmap_max=40,
         classes=7,
-        generator=GeneratorSpec.model_validate(pieces),
+        generator=GeneratorSpec.model_validate(options),
         discriminator=DiscriminatorSpec.model_validate(
-            pieces | {"minibatch": minibatch, "head": "acgan", "critics": 2}
+            options | {"minibatch": minibatch, "head": "acgan", "critics": 2}
         ),
     )
     assert sum(sizes(Generator(model, resolution)).values()) == generator_parameters(
         model, resolution
     )
-    critics = make_discriminator(model, resolution)
+    discriminators = make_discriminator(model, resolution)
     counted = discriminator_parameters(model, resolution)
-    assert sum(parameter.numel() for parameter in critics.parameters()) == counted
+    assert sum(parameter.numel() for parameter in discriminators.parameters()) == counted
 
 
 @pytest.mark.parametrize("resolution", [8, 64, 256])
@@ -100,7 +100,7 @@ def test_the_plan_counts_what_is_built_of_dcgan(
     ("head", "classes"),
     [("scalar", 0), ("acgan", 7), ("projection", 7), ("infogan", 0), ("autoencoder", 0)],
 )
-def test_the_plan_counts_what_is_built(
+def test_parameter_counts_match_the_modules(
     resolution: int,
     fading: bool,
     minibatch: str,
@@ -108,7 +108,7 @@ def test_the_plan_counts_what_is_built(
     head: str,
     classes: int,
 ) -> None:
-    critic_norm = {"stddev": "none", "discrimination": "batch", "none": "layer"}[minibatch]
+    discriminator_norm = {"stddev": "none", "discrimination": "batch", "none": "layer"}[minibatch]
     norm = "batch" if minibatch == "none" else "pixel"
     codes = {"categorical": (3, 4), "continuous": 2} if head == "infogan" else {}
     fields = {
@@ -117,7 +117,7 @@ def test_the_plan_counts_what_is_built(
             "attention": attention,
             "minibatch": minibatch,
             "head": head,
-            "norm": critic_norm,
+            "norm": discriminator_norm,
         },
         "classes": classes,
     }

@@ -1,6 +1,6 @@
 """Consensus optimisation against its closed form for a game of two vectors, in float64."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
-from progan.stages.objectives.consensus import Networks, field, half_square
+from progan.stages.objectives.adversarial import Loss, loss
+from progan.stages.objectives.consensus import half_squared_norm, joint_gradient
+from progan.stages.objectives.passes import Batch, Pass, Players, Side
 from progan.stages.specs.losses import NonSaturating, Wgan
 from progan.stages.specs.model import ModelSpec
-
-Name = Literal["generator", "discriminator"]
 
 
 class Scales(nn.Module):
@@ -36,52 +36,64 @@ class Points(nn.Module):
         super().__init__()
         self.psi = nn.Parameter(torch.randn(3, dtype=torch.float64))
 
-    def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
+    def forward(self, images: Tensor, alpha: float, conditioning: Tensor) -> Tensor:
         return images @ self.psi
 
 
-def test_both_networks_feel_the_square_of_the_joint_field() -> None:
+def gradient(
+    generator: Any, discriminator: Any, batch: Batch, alpha: float, loss: Loss, of: Side | None
+) -> list[Tensor]:
+    return joint_gradient(Pass(Players(generator, discriminator), batch, alpha), loss, of)
+
+
+def test_consensus_term_and_its_gradients_match_the_closed_form() -> None:
     """With WGAN's losses v = (-psi mean(z), theta mean(z) - mean(x)), in two parts of a batch."""
     torch.manual_seed(0)
     generator, discriminator = Scales(), Points()
-    networks: Networks = {"generator": generator, "discriminator": discriminator}
     reals, latents = (torch.randn(6, 3, dtype=torch.float64) for _ in range(2))
-    parts = [(reals[:3], latents[:3]), (reals[3:], latents[3:])]
+    micro_batches = Batch(latents, reals).split(3)
 
-    def of_part(part: tuple[Tensor, Tensor], of: Name | None) -> list[Tensor]:
-        return field(networks, *part, 1.0, Wgan(), {}, of)
+    def gradient_of(batch: Batch, of: Side | None) -> list[Tensor]:
+        return gradient(generator, discriminator, batch, 1.0, loss(Wgan()), of)
 
-    mean = [sum(both) / 2 for both in zip(*(of_part(part, None) for part in parts), strict=True)]
+    pairs = zip(*(gradient_of(batch, None) for batch in micro_batches), strict=True)
+    mean = [sum(both) / 2 for both in pairs]
     theta, psi = generator.theta.detach().numpy(), discriminator.psi.detach().numpy()
     x, z = reals.numpy().mean(0), latents.numpy().mean(0)
     np.testing.assert_allclose(mean[0], -psi * z, 1e-12)
     np.testing.assert_allclose(mean[1], theta * z - x, 1e-12)
 
-    slopes: dict[Name, tuple[nn.Parameter, Any]] = {
+    slopes: dict[Side, tuple[nn.Parameter, Any]] = {
         "generator": (generator.theta, z * (theta * z - x)),
         "discriminator": (discriminator.psi, z**2 * psi),
     }
     for of, (weights, slope) in slopes.items():
-        term = torch.stack([half_square(of_part(part, of), mean) for part in parts]).mean()
+        terms = [half_squared_norm(gradient_of(batch, of), mean) for batch in micro_batches]
+        term = torch.stack(terms).mean()
         assert term.item() == pytest.approx(((psi * z) ** 2 + (theta * z - x) ** 2).sum() / 2)
         (found,) = torch.autograd.grad(term, weights)
         np.testing.assert_allclose(found, slope, 1e-12)
 
 
 @pytest.mark.parametrize("of", ["generator", "discriminator"])
-def test_the_slope_for_the_real_networks_is_what_differences_say(of: Name) -> None:
+def test_gradient_for_the_real_networks_matches_finite_differences(of: Side) -> None:
     torch.manual_seed(0)
     model = ModelSpec(latent=4, fmap_base=16, fmap_max=4, stddev_group=2)
-    networks: Networks = {
+    networks: dict[Side, nn.Module] = {
         "generator": Generator(model, 8, fading=True).double(),
         "discriminator": Discriminator(model, 8, fading=True).double(),
     }
-    reals = torch.randn(4, 3, 8, 8, dtype=torch.float64)
-    batch = reals, torch.randn(4, 4, dtype=torch.float64), 0.4
-    loss = NonSaturating(kind="nonsaturating")
+    batch = Batch(
+        latents=torch.randn(4, 4, dtype=torch.float64),
+        reals=torch.randn(4, 3, 8, 8, dtype=torch.float64),
+    )
+    side = loss(NonSaturating(kind="nonsaturating"))
+
+    def game(of: Side | None) -> list[Tensor]:
+        return gradient(networks["generator"], networks["discriminator"], batch, 0.4, side, of)
+
     weights = list(networks[of].parameters())
-    mean = field(networks, *batch, loss, {}, None)
-    term = half_square(field(networks, *batch, loss, {}, of), mean)
+    term = half_squared_norm(game(of), game(None))
     torch.autograd.backward(term)
     others = networks["discriminator" if of == "generator" else "generator"].parameters()
     assert all(p.grad is None for p in others)
@@ -92,7 +104,7 @@ def test_the_slope_for_the_real_networks_is_what_differences_say(of: Name) -> No
         with torch.no_grad():
             for parameter, direction in zip(weights, directions, strict=True):
                 parameter.add_(direction, alpha=step)
-        found = field(networks, *batch, loss, {}, None)
+        found = game(None)
         squares.append(sum(float(v.square().sum()) for v in found) / 2)
         with torch.no_grad():
             for parameter, direction in zip(weights, directions, strict=True):

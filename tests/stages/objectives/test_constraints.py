@@ -12,12 +12,12 @@ from progan.stages.distributed.world import World
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.update import Objective
 from progan.stages.networks.layers import EqualizedLinear
-from progan.stages.objectives.constraints import after_update
-from progan.stages.specs.penalties import WeightClip
+from progan.stages.objectives.constraints import WeightClip
+from progan.stages.specs.penalties import WeightClip as WeightClipSpec
 from progan.stages.specs.stage import EngineSpec
 from workers import spec
 
-CLIP = WeightClip(kind="weight_clip", bound=0.3)
+CLIP = WeightClip(WeightClipSpec(kind="weight_clip", bound=0.3))
 
 
 def objective(module: nn.Module) -> Objective:
@@ -38,7 +38,7 @@ def test_the_next_step_begins_at_the_bound(world: World, shapes: Path, zero: int
     adam = torch.optim.Adam(expected.parameters(), 0.01, betas=(0.0, 0.99))
     for _ in range(3):
         engine.update([objective(module)], HERE)
-        after_update(engine, (CLIP,))
+        CLIP.after_update("discriminator", engine)
         adam.zero_grad()
         torch.autograd.backward(objective(expected).loss)
         adam.step()

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from objective_of import discriminator_penalty
 from pydantic import TypeAdapter
 
-from progan.stages.objectives.discriminator_penalties import Comparison, penalty
 from progan.stages.specs.penalties import PenaltySpec
 
 Array = Any
 RANDOM = np.random.default_rng(2)
 REALS, FAKES = RANDOM.normal(size=(5, 12)), RANDOM.normal(size=(5, 12))
-MIX = RANDOM.uniform(size=5)
+EPSILON = RANDOM.uniform(size=5)
 NOISE = RANDOM.normal(size=(5, 12))
 WEIGHTS, READOUT = RANDOM.normal(size=(7, 12)) / 2, RANDOM.normal(size=7)
 
@@ -33,7 +33,7 @@ def norms(x: Array, weights: Array) -> Array:
 
 
 def between(weights: Array) -> Array:
-    return norms(REALS + MIX[:, None] * (FAKES - REALS), weights)
+    return norms(REALS + EPSILON[:, None] * (FAKES - REALS), weights)
 
 
 def chance(logit: Array) -> Array:
@@ -76,8 +76,15 @@ def test_a_penalty_is_its_formula_and_has_its_slope(config: dict[str, Any], form
         return torch.tanh(images.flatten(1) @ weights.T) @ readout
 
     reals, fakes, noise = (torch.tensor(x).reshape(5, 3, 2, 2) for x in (REALS, FAKES, NOISE))
-    seen = Comparison(critic, reals, fakes, critic(reals), torch.tensor(MIX), noise)
-    term = penalty(seen, spec)
+    term = discriminator_penalty(
+        spec,
+        discriminate=critic,
+        reals=reals,
+        fakes=fakes,
+        real_logits=critic(reals),
+        epsilon=torch.tensor(EPSILON).reshape(-1, 1, 1, 1),
+        noise=noise,
+    )
     np.testing.assert_allclose(term.detach(), formula(WEIGHTS), 1e-12)
 
     (found,) = torch.autograd.grad(term.sum(), weights)

@@ -2,13 +2,11 @@
 
 import numpy as np
 import torch
-from torch import nn
+from objective_of import generator_objective, generator_penalty
 
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.heads import Scalar
-from progan.stages.objectives.generator_penalties import Deception, generator_penalty
-from progan.stages.objectives.objective import generator_objective
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.penalties import FeatureMatching, PullingAway
@@ -27,8 +25,7 @@ def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
     def features(images: torch.Tensor) -> torch.Tensor:
         return torch.tanh(images.flatten(1) @ weights.T)
 
-    seen = Deception(features, fakes, reals, nn.Identity(), {}, lambda: fakes.sum())
-    term = generator_penalty(seen, MATCHING)
+    term = generator_penalty(MATCHING, features=features, fakes=fakes, reals=reals)
 
     real, fake = (
         np.tanh(x.detach().numpy().reshape(6, 12) @ weights.numpy().T) for x in (reals, fakes)
@@ -45,8 +42,8 @@ def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
 def test_pulling_away_is_the_mean_squared_cosine_of_pairs() -> None:
     torch.manual_seed(0)
     fakes = torch.randn(6, 3, 2, 2, dtype=torch.float64)
-    seen = Deception(lambda x: x.flatten(1), fakes, None, nn.Identity(), {}, lambda: fakes.sum())
-    found = generator_penalty(seen, PullingAway(kind="pulling_away", weight=0.1, group=3))
+    spec = PullingAway(kind="pulling_away", weight=0.1, group=3)
+    found = generator_penalty(spec, features=lambda x: x.flatten(1), fakes=fakes)
     features = fakes.numpy().reshape(2, 3, 12)
     expected = [
         np.mean(

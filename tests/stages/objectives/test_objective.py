@@ -3,60 +3,62 @@
 from typing import cast
 
 import torch
+from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from torch import Tensor
 
 from progan.stages.engine import ema
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import fade
-from progan.stages.objectives.discriminator_penalties import (
-    Comparison,
-    drift_penalty,
-    gradient_penalty,
-)
-from progan.stages.objectives.objective import Turn, discriminator_objective, generator_objective
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
-from progan.stages.specs.penalties import Gradient, ZeroCentred
+from progan.stages.specs.penalties import Drift, Gradient, ZeroCentred
 
 WGAN_GP = Gradient(kind="gradient", weight=10)
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8, stddev_group=2)
 
 
-def comparison(weights: Tensor, reals: Tensor, fakes: Tensor, mix: Tensor) -> Comparison:
-    """What a linear critic D(x) = <weights, x> sees."""
-
-    def critic(x: Tensor) -> Tensor:
-        return (x * weights).sum(dim=(1, 2, 3))
-
-    return Comparison(critic, reals, fakes, critic(reals), mix)
+def gradient_penalty(weights: Tensor, reals: Tensor, fakes: Tensor, epsilon: Tensor) -> Tensor:
+    """WGAN-GP's for a linear critic D(x) = <weights, x>."""
+    return discriminator_penalty(
+        WGAN_GP,
+        discriminate=lambda x: (x * weights).sum(dim=(1, 2, 3)),
+        reals=reals,
+        fakes=fakes,
+        epsilon=epsilon.reshape(-1, 1, 1, 1),
+    )
 
 
 def test_gradient_penalty_of_a_linear_critic() -> None:
     weights = torch.randn(3, 4, 4)
-    seen = comparison(weights, torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4), torch.rand(5))
+    batch = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4), torch.rand(5)
     expected = ((weights.norm() - 1) ** 2).expand(5)
-    torch.testing.assert_close(gradient_penalty(seen, WGAN_GP), expected)
+    torch.testing.assert_close(gradient_penalty(weights, *batch), expected)
 
 
 def test_gradient_penalty_looks_between_real_and_fake() -> None:
-    reals, fakes, mix = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2), torch.tensor([0.0, 0.5, 1])
-    # D(x) = sum x^2 has the gradient 2x, and the points are mix * ones: norm 4 mix.
-    seen = Comparison(lambda x: x.square().sum((1, 2, 3)), reals, fakes, torch.zeros(3), mix)
-    torch.testing.assert_close(gradient_penalty(seen, WGAN_GP), (4 * mix - 1) ** 2)
+    epsilon = torch.tensor([0.0, 0.5, 1])
+    # D(x) = sum x^2 has the gradient 2x, and the points are epsilon * ones: norm 4 epsilon.
+    found = discriminator_penalty(
+        WGAN_GP,
+        discriminate=lambda x: x.square().sum((1, 2, 3)),
+        reals=torch.zeros(3, 1, 2, 2),
+        fakes=torch.ones(3, 1, 2, 2),
+        epsilon=epsilon.reshape(-1, 1, 1, 1),
+    )
+    torch.testing.assert_close(found, (4 * epsilon - 1) ** 2)
 
 
 def test_gradient_penalty_of_a_flat_critic_is_finite_to_the_second_derivative() -> None:
     weights = torch.zeros(3, 4, 4, requires_grad=True)
-    seen = comparison(weights, torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4), torch.rand(2))
-    (gradient,) = torch.autograd.grad(gradient_penalty(seen, WGAN_GP).sum(), weights)
+    batch = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4), torch.rand(2)
+    (gradient,) = torch.autograd.grad(gradient_penalty(weights, *batch).sum(), weights)
     assert gradient.isfinite().all()
 
 
 def test_drift_is_on_reals_only() -> None:
-    seen = comparison(torch.ones(1, 1, 1), torch.full((2, 1, 1, 1), 3.0), torch.zeros(2, 1, 1, 1),
-                      torch.zeros(2))  # fmt: skip
-    assert drift_penalty(seen).tolist() == [9.0, 9.0]
+    drift = Drift(kind="drift", weight=1)
+    assert discriminator_penalty(drift, real_logits=torch.tensor([3.0, -2.0])).tolist() == [9, 4]
 
 
 def test_the_discriminators_loss_is_the_sum_of_its_parts() -> None:
@@ -76,7 +78,7 @@ def test_a_lazy_penalty_weighs_more_when_it_is_its_turn() -> None:
     networks = Generator(MODEL, 4), Discriminator(MODEL, 4)
     batch = torch.randn(4, 3, 4, 4), torch.randn(4, 8), torch.rand(4)
     spec = ObjectiveSpec(penalties=(ZeroCentred(kind="r1", weight=2, interval=3),))
-    found = [discriminator_objective(*networks, *batch, 1.0, spec, Turn(n, {})) for n in range(4)]
+    found = [discriminator_objective(*networks, *batch, 1.0, spec, update=n) for n in range(4)]
     plain = found[1].loss
     assert ["r1_penalty" in each.scalars for each in found] == [True, False, False, True]
     torch.testing.assert_close(found[3].loss, plain + 3 * 2 * found[3].scalars["r1_penalty"])

@@ -21,15 +21,13 @@ from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.distributed.world import World
 from progan.stages.engine.optimizers import MOMENTS, Moments
 from progan.stages.engine.update import Objective, StepId, Update
-from progan.stages.networks.encoder import make_encoder, together
-from progan.stages.networks.generator import Generator
-from progan.stages.networks.multi_discriminator import make_discriminator
-from progan.stages.objectives import constraints
+from progan.stages.networks.encoder import together
+from progan.stages.objectives.objective import make_terms
 from progan.stages.objectives.replay_buffer import make_replay
-from progan.stages.objectives.state import first
 from progan.stages.rng import RngStreams
 from progan.stages.specs.stage import EngineSpec, GrowthSpec, StageSpec
 from progan.stages.training.loop import step
+from progan.stages.training.networks import Networks
 from progan.stages.training.stage import Stage
 from workers import spec
 
@@ -98,7 +96,7 @@ class Engine:
         values = stack_scalars(objective.scalars)
         assert values.device == META
         return Update(
-            self.name, moment, self.world, AsyncScalars(objective.scalars, values), {}, None, False
+            self.name, step_id, self.world, AsyncScalars(objective.scalars, values), {}, None, False
         )
 
     def flat_moments(self) -> Moments:
@@ -136,7 +134,7 @@ def test_nothing_of_a_step_is_left_on_the_host(
     objective, differs = (CASES | MORE)[case]
     growth = GrowthSpec(fade_images=64, steady_images=64)
     fields = {"objective": objective, "model": SHAPE | differs, "engine": EngineSpec()}
-    chosen = spec(shapes, resolution=16, growth=growth, **fields)
+    chosen = spec(shapes, resolution=16, growth=growth, grown_from=shapes, **fields)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: None)
     stage = on(META, chosen, replace(world, device=META))
     with OneDevice():  # type: ignore[no-untyped-call]
@@ -145,32 +143,25 @@ def test_nothing_of_a_step_is_left_on_the_host(
 
 def on(device: torch.device, spec: StageSpec, world: World) -> Stage:
     """A stage in the middle of its fade, whose networks are on a device."""
-    shape = spec.model, spec.resolution
     with device:
-        generator = Generator(*shape, fading=True)
-        discriminator = make_discriminator(*shape, fading=True)
-        encoder = make_encoder(spec.objective.penalties, *shape, fading=True)
-        average = Generator(*shape, fading=True).requires_grad_(False)
-        constraints.install("generator", generator, spec.objective.penalties)
-        constraints.install("generator", average, spec.objective.penalties)
-        constraints.install("discriminator", discriminator, spec.objective.penalties)
-    draws = RngStreams(spec.seed, spec.resolution, spec.batch, 0, 1)
+        drawn = Networks.drawn(spec)
+    rng = RngStreams(spec.seed, spec.resolution, spec.batch, 0, 1)
     engine: Any = Engine
     batches: Any = Batches()
-    networks: Any = {"generator": generator, "discriminator": discriminator}
+    networks: Any = {"generator": drawn.generator, "discriminator": drawn.discriminator}
     return Stage(
         spec=spec,
         world=world,
-        generator=generator,
-        discriminator=discriminator,
-        ema=average,
-        encoder=encoder,
-        generator_engine=engine("generator", together(generator, encoder), spec, world),
-        discriminator_engine=engine("discriminator", discriminator, spec, world),
+        generator=drawn.generator,
+        discriminator=drawn.discriminator,
+        ema=drawn.ema,
+        encoder=drawn.encoder,
+        generator_engine=engine("generator", together(drawn.generator, drawn.encoder), spec, world),
+        discriminator_engine=engine("discriminator", drawn.discriminator, spec, world),
         batches=batches,
-        rng=draws,
+        rng=rng,
         images_seen=32,
         position=32,
-        pieces=first(spec.objective, networks, device),
-        replay=make_replay(spec, draws, device),
+        terms=make_terms(spec.objective, networks, device),
+        replay=make_replay(spec, rng, device),
     )

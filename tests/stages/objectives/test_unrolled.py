@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from torch import Tensor, nn
 
 from moments import HERE
@@ -14,8 +15,7 @@ from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
 from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.networks.discriminator import DiscriminatorOutput
-from progan.stages.objectives.discriminator_penalties import Comparison, penalty
-from progan.stages.objectives.objective import Turn, discriminator_objective, generator_objective
+from progan.stages.objectives.passes import Batch, Players
 from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights, unroll
 from progan.stages.rng import Purpose
 from progan.stages.specs.losses import Minimax
@@ -25,7 +25,7 @@ from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 from progan.stages.specs.penalties import Gradient
 from progan.stages.specs.stage import EngineSpec
 from progan.stages.training import loop
-from progan.stages.training.stage import build
+from progan.stages.training.stage import Stage, build
 from workers import spec
 
 LR = 0.1
@@ -41,8 +41,8 @@ class Flat(nn.Module):
         super().__init__()
         self.layer = nn.Linear(inputs, 1)
 
-    def forward(self, images: Tensor, alpha: float, conditions: Tensor) -> Tensor:
-        return self.forward_features(images, alpha, conditions).logits
+    def forward(self, images: Tensor, alpha: float, conditioning: Tensor) -> Tensor:
+        return self.forward_features(images, alpha, conditioning).logits
 
     def forward_features(
         self, images: Tensor, alpha: float, conditions: Tensor, *, fakes: bool = False
@@ -69,6 +69,10 @@ class Linear(nn.Module):
 
     def forward(self, latents: Tensor, alpha: float) -> Tensor:
         return latents @ self.weight.T
+
+
+def players_of(stage: Stage) -> Players:
+    return Players(stage.generator, stage.discriminator)
 
 
 def fresh(optimizer: AnyOptimizer, weights: Tensor) -> Moments:
@@ -129,13 +133,11 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
         critic.layer.weight.copy_(torch.tensor([[0.3, -0.2]], dtype=torch.float64))
         critic.layer.bias.fill_(0.1)
         generator.weight.copy_(torch.tensor(mixing))
-    minimax = ObjectiveSpec(loss=Minimax(kind="minimax"), penalties=())
-    mix, images = torch.rand(6), torch.tensor(reals)
+    minimax = ObjectiveSpec(loss=Minimax(kind="minimax"), penalties=(), unrolled=steps)
+    epsilon, images = torch.rand(6), torch.tensor(reals)
 
     def told_apart(net: UnrolledDiscriminator, z: Tensor) -> Tensor:
-        return discriminator_objective(
-            generator, net, images, z, mix, 1.0, minimax, through_fakes=True
-        ).loss
+        return discriminator_objective(generator, net, images, z, epsilon, 1.0, minimax).loss
 
     losses = [partial(told_apart, z=z) for z in torch.tensor(noise[1:])]
     adam = AdamSpec()
@@ -153,7 +155,8 @@ def test_the_generators_gradient_is_that_of_the_unrolled_games_value(steps: int)
 def test_the_gradient_goes_through_penalties_too(optimizer: AnyOptimizer) -> None:
     torch.manual_seed(1)
     critic = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)).double()
-    reals, mix = torch.randn(5, 2, 1, 1, dtype=torch.float64), torch.rand(5, dtype=torch.float64)
+    reals = torch.randn(5, 2, 1, 1, dtype=torch.float64)
+    epsilon = torch.rand(5, 1, 1, 1, dtype=torch.float64)
     noise = torch.randn(3, 5, 2, dtype=torch.float64)
     state = Moments(4, {
         name: torch.rand_like(flat_weights(critic)) for name in MOMENTS[optimizer.kind]
@@ -167,8 +170,13 @@ def test_the_gradient_goes_through_penalties_too(optimizer: AnyOptimizer) -> Non
 
             fakes = (z @ mixing.T).reshape(5, 2, 1, 1)
             real_logits = discriminate(reals)
-            seen = Comparison(discriminate, reals, fakes, real_logits, mix)
-            slope = penalty(seen, Gradient(kind="gradient", weight=1))
+            slope = discriminator_penalty(
+                Gradient(kind="gradient", weight=1),
+                discriminate=discriminate,
+                reals=reals,
+                fakes=fakes,
+                epsilon=epsilon,
+            )
             return (discriminate(fakes) - real_logits + slope).mean()
 
         losses = [lambda net, z=z: told_apart(net, z) for z in noise[1:]]
@@ -216,13 +224,12 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
         weights = {k: v.clone() for k, v in stage.discriminator.state_dict().items()}
         moments = stage.discriminator_engine.moments()
         reals, labels, _ = next(stage.batches)
-    ((latents,),) = loop.in_parts(stage, stage.rng.latents(Purpose.GENERATOR_LATENTS, 16, 16))
+    latents = stage.rng.latents(Purpose.GENERATOR_LATENTS, 16, 16)
     with frozen(stage.discriminator):
-        judge = loop.ahead(stage, 1.0, 16, reals, labels)
-        stage.generator_engine.update(
-            [loop.deceive(stage, 1.0, Turn(1, {}), judge, latents, reals)], HERE
-        )
-    assert not torch.equal(judge.weights.cpu(), flat_weights(stage.discriminator).cpu())
+        players = loop.unrolled(stage, players_of(stage), 16, reals, labels)
+        loop.update(stage, players, "generator", Batch(latents, reals), 1, HERE)
+    ahead: Any = players.discriminator
+    assert not torch.equal(ahead.weights.cpu(), flat_weights(stage.discriminator).cpu())
     for found, expected in (
         (stage.discriminator.state_dict(), weights),
         (stage.discriminator_engine.moments(), moments),
@@ -237,11 +244,10 @@ def test_one_step_ahead_is_the_next_step(shapes: Path, world: World) -> None:
     with stage.batches:
         loop.step(stage, dict)
         reals, labels, _ = next(stage.batches)
-    ahead = loop.ahead(stage, 1.0, 16, reals, labels)
+    ahead: Any = loop.unrolled(stage, players_of(stage), 16, reals, labels).discriminator
     latents = stage.rng.latents(Purpose.UNROLLED_LATENTS, 16, 16)
-    besides = loop.besides(stage, 16, Purpose.UNROLLED_EPSILON)
-    taken = loop.tell_apart(stage, 1.0, Turn(1, {}), None, reals, latents, *besides)
-    stage.discriminator_engine.update([taken], HERE)
+    draws = loop.penalty_draws(stage, Purpose.UNROLLED_EPSILON, 16)
+    loop.update(stage, players_of(stage), "discriminator", Batch(latents, reals, *draws), 1, HERE)
     torch.testing.assert_close(
         ahead.weights, flat_weights(stage.discriminator), rtol=1e-5, atol=1e-5
     )

@@ -1,4 +1,4 @@
-// The plan as a staircase: a step up is a resolution, its slope the fade, its outline what is to come.
+// The plan as a staircase: a step up is a resolution, its slope the fade, its outline the rest.
 {
   const figure = document.getElementById("plan-chart");
   const HEIGHT = 250;
@@ -8,7 +8,7 @@
     stop: "stopped",
     change: "re-opened",
   };
-  // That each stage begins and ends is seen without marks.
+  // Steps show where stages begin and end; no marks are needed.
   const marked = report.happenings.filter(
     (event) => event.at !== null && event.kind in EVENTS && event.title !== "Stage started",
   );
@@ -21,7 +21,7 @@
   /** Images of a stage over which the stairs rise. */
   const slopeOf = (stage) => (stage.mode === "fade" ? stage.fade_images : 0);
 
-  /** Height of the stairs, in steps, at so many images of a stage. */
+  /** Height of the stairs, in steps, at a count of a stage's images. */
   const heightAt = (stage, place, seen) =>
     place + (slopeOf(stage) ? Math.min(1, seen / slopeOf(stage)) : 1);
 
@@ -87,7 +87,7 @@
     const left = event.clientX - chart.getBoundingClientRect().left;
     const share = (left - MARGIN.left) / (drawn.width - MARGIN.left - MARGIN.right);
     const at = Math.max(0, Math.min(1, share)) * runLength;
-    const { stage, seen, alpha, phase } = standing(at);
+    const { stage, seen, alpha, phase } = scheduleAt(at);
     for (const end of ["x1", "x2"]) drawn.cross.setAttribute(end, drawn.x(at));
     drawn.cross.setAttribute("visibility", "visible");
     tip.hidden = false;

@@ -1,10 +1,10 @@
 "use strict";
-// What the other scripts share: the report's data, elements, numbers, and where the run stood.
+// Shared by the other scripts: the report's data, elements, number formats, the schedule.
 
 const report = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element with attributes and children; `svg:` before its name makes it one of SVG. */
+/** An element with attributes and children; the prefix `svg:` creates an SVG element. */
 function make(name, attributes = {}, ...children) {
   const [, svg, tag] = /^(svg:)?(.*)$/.exec(name);
   const element = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
@@ -21,7 +21,7 @@ function inDigits(value) {
   return value.toLocaleString("en", { maximumFractionDigits: decimals });
 }
 
-/** Images as kimg, the unit of the field. */
+/** Images as thousands, with the unit kimg. */
 function kimg(images) {
   const decimals = images < 10_000 ? 2 : images < 1_000_000 ? 1 : 0;
   return `${(images / 1000).toLocaleString("en", { maximumFractionDigits: decimals })} kimg`;
@@ -31,20 +31,20 @@ const lengthOf = (stage) => Math.max(stage.total_images, stage.images_seen);
 const lastStage = report.stages.at(-1);
 const runLength = lastStage.begins + lengthOf(lastStage);
 
-/** What a stage does first, for its fade_images, and then. */
+/** Names of a stage's phases, before and after its fade_images. */
 const PHASES = {
   fade: ["fading in", "steady"],
   stacked: ["separate", "joint"],
   none: ["steady", "steady"],
 };
 
-/** The stage that had shown so many images of the run; a border belongs to the one before it. */
+/** The stage at a count of the run's images; a border belongs to the earlier stage. */
 function stageAt(at) {
   return report.stages.find((stage) => at <= stage.begins + lengthOf(stage)) ?? lastStage;
 }
 
-/** Stage, images, phase and alpha at so many images of the run, as the schedule has them. */
-function standing(at) {
+/** Stage, its images, phase and alpha at a count of the run's images. */
+function scheduleAt(at) {
   const stage = stageAt(at);
   const seen = at - stage.begins;
   const first = seen < stage.fade_images;
@@ -57,7 +57,7 @@ function standing(at) {
   };
 }
 
-/** Round values between two others, some five of them. */
+/** About five round values between two others. */
 function roundValues(low, high, about = 4) {
   const rough = (high - low) / about || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -67,7 +67,7 @@ function roundValues(low, high, about = 4) {
   return values;
 }
 
-/** The place in a rising list that is nearest to a value. */
+/** Index of the nearest value in an ascending list. */
 function nearest(list, value) {
   let low = 0;
   let high = list.length - 1;
@@ -79,7 +79,7 @@ function nearest(list, value) {
   return Math.abs(list[low] - value) <= Math.abs(list[high] - value) ? low : high;
 }
 
-/** Tells all charts that the pictures shown are from another moment of the run. */
+/** Notify all charts that the pictures shown are from another moment of the run. */
 function showMoment(at) {
   document.dispatchEvent(new CustomEvent("moment", { detail: at }));
 }

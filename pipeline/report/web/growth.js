@@ -1,4 +1,4 @@
-// The same latents through all of training: mosaic, slider, one latent from near, reals beside fakes.
+// The same latents through all of training: mosaic, slider, one enlarged latent, reals and fakes.
 {
   const { frames, columns, latents, reals } = report.growth;
   const FRAME_MILLISECONDS = 220;
@@ -58,7 +58,7 @@
     let shown = frames.length - 1;
     let timer = null;
 
-    // A button over every picture: one of them takes part in the tab order, arrows move among them.
+    // A button over every picture: one of them is in the tab order, arrows move among them.
     const cells = make("div", { class: "cells", style: `grid-template-columns: repeat(${columns}, 1fr)` });
     for (let index = 0; index < latents; index++) {
       const cell = make("button", { type: "button", "aria-label": `Latent ${index + 1}` });
@@ -84,7 +84,7 @@
       return { stage, picture, button };
     });
 
-    // Under the slider: every stage where its frames lie, and its colour on the track.
+    // Under the slider: the stages at their frames, in their colours.
     const share = (place) => (frames.length > 1 ? place / (frames.length - 1) : 0);
     const colours = [];
     const segments = stagesShown.map((stage) => {

@@ -1,6 +1,6 @@
-// Small charts that share one axis, one crosshair and one zoom; hand-made SVG, read by pointer or keys.
-// Each is kept as `one`: its figures, the elements of its card, whether its peaks are cut, and its
-// view, which is what was drawn last: null where there are no figures.
+// Small SVG charts that share one axis, one crosshair and one zoom, read by pointer or keys.
+// `one` is a chart: its series, the elements of its card, whether its peaks are cut, and its view,
+// which is what was drawn last: null without values.
 {
   const HEIGHT = 190;
   const MARGIN = { top: 8, right: 6, bottom: 24, left: 52 };
@@ -16,14 +16,14 @@
 
   const colourOf = (place) => `var(--series-${(place % COLOURS) + 1})`;
 
-  /** The least and the greatest value that are not among the rarest percent. */
+  /** The 1st and the 99th percentile. */
   function robust(values) {
     const sorted = [...values].sort((a, b) => a - b);
     const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
     return [at(ROBUST), at(1 - ROBUST)];
   }
 
-  /** Points of a series in the part of the run that is shown, cut where a stage ends. */
+  /** Points of a series in the visible part of the run, split where a stage ends. */
   function piecesOf(series) {
     const pieces = [];
     let stage = null;
@@ -55,7 +55,7 @@
     return { ...chart, card, svg, range, tip, readings, clipped: true, view: null };
   }
 
-  /** Lowest and highest value shown; sets the button that lets peaks in. */
+  /** Lowest and highest visible value; sets the button that shows peaks. */
   function limits(one, pieces) {
     const values = pieces.flat(2).map(([, value]) => value);
     let [low, high] = [Math.min(...values), Math.max(...values)];
@@ -68,7 +68,7 @@
     return [low - slack, high + slack];
   }
 
-  /** Where counts of images and values lie in a drawing of some width. */
+  /** Scales from images and values to pixels. */
   function scalesOf(width, low, high) {
     const inner = width - MARGIN.left - MARGIN.right;
     return {
@@ -79,7 +79,7 @@
     };
   }
 
-  /** The ground: where each stage begins, and where its resolution fades in. */
+  /** The background: where each stage begins, and where its resolution fades in. */
   function stageMarks({ x }) {
     const marks = [];
     for (const stage of report.stages) {
@@ -95,7 +95,7 @@
     return marks;
   }
 
-  /** Round values with a line each, and counts of images below. */
+  /** Grid lines with their values, and counts of images below. */
   function axes({ x, y, width, low, high }) {
     const values = roundValues(low, high).flatMap((value) => [
       make("svg:line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }),
@@ -108,7 +108,7 @@
     return [...values, ...counts];
   }
 
-  /** All curves, inside a frame that cuts peaks off. */
+  /** All curves, clipped to the frame. */
   function curves(pieces, { x, y, inner }) {
     const [left, top, height] = [MARGIN.left, MARGIN.top, BOTTOM - MARGIN.top];
     const frame = make("svg:svg", { x: left, y: top, width: inner, height, viewBox: `${left} ${top} ${inner} ${height}` });
@@ -116,7 +116,7 @@
     pieces.forEach((ofSeries, place) => {
       for (const piece of ofSeries) {
         const corners = piece.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
-        // A single point is a line without length, which round ends make a dot.
+        // A single point is a line of zero length; its round caps make a dot.
         const d = `M${corners.join("L")}${piece.length === 1 ? "h0" : ""}`;
         const style = `stroke: ${colourOf(place)}; stroke-width: ${piece.length === 1 ? 5 : 1.7}`;
         frame.append(make("svg:path", { class: "line", d, style }));
@@ -146,19 +146,19 @@
     showHere(one);
   }
 
-  /** Put an upright line at a count of images, or away. */
+  /** Move a vertical line to a count of images, or hide it. */
   function putLine(line, at, view) {
     line.setAttribute("visibility", at === null ? "hidden" : "visible");
     if (at !== null) for (const end of ["x1", "x2"]) line.setAttribute(end, view.x(at));
   }
 
-  /** Mark the moment that the pictures above show, if it is in the part of the run that is shown. */
+  /** Mark the moment of the pictures above, if it is in the visible part of the run. */
   function showHere({ view }) {
     const visible = moment !== null && moment >= zoom[0] && moment <= zoom[1];
     if (view) putLine(view.here, visible ? moment : null, view);
   }
 
-  /** Put the crosshair at a count, or away, and the values there, or the last, into the legend. */
+  /** Move the crosshair to a count, or hide it; show the values there, or the last, in the legend. */
   function read({ view, series, readings }, at) {
     if (view) putLine(view.cross, at, view);
     series.forEach(({ at: counts, values }, place) => {
@@ -172,10 +172,10 @@
     for (const one of all) read(one, at);
   }
 
-  /** Stage, phase and all values at a count, beside the crosshair. */
+  /** Show stage, phase and all values at a count next to the crosshair. */
   function showTip({ card, svg, tip, view, series, readings }, at) {
     tip.hidden = false;
-    const { stage, seen, alpha, phase } = standing(at);
+    const { stage, seen, alpha, phase } = scheduleAt(at);
     const rows = series.map(({ label }, place) =>
       make("p", { style: `--series: ${colourOf(place)}` }, make("i"), label, make("b", {}, readings[place].textContent)));
     tip.replaceChildren(
@@ -189,7 +189,7 @@
     tip.style.bottom = `${MARGIN.bottom + 16}px`;
   }
 
-  /** Read the figures nearest to the pointer. */
+  /** Read the values nearest to the pointer. */
   function readByPointer(one, event) {
     const { svg, view } = one;
     if (!view) return;
@@ -198,7 +198,7 @@
     showTip(one, at);
   }
 
-  /** Go to other figures by a key, and say them aloud. */
+  /** Move to other values by a key, and announce them to screen readers. */
   function readByKey(one, event) {
     const { view, series, readings } = one;
     if (!view) return;
@@ -215,7 +215,7 @@
     spoken.textContent = `${kimg(at)}: ${values.join(", ")}`;
   }
 
-  /** A chart that draws itself when it has its width, and is read by pointer or keys. */
+  /** A chart that draws itself whenever its width changes, and is read by pointer or keys. */
   function chartOf(chart) {
     const one = cardOf(chart);
     const leave = () => {
@@ -241,7 +241,7 @@
     for (const one of all) showHere(one);
   });
 
-  // Zoom: the whole run, or one of the stages that have begun.
+  // Zoom: the whole run, or one of the started stages.
   const parts = [["All", [0, runLength]]];
   for (const stage of report.stages)
     if (stage.images_seen) parts.push([String(stage.resolution), [stage.begins, stage.begins + lengthOf(stage)]]);

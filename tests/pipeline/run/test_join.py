@@ -1,4 +1,4 @@
-"""`progan join` ends as the run does that it follows."""
+"""`progan join` ends as the run ends that it takes part in."""
 
 from pathlib import Path
 from threading import Timer
@@ -6,26 +6,26 @@ from threading import Timer
 import pytest
 
 from progan.pipeline.errors import RunError, StoppedError
-from progan.pipeline.join import join
 from progan.pipeline.run.events import EventLog, Kind
+from progan.pipeline.run.join import join
 
 
 @pytest.mark.parametrize(
     ("kind", "expected", "message"),
     [("stopped", StoppedError, "stopped"), ("stage_failed", RunError, "no disk")],
 )
-def test_it_ends_as_the_run_does(
+def test_join_ends_as_the_run_does(
     tmp_path: Path, kind: Kind, expected: type[Exception], message: str
 ) -> None:
-    ledger = EventLog(tmp_path / "events.jsonl")
-    timer = Timer(0.6, lambda: ledger.append(kind, resolution=4, reason="no disk"))
+    event_log = EventLog(tmp_path / "events.jsonl")
+    timer = Timer(0.6, lambda: event_log.append(kind, resolution=4, reason="no disk"))
     timer.start()
     with pytest.raises(expected, match=message):
         join(tmp_path, patience_minutes=1)
     timer.join()
 
 
-def test_what_ended_before_it_came_is_another_days(tmp_path: Path) -> None:
+def test_join_ignores_earlier_ends(tmp_path: Path) -> None:
     EventLog(tmp_path / "events.jsonl").append("stopped", resolution=4)
     with pytest.raises(RunError, match="no stage was started within 0.01 minutes"):
         join(tmp_path, patience_minutes=0.01)

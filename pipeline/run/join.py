@@ -1,8 +1,7 @@
-"""Taking part in a run that is trained by `progan train` on another machine; no torch.
+"""`progan join`: run ranks of a run that `progan train` trains on another machine; no torch.
 
-What that one does is read from the run's event log on the shared disk: whenever a stage is started,
-or started again, this machine starts its share of the ranks, which meet the others at
-`launch.rendezvous`.
+The run's event log on the shared disk says when a stage is started or restarted; this machine then
+starts its share of the ranks, which meet the others at `launch.rendezvous`.
 """
 
 import socket
@@ -23,19 +22,19 @@ GRACE_SECONDS = 10.0
 def join(path: Path, patience_minutes: float) -> None:
     """Take part in every stage until the run is done.
 
-    Raises StoppedError or RunError when the run is stopped or fails, and RunError when there was
-    nothing to take part in for `patience_minutes`.
+    Raises StoppedError or RunError when the run is stopped or fails, and RunError when no stage
+    is started for `patience_minutes`.
     """
     run = RunFolder(path.absolute())
     event_log = EventLog(run.events)
-    known = event_log.newest()
-    if known and known.kind == "stage_started":
-        known = None  # it may still be running; what ended before is another day's
+    handled = event_log.newest()
+    if handled and handled.kind == "stage_started":
+        handled = None  # it may still be running; older ends are those of earlier attempts
     waiting_since = time.monotonic()
     while not (run.config.exists() and _is_done(run)):
         event = event_log.newest()
-        if event and event != known:
-            known = event
+        if event and event != handled:
+            handled = event
             _raise_end(event)
             if event.kind == "stage_started":
                 _take_part(run, event_log, event)
@@ -50,7 +49,7 @@ def _is_done(run: RunFolder) -> bool:
 
 
 def _raise_end(event: Event) -> None:
-    """What `progan train` ends with after this event, if it ends."""
+    """Raise what `progan train` ends with after this event, if it ends."""
     if event.kind == "stopped":
         raise StoppedError
     if event.kind == "stage_failed":
@@ -58,7 +57,7 @@ def _raise_end(event: Event) -> None:
 
 
 def _take_part(run: RunFolder, event_log: EventLog, started: Event) -> None:
-    """Run this machine's ranks of a stage until they end, or the stage goes on without them."""
+    """Run this machine's ranks of a stage until they end, or the stage continues without them."""
     resolution: int = started.fields["resolution"]
     config = frozen_config(run)
     if config.launch.backend != "torchrun":
@@ -67,13 +66,13 @@ def _take_part(run: RunFolder, event_log: EventLog, started: Event) -> None:
     backend = Torchrun(config.launch)
     log = run.stage(resolution).log_of(socket.gethostname())
     share = backend.join(stage_task(run, resolution, log), started.fields["handle"])
-    over_since: float | None = None
+    ended_since: float | None = None
     try:
         while backend.poll(share) != "ended":
-            if over_since is None and event_log.newest() != started:
-                over_since = time.monotonic()
-            # An agent that was cut off from the rendezvous would wait for ever.
-            if over_since and time.monotonic() - over_since > GRACE_SECONDS:
+            if ended_since is None and event_log.newest() != started:
+                ended_since = time.monotonic()
+            # An agent that has lost the rendezvous would wait for ever.
+            if ended_since and time.monotonic() - ended_since > GRACE_SECONDS:
                 break
             time.sleep(POLL_SECONDS)
     finally:

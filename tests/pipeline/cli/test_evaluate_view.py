@@ -1,4 +1,4 @@
-"""What `progan evaluate` shows."""
+"""The table of `progan evaluate`."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     return [" ".join(line.split()) for line in capture.get().splitlines() if line.strip()]
 
 
-def test_a_line_a_stage_and_every_reason_once() -> None:
+def test_table_has_a_line_per_stage_and_each_reason_once() -> None:
     document = {
         "run": "runs/faces",
         "stages": [
@@ -47,6 +47,6 @@ def test_a_line_a_stage_and_every_reason_once() -> None:
     assert reasons == ["swd: too small", "fid: no weights"]
 
 
-def test_nothing_measured_is_a_table_too() -> None:
+def test_table_without_results_shows_the_reasons() -> None:
     document = {"run": "r", "stages": [stage(4, {"swd": "too small"})]}
     assert lines(document)[-1] == "swd: too small"
