@@ -96,7 +96,7 @@ def unshareable(spec: StageSpec, ranks: int) -> str | None:
             f"batch.{resolution}: {spec.batch} images cannot be shared out over {ranks} ranks in "
             f"whole groups of {group} ({keys}); use a multiple of {ranks * group}"
         )
-    rank_batch, micro_batch = spec.batch // ranks, spec.part(ranks)
+    rank_batch, micro_batch = spec.batch // ranks, spec.rank_micro_batch(ranks)
     if rank_batch % micro_batch or micro_batch % group:
         fit = [n for n in range(group, rank_batch + 1, group) if rank_batch % n == 0]
         return (

@@ -106,7 +106,7 @@ def without_labels(config: RunConfig, manifest: Manifest) -> str | None:
 
 def unrolled_in_parts(stage: StageSpec, ranks: int) -> str | None:
     """Why a rank's micro-batches rule out `objective.unrolled`; None if they do not."""
-    rank_batch, micro_batch = stage.batch // ranks, stage.part(ranks)
+    rank_batch, micro_batch = stage.batch // ranks, stage.rank_micro_batch(ranks)
     if stage.objective.unrolled and micro_batch < rank_batch:
         return (
             f"objective.unrolled: the steps ahead need a rank's {rank_batch} images at once, and "

@@ -1,4 +1,4 @@
-"""torch.compile in a stage's step: whole passes as one graph each, for a wait before the first."""
+"""torch.compile for a stage's step: each pass becomes one graph, compiled at its first call."""
 
 from collections.abc import Callable
 from textwrap import shorten
@@ -14,30 +14,29 @@ from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import MultiDiscriminator
 
 BACKEND = "inductor"
-MOST_GRAPHS = 64
-"""Of one method in a process. A stage has a few: with gradients and without, fading and not."""
+MAX_GRAPHS = 64
+"""Per method and process. A stage has a few: with and without gradients, fading and not."""
 
-WHY = 300
-"""The most that is told of an error of torch's, which may be pages, in characters"""
+MAX_REASON = 300
+"""Characters quoted of an error of torch, which may be pages long"""
 
 
 def compile_passes(
     generator: Generator, discriminator: Discriminator | MultiDiscriminator, encoder: Encoder | None
 ) -> None:
-    """Have the passes that are differentiated once compiled, when they are first called.
+    """Compile the passes that are differentiated once, at their first call.
 
-    Those of generator and encoder, and the discriminator's `forward_features` and `forward_both`.
-    Its `forward` stays: penalties differentiate it twice, and compiled code can be once. Only these
-    objects' own
-    methods are put in place, so that weights, their names and whatever was copied before know
-    nothing of it; a copy made after it would call the networks it is of.
+    These are generator and encoder, and the discriminator's `forward_features` and `forward_both`.
+    Its `forward` stays eager: penalties differentiate it twice, which compiled code does not
+    support. Only methods of these objects are replaced, so weights and their names stay as they
+    are; a copy made afterwards would call the networks it was copied from.
     """
     import torch._dynamo.config
     import torch._inductor.config
 
-    torch._dynamo.config.recompile_limit = MOST_GRAPHS
+    torch._dynamo.config.recompile_limit = MAX_GRAPHS
     if next(generator.parameters()).device.type == "cpu":
-        # Else all convolutions are channels last, which in float32 is slower (precision.py).
+        # Otherwise all convolutions become channels last, which in float32 is slower.
         torch._inductor.config.layout_optimization = False
     methods: list[tuple[str, nn.Module, str]] = [
         ("generator", generator, "forward"),
@@ -54,18 +53,18 @@ def _compiled(name: str, network: nn.Module, method: str) -> Callable[..., Any]:
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
     device = next(network.parameters()).device
-    # Every shape has a graph of its own, so that none depends on what was called before it, which
-    # is not the same in a run that was interrupted. A pass that is no whole graph is an error.
+    # Every shape has its own graph, so that none depends on earlier calls, which differ in a run
+    # that was interrupted. A pass that is not one whole graph is an error.
     run: Callable[..., Any] = torch.compile(
         getattr(network, method), backend=BACKEND, dynamic=False, fullgraph=True
     )
 
     def call(*inputs: Any, **options: Any) -> Any:
-        told = (_alpha(each, device) if isinstance(each, float) else each for each in inputs)
+        converted = (_alpha(each, device) if isinstance(each, float) else each for each in inputs)
         try:
-            return run(*told, **options)
+            return run(*converted, **options)
         except (TorchDynamoException, FailOnRecompileLimitHit) as error:
-            why = shorten(str(error).strip().partition("\n\n")[0], WHY, placeholder="...")
+            why = shorten(str(error).strip().partition("\n\n")[0], MAX_REASON, placeholder="...")
             raise StageError(
                 f"engine.compile: torch cannot compile the {name}; set engine.compile=off, or see "
                 f"whether progan doctor misses a compiler ({why})"
@@ -75,5 +74,5 @@ def _compiled(name: str, network: nn.Module, method: str) -> Callable[..., Any]:
 
 
 def _alpha(alpha: float, device: torch.device) -> float | torch.Tensor:
-    """alpha for a graph: a number would be part of it, and it changes with every step of a fade."""
+    """alpha as a tensor: a number would be a constant of the graph, and changes every step."""
     return torch.full((), alpha, device=device) if alpha < 1.0 else 1.0

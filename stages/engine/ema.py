@@ -9,7 +9,7 @@ from progan.stages.networks.generator import Generator
 def update(average: Generator, generator: Generator, decay: float) -> None:
     """average = decay * average + (1 - decay) * generator, parameter by parameter.
 
-    What is no parameter, as singular vectors are, is the generator's.
+    Buffers, such as the vectors of spectral normalisation, are copied.
     """
     torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1.0 - decay)
     for own, new in zip(average.buffers(), generator.buffers(), strict=True):

@@ -1,7 +1,7 @@
-"""One network under DeepSpeed: backward, the check before the step, the step, the moments.
+"""One network under DeepSpeed: backward, gradient norm, step, optimizer state.
 
-The step calls the bare modules and hands each loss to the engine of the network it is for. Calling
-one network's engine inside the other's step would fire its gradient hooks, which DeepSpeed refuses.
+Passes call the bare modules; each loss goes to the engine of the network it updates. Calling one
+network's engine inside the other's update would fire its gradient hooks, which DeepSpeed refuses.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,26 +29,26 @@ NOTHING_PIGGYBACKED: Mapping[str, float] = {}
 
 
 class Engine:
-    """Updates one module on all ranks. Its weights are those the module has when this is made."""
+    """Updates one module on all ranks, from the weights that the module has at construction."""
 
     def __init__(self, name: Name, module: nn.Module, spec: StageSpec, world: World) -> None:
         self.name = name
         self.module = module
         self.world = world
-        self._parts = spec.batch // world.size // spec.part(world.size)
+        self._micro_batches = spec.batch // world.size // spec.rank_micro_batch(world.size)
         optimizer = make_optimizer(module.parameters(), spec.rates[name], spec.optimizer)
         sharding = spec.engine.sharding(world.size)
         self._loss_scale = LossScale() if spec.engine.precision == "fp16" else None
         config = {
-            # Nothing here reads the batch, but DeepSpeed will not start without one.
+            # progan does not use it, but DeepSpeed does not start without a batch size.
             "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": self._parts,
+            "gradient_accumulation_steps": self._micro_batches,
             "steps_per_print": 2**62,
             "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
-            "zero_allow_untested_optimizer": True,  # by DeepSpeed; RMSProp is, by our tests
+            "zero_allow_untested_optimizer": True,  # RMSProp is tested by us
             "zero_optimization": {
                 "stage": sharding,
-                # It is read by the host. In fp16 it has what overflows left out.
+                # The host reads it, every step. In fp16 it is what skips overflows.
                 "compute_grad_norm": self._loss_scale is not None or not sharding,
                 "overlap_comm": spec.engine.overlap_comm,
                 "reduce_bucket_size": bucket(module, spec.engine.overlap_comm),
@@ -67,22 +67,22 @@ class Engine:
         step_id: StepId,
         piggybacked: Mapping[str, float] = NOTHING_PIGGYBACKED,
     ) -> Update:
-        """Take one step down the mean gradient of the objectives, one for each part of the batch.
+        """Take one optimizer step on the mean of the objectives, one for each micro-batch.
 
-        They are taken one by one, so that a lazy iterable keeps only one part in memory. What comes
-        back can be read later, so that a device is not waited for: the mean over parts and ranks of
-        each of their scalars, and the norm of the mean gradient. Whether these are finite is seen
-        only then. In fp16 they are waited for, since a gradient that overflows lowers the loss
-        scale, and the step is left out. `piggybacked` are numbers of this rank whose means over the
-        ranks come back too: one all-reduce serves all.
+        They are consumed one by one, so that a lazy iterable keeps one micro-batch in memory. The
+        result is read later, so that the host does not wait for the device: the mean over
+        micro-batches and ranks of each of their scalars, and the norm of the mean gradient. Whether
+        these are finite is checked then. In fp16 the host waits, since a gradient that overflows
+        lowers the loss scale and skips the step. `piggybacked` are numbers of this rank whose means
+        over the ranks come back too: one all-reduce serves all.
         """
         scalars = self._backward(objectives, step_id)
         held = self._held_gradients()
-        if self._loss_scale and held:  # a rank's share may be empty
+        if self._loss_scale and held:  # a rank may own no weights
             torch._foreach_mul_(held, 1 / self._loss_scale.factor)
-        # Sharded gradients add up over the ranks; whole ones are the same on each.
-        shares = self.world.size if self._sharded else 1
-        sent = scalars | {SQUARES: self._sum_of_squares(held) * shares}
+        # Sharded squares add up over the ranks; unsharded ones are the same on each.
+        shards = self.world.size if self._sharded else 1
+        sent = scalars | {SQUARES: self._sum_of_squares(held) * shards}
         update = Update(
             network=self.name,
             step_id=step_id,
@@ -94,7 +94,7 @@ class Engine:
         )
         overflow = self._loss_scale is not None and update.overflowed()
         if overflow and not self._sharded:
-            # Sharded optimisers leave such a step out by themselves, others one without gradients.
+            # Sharded optimizers skip such a step by themselves, others if there are no gradients.
             self.module.zero_grad(set_to_none=True)
         self._engine.step()
         if self._loss_scale:
@@ -102,21 +102,21 @@ class Engine:
         return update
 
     def _backward(self, objectives: Iterable[Objective], step_id: StepId) -> dict[str, Tensor]:
-        """Accumulate the parts' gradients; this rank's mean of each of their scalars."""
+        """Accumulate gradients over the micro-batches; returns this rank's mean scalars."""
         scalars: dict[str, Tensor] = {}
         for index, objective in enumerate(objectives, start=1):
             self.world.watchdog.arrive(str(step_id))
-            self._engine.set_gradient_accumulation_boundary(index == self._parts)
+            self._engine.set_gradient_accumulation_boundary(index == self._micro_batches)
             loss = objective.loss
             self._engine.backward(loss * self.loss_factor)
             for name, value in objective.scalars.items():
-                share = value.double() / self._parts
-                scalars[name] = scalars[name] + share if name in scalars else share
+                part = value.double() / self._micro_batches
+                scalars[name] = scalars[name] + part if name in scalars else part
         return scalars
 
     @torch.no_grad()
     def clip(self, bounds: dict[str, float]) -> None:
-        """Cut each parameter's values off at its bound, in what ZeRO steps on too."""
+        """Clamp each parameter to +-its bound, ZeRO's master copies too."""
         for name, parameter in self.module.named_parameters():
             parameter.clamp_(-bounds[name], bounds[name])
             fragment = master_fragment(parameter)
@@ -124,13 +124,13 @@ class Engine:
                 fragment.clamp_(-bounds[name], bounds[name])
 
     def reset_moments(self) -> None:
-        """Forget the optimiser's moments and its step count."""
+        """Reset the optimizer's moments and step count to 0."""
         for state in self._optimizer.state.values():
             for value in state.values():
                 value.zero_()
 
     def moments(self) -> dict[str, Tensor]:
-        """The optimiser's state in full on every rank's CPU, by `<parameter>.<moment>` and `step`.
+        """The whole optimizer state on every rank's CPU, by `<parameter>.<moment>` and `step`.
 
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
@@ -144,7 +144,7 @@ class Engine:
         return state
 
     def flat_moments(self) -> Moments:
-        """The same on the device, for steps that are only looked at. All ranks must call it."""
+        """The same on the device, flattened, for unrolled steps. All ranks must call it."""
         self.world.watchdog.arrive()
         parameters = list(self.module.parameters())
         flat = {
@@ -155,11 +155,11 @@ class Engine:
 
     @property
     def loss_factor(self) -> float:
-        """What losses are multiplied by, in fp16, before the backward pass."""
+        """The loss scale in fp16, else 1."""
         return self._loss_scale.factor if self._loss_scale else 1.0
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
-        """Set what `moments` gave, here on this number of ranks."""
+        """Restore what `moments` gave, on any number of ranks."""
         for own in self._optimizer.state.values():
             own["step"].copy_(state["step"].squeeze())
         for name, parameter in self.module.named_parameters():
@@ -173,9 +173,9 @@ class Engine:
             self._loss_scale.load(state["loss_scale"])
 
     def _materialise_moments(self) -> None:
-        """Have the optimiser make its state, as it does at its first step: one that moves nothing.
+        """Have the optimizer create its state by a step of rate 0.
 
-        So they can be read and set before a first real step, which fp16 may leave out.
+        So that it can be read and set before the first real step, which fp16 may skip.
         """
         rates = [group["lr"] for group in self._optimizer.param_groups]
         for group in self._optimizer.param_groups:
@@ -191,7 +191,7 @@ class Engine:
         if self._sharded:
             link_optimizer_state(self._sharding)
 
-    def _a_state(self) -> dict[str, Tensor]:
+    def _any_state(self) -> dict[str, Tensor]:
         return next(iter(self._optimizer.state.values()))
 
     def _steps(self) -> int:
@@ -199,7 +199,7 @@ class Engine:
         return int(torch.stack([own["step"] for own in self._optimizer.state.values()]).max())
 
     def _full(self, parameter: nn.Parameter, moment: str) -> Tensor:
-        """What the optimiser remembers of a parameter, wherever it is kept."""
+        """A moment of a whole parameter, gathered if it is sharded."""
         if not self._sharded:
             own: Tensor = self._optimizer.state[parameter][moment]
             return own.detach()
@@ -207,8 +207,8 @@ class Engine:
         return full.detach()
 
     def _moment_names(self) -> list[str]:
-        """What the optimiser remembers of every weight."""
-        return [name for name in self._a_state() if name != "step"]
+        """The moments that the optimizer keeps of every weight."""
+        return [name for name in self._any_state() if name != "step"]
 
     def _held_gradients(self) -> list[Tensor]:
         """The gradients, averaged over the ranks, that this rank steps with."""
@@ -223,9 +223,9 @@ class Engine:
 
 
 def bucket(module: nn.Module, overlap: bool) -> int:
-    """Gradients that are sent at once: all of them, or a quarter, so that some can be on their way.
+    """Elements per all-reduce bucket: all, or a quarter so that communication can overlap.
 
-    By default DeepSpeed takes 2 GB for it, 20 times the largest of our networks.
+    DeepSpeed's default takes 2 GB, 20 times the largest of our networks.
     """
     sizes = [parameter.numel() for parameter in module.parameters()]
     return max(sum(sizes) // 4, *sizes) if overlap else sum(sizes)
@@ -233,10 +233,10 @@ def bucket(module: nn.Module, overlap: bool) -> int:
 
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Let gradients flow through modules but not into them, and spare their computation.
+    """Let gradients flow through modules, but compute none of their weights.
 
-    An update moves no such weight, not by a bit, if it has had no gradient since its moments were
-    reset: the optimiser leaves it out, or in a shard steps by 0 / (0 + eps).
+    An update does not change such a weight by a bit if it has had no gradient since its moments
+    were reset: the optimizer skips it, or in a shard steps by 0 / (0 + eps).
     """
     for module in modules:
         module.requires_grad_(False)

@@ -1,7 +1,7 @@
-"""Dynamic loss scaling, which keeps the small gradients of fp16 from vanishing.
+"""Dynamic loss scaling, which keeps the small gradients of fp16 from underflowing.
 
-Source: Micikevicius et al. 2018 (arXiv 1710.03740), section 3.2; the figures are those of
-torch.amp.GradScaler, which cannot be used here: it knows no sharded gradients.
+Source: Micikevicius et al. 2018 (arXiv 1710.03740), section 3.2; the constants are those
+of torch.amp.GradScaler, which cannot be used here: it does not support sharded gradients.
 """
 
 import torch
@@ -17,7 +17,7 @@ class LossScale:
     def __init__(self) -> None:
         self.factor = FIRST
         """A power of two, so that it costs no precision."""
-        self._quiet_steps = 0
+        self._good_steps = 0
 
     @property
     def can_shrink(self) -> bool:
@@ -25,17 +25,17 @@ class LossScale:
         return self.factor > LEAST
 
     def update(self, overflow: bool) -> None:
-        """Take note of a step."""
-        self._quiet_steps = 0 if overflow else self._quiet_steps + 1
+        """Adjust the factor after a step."""
+        self._good_steps = 0 if overflow else self._good_steps + 1
         if overflow:
             self.factor = max(LEAST, self.factor / 2)
-        elif self._quiet_steps == STEPS_TO_DOUBLE:
-            self.factor, self._quiet_steps = self.factor * 2, 0
+        elif self._good_steps == STEPS_TO_DOUBLE:
+            self.factor, self._good_steps = self.factor * 2, 0
 
     def state(self) -> Tensor:
-        """All there is to remember, for a checkpoint: (2,), float64."""
-        return torch.tensor([self.factor, self._quiet_steps], dtype=torch.float64)
+        """Factor and steps since it changed, for a checkpoint: (2,), float64."""
+        return torch.tensor([self.factor, self._good_steps], dtype=torch.float64)
 
     def load(self, state: Tensor) -> None:
-        """Go on from what `state` gave."""
-        self.factor, self._quiet_steps = float(state[0]), int(state[1])
+        """Restore what `state` gave."""
+        self.factor, self._good_steps = float(state[0]), int(state[1])

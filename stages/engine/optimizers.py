@@ -1,4 +1,4 @@
-"""Optimisers by name: torch's, and the same step as a function that can be differentiated."""
+"""Optimizers by name: torch's, and the same step as a differentiable function."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
 def make_optimizer(
     parameters: Iterable[nn.Parameter], lr: float, spec: AnyOptimizer
 ) -> torch.optim.Optimizer:
-    """The optimiser that a configuration asks for."""
+    """The optimizer that a configuration asks for."""
     match spec:
         case AdamSpec():
             betas = spec.beta1, spec.beta2
@@ -23,7 +23,7 @@ def make_optimizer(
 
 
 class Moments(NamedTuple):
-    """An optimiser's state of P weights, all in one."""
+    """An optimizer's state of P weights, flattened."""
 
     step: int
     flat: dict[str, Tensor]
@@ -31,11 +31,11 @@ class Moments(NamedTuple):
 
 
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
-"""What an optimiser remembers of every weight, by torch's names"""
+"""An optimizer's state per weight, by torch's names"""
 
 
-def root(x: Tensor) -> Tensor:
-    """Square roots; their slope at 0 is 0 and not infinite, which would make nan of nothing."""
+def safe_sqrt(x: Tensor) -> Tensor:
+    """Square roots whose gradient at 0 is 0, not infinite: 0 times infinity would be NaN."""
     positive = x > 0
     return torch.where(positive, torch.where(positive, x, 1.0).sqrt(), 0.0)
 
@@ -45,14 +45,16 @@ def adam(spec: AdamSpec, gradient: Tensor, before: Moments) -> tuple[Tensor, Mom
     step = before.step + 1
     mean = spec.beta1 * before.flat["exp_avg"] + (1 - spec.beta1) * gradient
     square = spec.beta2 * before.flat["exp_avg_sq"] + (1 - spec.beta2) * gradient.square()
-    unbiased, scale = mean / (1 - spec.beta1**step), root(square / (1 - spec.beta2**step))
+    unbiased, scale = mean / (1 - spec.beta1**step), safe_sqrt(square / (1 - spec.beta2**step))
     return unbiased / (scale + spec.eps), Moments(step, {"exp_avg": mean, "exp_avg_sq": square})
 
 
 def rmsprop(spec: RmsPropSpec, gradient: Tensor, before: Moments) -> tuple[Tensor, Moments]:
     """Tieleman and Hinton 2012 (Coursera, lecture 6.5), as torch.optim.RMSprop computes it."""
     square = spec.alpha * before.flat["square_avg"] + (1 - spec.alpha) * gradient.square()
-    return gradient / (root(square) + spec.eps), Moments(before.step + 1, {"square_avg": square})
+    return gradient / (safe_sqrt(square) + spec.eps), Moments(
+        before.step + 1, {"square_avg": square}
+    )
 
 
 RULES: dict[str, Callable[[Any, Tensor, Moments], tuple[Tensor, Moments]]] = {

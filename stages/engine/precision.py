@@ -1,4 +1,4 @@
-"""What is computed in half precision, and how its tensors lie in memory."""
+"""Mixed precision: autocast and the memory format that goes with it."""
 
 import torch
 
@@ -17,7 +17,7 @@ def autocast(engine: EngineSpec, device: str) -> torch.autocast:
 def memory_format(engine: EngineSpec) -> torch.memory_format:
     """Channels last in half precision, the order of tensor cores and of AMX; else channels first.
 
-    Kernels for the other order would turn every map around, and back. In float32 it is slower on
-    CPUs.
+    Kernels for the other order would transpose every map and back. In float32 channels last is
+    slower on CPUs.
     """
     return torch.contiguous_format if engine.precision == "fp32" else torch.channels_last

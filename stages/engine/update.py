@@ -1,4 +1,4 @@
-"""What one update of a network, and one step of a stage, has to say when the device has done it."""
+"""The results of one update and of one step, read when the device has computed them."""
 
 import math
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from progan.stages.errors import NotFiniteError
 
 
 class StepId(NamedTuple):
-    """When a step is taken."""
+    """Which step it is."""
 
     resolution: int
     images_seen: int
     end: int
-    """Position in the stream of images where the step after it begins"""
+    """Position in the stream of images where the next step begins"""
 
     def __str__(self) -> str:
         return f"{self.resolution}x{self.resolution} after {self.images_seen} images"
 
 
 class Objective(NamedTuple):
-    """A scalar to minimise and what it was made of, by name (scalars, detached)."""
+    """A scalar to minimise, and its parts by name (scalars, detached)."""
 
     loss: Tensor
     scalars: dict[str, Tensor]
@@ -37,19 +37,19 @@ SQUARES = "squares"
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One update of a network, which the device may still be at."""
+    """One update of a network, which the device may still be computing."""
 
     network: str
     step_id: StepId
     world: World
     means: AsyncScalars
-    """Over parts and ranks: the objective's scalars, piggybacked and, as SQUARES, the gradient's"""
+    """Over micro-batches and ranks: scalars, piggybacked numbers, SQUARES of the gradient"""
     own: dict[str, Tensor]
-    """This rank's share of the scalars"""
+    """This rank's means of the scalars"""
     loss_scale: float | None
-    """In fp16, what the loss was multiplied by"""
+    """The loss scale, in fp16"""
     may_overflow: bool
-    """Whether a gradient that is not finite only means that the loss scale is too large"""
+    """Whether a gradient that is not finite may only mean a loss scale that is too large"""
 
     def overflowed(self) -> bool:
         """Whether the gradient is not finite on some rank. Waits for the device."""
@@ -71,7 +71,7 @@ class Update:
         return means | {f"{self.network}_grad_norm": math.sqrt(squares)} if finite else means
 
     def _blame(self) -> str:
-        """Say which rank's which quantity is not finite. All ranks must call it."""
+        """Name the quantity that is not finite, and its rank. All ranks must call it."""
         own = next((name for name, v in self.own.items() if not torch.isfinite(v)), None)
         for rank, name in enumerate(self.world.all_gather_object(own)):
             if name is not None:
@@ -80,16 +80,16 @@ class Update:
 
 
 class StepReport(NamedTuple):
-    """One step of a stage, which the device may still be at."""
+    """One step of a stage, which the device may still be computing."""
 
     updates: Sequence[Update]
     logged: AsyncScalars
-    """What terms have to say of it (objectives/term.py: after_step)"""
+    """What terms log after the step (`Term.after_step`)"""
 
     def read(self) -> dict[str, float]:
-        """The step's scalars and signals; of what is updated more than once, the last.
+        """The step's scalars and piggybacked numbers; of several critic steps, the last.
 
-        As `Update.read`.
+        Waits and raises as `Update.read`.
         """
         scalars: dict[str, float] = {}
         for update in self.updates:

@@ -38,7 +38,7 @@ class DeepSpeedModel:
         self._zero = spec.engine.sharding(ranks)
         self._share = -(-self._whole // ranks) if self._zero else self._whole
         self._ranks = ranks
-        self._micro_batches = spec.batch // ranks // spec.part(ranks)
+        self._micro_batches = spec.batch // ranks // spec.rank_micro_batch(ranks)
         self._live = live
         self._bucket: Tensor | None = None
         self._averaged: Tensor | None = None

@@ -1,4 +1,4 @@
-"""How many bytes of tensors are alive, and what they were for when they were most."""
+"""Counts the bytes of live tensors, and what they were for at the peak."""
 
 import weakref
 from collections import Counter

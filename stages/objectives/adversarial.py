@@ -1,7 +1,7 @@
 """Adversarial losses by name: logits in, one loss per sample out.
 
-Logits are high for what is taken to be real. An energy, as of EBGAN and BEGAN, is a logit's
-negative. All tensors are (N,).
+A logit is high for an image classified as real. The energies of EBGAN and BEGAN are negative
+logits. All tensors are (N,).
 """
 
 import math
@@ -62,8 +62,7 @@ class Loss(NamedTuple):
     generator_sees_reals: bool = False
     """If not, the generator's side is given an empty tensor for its real_logits"""
     of_reconstructions: Side | None = None
-    """The generator's side for reals that it is to draw again, where that is another
-    (mode_regularizer)"""
+    """The generator's side for reconstructions of reals (mode_regularizer), if it differs"""
 
 
 def wgan() -> Loss:
@@ -114,11 +113,11 @@ REAL_TERMS: dict[str, Callable[[Tensor], Tensor]] = {
     "lsgan": lambda logit: (logit - 1).square(),
     "hinge": lambda logit: F.relu(1 - logit),
 }
-"""f1 of the relativistic losses: low if something is real. Fake's term is f2(y) = f1(-y)."""
+"""f1 of the relativistic losses, low for real; the term of fakes is f2(y) = f1(-y)."""
 
 
 def relativistic(spec: Relativistic) -> Loss:
-    """Real more than fake: in pairs, or than the other kind is on average.
+    """Reals are more realistic than fakes: in pairs (rgan), or than the others' average (ragan).
 
     rgan: f1(C(x_r) - C(x_f)); ragan: f1(C(x_r) - E C(x_f)) + f1(E C(x_r) - C(x_f)); for the
     generator the same with real and fake exchanged. Source: Jolicoeur-Martineau 2018, eqs. 7 to 14.
@@ -147,7 +146,7 @@ def group_means(logits: Tensor, group: int) -> Tensor:
 def fgan(spec: FGan) -> Loss:
     """-g_f(D(x)) + f*(g_f(D(G(z)))) (Nowozin et al. 2016, eq. 6).
 
-    The generator minimises -f*(g_f(D(G(z)))), or, if it is not to saturate, -g_f(D(G(z)))
+    The generator minimises -f*(g_f(D(G(z)))), or, not saturating, -g_f(D(G(z)))
     (section 3.2).
     """
     chosen = DIVERGENCES[spec.divergence]

@@ -1,8 +1,8 @@
-"""Past fakes among the discriminator's, so that it does not forget what it has seen through.
+"""Replay buffer: past fakes among the discriminator's, so that it does not forget them.
 
-Source: Shrivastava et al. 2017 (arXiv 1612.07828), section 2.3, whose discriminator sees a batch
-that is half fresh and half from a buffer in which fresh fakes take the place of random ones; for
-GANs from noise: Pfau and Vinyals 2016 (arXiv 1610.01945), section 4.
+Source: Shrivastava et al. 2017 (arXiv 1612.07828), section 2.3: half of the discriminator's batch
+is fresh, half comes from a buffer in which fresh fakes replace random ones; for GANs from noise:
+Pfau and Vinyals 2016 (arXiv 1610.01945), section 4.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,12 @@ from progan.stages.specs.stage import StageSpec
 
 
 class Replay:
-    """This rank's past fakes: `depth` for every place in its share of the batch.
+    """This rank's past fakes: `depth` for every place in its slice of the batch.
 
-    Since each place in the global batch has its own, the ranks need nothing of each other's, and
-    what is shown depends on no world size. Places are taken by groups of consecutive samples, so
-    that a group whose variety the discriminator measures comes from one generator as a whole. What
-    is kept is float32, exactly what was shown: rounded to 8 bits, past fakes would be told from
-    fresh ones by their rounding, which reals have too.
+    Each place in the global batch has its own, so ranks exchange nothing and the world size does
+    not matter. Whole groups of consecutive samples are replaced, so that a group whose standard
+    deviation the discriminator measures comes from one generator. Fakes are kept in float32,
+    exactly as shown: rounded to 8 bits, like reals, past fakes could be recognised by it.
     """
 
     def __init__(
@@ -43,9 +42,9 @@ class Replay:
         """(depth, places, C, H, W)"""
 
     def draw(self, position: int, updates: int) -> Tensor:
-        """What one update of the discriminator shows again and where it keeps its fresh fakes.
+        """Which past fakes one discriminator update shows, and where it keeps its fresh ones.
 
-        position: in the stream of images; updates: how many were kept before this one. For every
+        position: in the stream of images; updates: how many batches were kept before. For every
         place of this rank a row (place, layer to show or -1, layer to keep in): (places, 3).
         """
         depth, places = self.images.shape[:2]
@@ -63,7 +62,10 @@ class Replay:
         return torch.from_numpy(np.column_stack([np.arange(places), own]))
 
     def mingle(self, fakes: Tensor, rows: Tensor) -> Tensor:
-        """What to show as fakes; the fresh ones are kept. (N, C, H, W) in and out, rows: (N, 3)."""
+        """Fresh fakes, some replaced by past ones; the fresh ones are kept.
+
+        (N, C, H, W) in and out; rows: (N, 3), from `draw`.
+        """
         place, shown, kept = rows.unbind(1)
         past = self.images[shown.clamp(min=0), place].to(fakes.dtype)
         again = (shown >= 0).reshape(-1, *[1] * (fakes.dim() - 1))
@@ -71,21 +73,21 @@ class Replay:
         return torch.where(again, past, fakes)
 
     def state(self, world: World) -> dict[str, Tensor]:
-        """All ranks' past fakes, for a checkpoint: (depth, batch, C, H, W). All must call it.
+        """All ranks' past fakes, for a checkpoint: (depth, batch, C, H, W). All ranks must call it.
 
-        They go over the network layer by layer, so that no device has to hold them all.
+        Gathered layer by layer, so that no device has to hold them all.
         """
         return {"images": torch.stack([world.all_gather_cat(layer) for layer in self.images])}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `state` gave, here on this number of ranks."""
+        """Restore what `state` gave, on any number of ranks."""
         places = self.images.shape[1]
         begin = self.rng.rank * places
         self.images.copy_(state["images"][:, begin : begin + places])
 
 
 def make_replay(spec: StageSpec, rng: RngStreams, device: torch.device) -> Replay | None:
-    """Where a stage keeps past fakes, empty; None if it keeps none."""
+    """An empty buffer; None if the configuration has none."""
     if not (wanted := spec.objective.replay):
         return None
     shape = spec.model.channels, spec.resolution, spec.resolution

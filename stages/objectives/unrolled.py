@@ -1,9 +1,9 @@
-"""The discriminator some steps ahead, for the generator's update: unrolled GANs.
+"""Unrolled GANs: the generator's update looks some discriminator steps ahead.
 
 With theta_0 = theta_D and theta_(k+1) = theta_k - a step down the discriminator's loss, the
-generator minimises its loss against theta_K, through all of the steps: its gradient has a second
-term, for how the discriminator will answer. Source: Metz et al. 2017 (arXiv 1611.02163), eqs. 4, 5,
-7 and 10. The steps are those that the discriminator would take: its optimiser's, from its moments.
+generator minimises its loss against theta_K and differentiates through all steps: its gradient has
+a second term, for how the discriminator will react. Source: Metz et al. 2017 (arXiv 1611.02163),
+eqs. 4, 5, 7 and 10. The steps are the discriminator's own: by its optimizer, from its moments.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,19 +18,19 @@ from progan.stages.specs.optimizers import AnyOptimizer
 
 
 class Called(nn.Module):
-    """A network whose call is one of its methods, since only calls can be given other weights."""
+    """A network called by one of its methods: `functional_call` has weights for calls only."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, method: str, *inputs: Any, **options: Any) -> Any:
-        """What the method returns."""
+        """Call the method."""
         return getattr(self.network, method)(*inputs, **options)
 
 
 class UnrolledDiscriminator:
-    """A network with other weights, which gradients flow through. Its own stay as they are."""
+    """A discriminator with other weights, through which gradients flow. Its own do not change."""
 
     def __init__(self, network: nn.Module, weights: Tensor) -> None:
         self.network = network
@@ -44,15 +44,15 @@ class UnrolledDiscriminator:
         } | {name: buffer.clone() for name, buffer in network.named_buffers()}
 
     def __call__(self, *inputs: Any) -> Any:
-        """What the network would return."""
+        """The network's `forward`."""
         return functional_call(self.network, self._named, inputs)
 
     def forward_features(self, *inputs: Any, **options: Any) -> Any:
-        """What the discriminator's `forward_features` would return."""
+        """The discriminator's `forward_features`."""
         return self._call("forward_features", *inputs, **options)
 
     def forward_both(self, *inputs: Any) -> Any:
-        """What the discriminator's `forward_both` would return."""
+        """The discriminator's `forward_both`."""
         return self._call("forward_both", *inputs)
 
     def _call(self, *inputs: Any, **options: Any) -> Any:
@@ -74,10 +74,10 @@ def unroll(
     mean: Callable[[Tensor], Tensor] = lambda gradient: gradient,
     loss_factor: float = 1.0,
 ) -> UnrolledDiscriminator:
-    """The network after one step down each of the losses, differentiable to what they depend on.
+    """The network after one optimizer step on each of the losses, differentiable through all steps.
 
-    mean: over the ranks, differentiable, so that all take the same steps. With a loss factor (fp16)
-    a step whose gradient overflows is left out, as the engine leaves it out.
+    mean: a differentiable mean over the ranks, so that all take the same steps. With a loss factor
+    (fp16) a step whose gradient overflows is skipped, as the engine skips it.
     """
     ahead = UnrolledDiscriminator(network, flat_weights(network).requires_grad_())
     for loss in losses:

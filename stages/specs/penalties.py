@@ -1,8 +1,8 @@
 """The penalties and constraints that a configuration can ask for; no torch.
 
 `objective.penalties` is a list of maps, each with `kind` and the kind's own keys. A penalty is a
-term of a loss and has a `weight` and an `interval`; a constraint is no term, and has neither. The
-formulas are in `penalties.py` and `constraints.py`.
+term of a loss and has a `weight` and an `interval`; a constraint is no term of a loss and has
+neither. The formulas are in stages/objectives/.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -238,21 +238,12 @@ Penalties = tuple[AnyPenalty, ...]
 PenaltySpec = Annotated[AnyPenalty, Field(discriminator="kind")]
 
 
-def terms(penalties: Penalties, network: NetworkName, update: int) -> list[Term]:
-    """Those of a network's loss at one of its updates."""
-    return [
-        each
-        for each in penalties
-        if isinstance(each, Penalty) and network in each.networks and update % each.interval == 0
-    ]
-
-
 def has_encoder(penalties: Penalties) -> bool:
-    """Whether any needs an encoder beside the generator."""
+    """Whether any needs an encoder trained with the generator."""
     return any(isinstance(each, Penalty) and each.needs_encoder for each in penalties)
 
 
 def noise_shape(penalties: Penalties, picture: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of the noise that a picture needs: its own, or none."""
+    """The shape of the noise that an image needs: its own, or (0,) if no penalty adds noise."""
     needed = any(isinstance(each, Penalty) and each.needs_noise for each in penalties)
     return picture if needed else (0,)

@@ -205,7 +205,7 @@ class StageSpec(Spec):
         """Each network's learning rate."""
         return {"generator": self.lr, "discriminator": self.discriminator_lr or self.lr}
 
-    def part(self, ranks: int) -> int:
-        """Images per micro-batch on each of so many ranks."""
+    def rank_micro_batch(self, ranks: int) -> int:
+        """Images in a micro-batch of each of `ranks` ranks."""
         rank_batch = self.batch // ranks
         return min(self.micro_batch or rank_batch, rank_batch)

@@ -119,7 +119,7 @@ def update(
     engine = {"generator": stage.generator_engine, "discriminator": stage.discriminator_engine}[
         side
     ]
-    micro_batches = batch.to_device(stage.world).split(spec.part(stage.world.size))
+    micro_batches = batch.to_device(stage.world).split(spec.rank_micro_batch(stage.world.size))
 
     def passes() -> Iterator[DiscriminatorPass | GeneratorPass]:
         return (PASSES[side](players, micro_batch, alpha) for micro_batch in micro_batches)

@@ -48,7 +48,7 @@ class MetricSchedule:
             seed=stage.spec.seed,
             batches=stage.batches,
             resolution=stage.spec.resolution,
-            batch_size=stage.spec.part(stage.world.size),
+            batch_size=stage.spec.rank_micro_batch(stage.world.size),
         )
         try:
             found = measure(subject, stage.world, names, stage.spec.metrics, heartbeat)

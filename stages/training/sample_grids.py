@@ -24,7 +24,7 @@ class SampleGrids:
         self._spec = spec
         self._device = world.device
         # A batch that fits in memory in training fits here.
-        self._batch = min(LARGEST_BATCH, spec.part(world.size))
+        self._batch = min(LARGEST_BATCH, spec.rank_micro_batch(world.size))
 
     def write_reals(self, batches: Batches) -> None:
         """The data set's first pictures, unless an earlier attempt wrote them."""
