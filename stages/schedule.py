@@ -38,7 +38,7 @@ def alpha(images_seen: int, growth: GrowthSpec) -> float:
 
 
 def phase(images_seen: int, growth: GrowthSpec) -> Phase:
-    """The phase of a stage that has seen so many images."""
+    """The phase of a stage at this count of images."""
     if images_seen >= growth.total_images:
         return "done"
     first, second = PHASES[growth.mode]

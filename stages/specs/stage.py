@@ -29,7 +29,7 @@ class EmaSpec(Spec):
     """Instead of the half-life: a fixed decay per step (the paper's 0.999)."""
 
     def per_step(self, images: int) -> float:
-        """The decay of the average at a step of so many images."""
+        """The decay of the average at a step of `images` images."""
         if self.decay is not None:
             return self.decay
         return float(0.5 ** (images / (self.half_life_kimg * 1000)))
@@ -64,7 +64,7 @@ class EngineSpec(Spec):
         return value
 
     def sharding(self, ranks: int) -> Literal[0, 1, 2]:
-        """The ZeRO stage on so many ranks."""
+        """The ZeRO stage on `ranks` ranks."""
         return self.zero if ranks > 1 else 0
 
     @field_validator("activation_checkpointing")
@@ -89,7 +89,7 @@ class CheckpointSpec(Spec):
     keep: PositiveInt = 3
     """Newest checkpoints kept per stage."""
     keep_every_kimg: PositiveFloat | None = None
-    """In addition, the first checkpoint of every so many thousand images is kept for good."""
+    """In addition, the first checkpoint of every period of this length is kept for good."""
     on_divergence: Literal["stop", "rollback"] = "stop"
     """What to do when a loss, penalty or gradient is not finite: end, or restore the newest
     checkpoint and continue with the data and latents that come after the diverging step."""

@@ -65,7 +65,7 @@ class StageFolder:
         return self.path / "checkpoints"
 
     def checkpoint(self, images_seen: int) -> Path:
-        """The checkpoint taken after so many images."""
+        """The checkpoint at this count of images."""
         return self.checkpoints / f"{images_seen:09d}"
 
     @property
@@ -79,7 +79,7 @@ class StageFolder:
         return self.samples / "reals.png"
 
     def fakes(self, images_seen: int) -> Path:
-        """The grid of fakes drawn after so many images."""
+        """The grid of fakes at this count of images."""
         return self.samples / f"fakes_{images_seen:09d}.png"
 
     @property

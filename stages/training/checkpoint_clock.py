@@ -1,4 +1,4 @@
-"""When a checkpoint is due: after so many images, or after so many minutes."""
+"""When a checkpoint is due: by images or by time."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""One rank's whole run of one stage: process group, training, publishing the networks."""
+"""One rank's run of one stage: process group, training, publishing the networks."""
 
 import fcntl
 import logging

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def due(images_seen: int, spec: StageSpec) -> list[str]:
-    """The metrics due at a tick that ends after so many images."""
+    """The metrics due at the tick that ends here."""
     metrics = spec.metrics
     period = spec.tick.images * metrics.every_ticks
     if schedule.phase(images_seen, spec.growth) == "done":

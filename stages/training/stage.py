@@ -60,7 +60,7 @@ class Stage:
         found = Networks(self.generator, self.discriminator, self.ema, self.encoder).by_name()
         return {str(name): network for name, network in found.items()}
 
-    def checkpoint(self, tally: dict[str, object]) -> Checkpoint:
+    def checkpoint(self, running_means: dict[str, object]) -> Checkpoint:
         """The stage's state in memory. All ranks must call it."""
         engines = {"generator": self.generator_engine, "discriminator": self.discriminator_engine}
         moments = {
@@ -74,7 +74,7 @@ class Stage:
             tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in remembered.items()}
         if self.replay:
             tensors["replay"] = self.replay.state(self.world)
-        return Checkpoint(self.images_seen, self.position, tensors, tally)
+        return Checkpoint(self.images_seen, self.position, tensors, running_means)
 
     def final(self) -> Final:
         """What the finished stage says of itself."""
