@@ -15,7 +15,7 @@ from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.metrics.evaluation import Result, add_results
-from progan.stages.metrics.measure import Subject, beats, measure
+from progan.stages.metrics.measure import Subject, heartbeats, measure
 from progan.stages.metrics.names import fits, values_of
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.spectral import fitted
@@ -88,9 +88,9 @@ def _evaluate(
             seed=config.seed,
             batches=batches,
             resolution=at,
-            at_once=PIXELS_AT_ONCE // at**2,
+            batch_size=PIXELS_AT_ONCE // at**2,
         )
-        total = beats(subject, names, spec) + 1  # the last step writes the results
+        total = heartbeats(subject, names, spec) + 1  # the last step writes the results
 
         def advance() -> None:
             nonlocal done

@@ -1,8 +1,8 @@
-"""What can go wrong in a stage, said in a line or two for a person."""
+"""Errors of a stage; their messages are a line or two for the user."""
 
 
 class StageError(RuntimeError):
-    """A stage cannot go on; the message says why and what to do."""
+    """A stage cannot continue; the message says why and what to do."""
 
 
 class StoppedOnRequestError(StageError):
@@ -10,9 +10,9 @@ class StoppedOnRequestError(StageError):
 
 
 class NotFiniteError(StageError):
-    """A loss, penalty or gradient became NaN or infinite; nothing was written since.
+    """A loss, penalty or gradient is NaN or infinite; nothing was written after that step.
 
-    end: position in the stream of images after the step that it happened in.
+    end: position in the stream of images after that step.
     """
 
     def __init__(self, message: str, end: int) -> None:
@@ -21,8 +21,8 @@ class NotFiniteError(StageError):
 
 
 class RolledBackError(StageError):
-    """The stage diverged; started again, it goes on from before that, with other data."""
+    """The stage diverged; started again, it resumes from a checkpoint, with other data."""
 
 
 class MetricError(RuntimeError):
-    """A metric could not be computed; training goes on without it. The message is one line."""
+    """A metric could not be computed; training continues. The message is one line."""

@@ -24,11 +24,11 @@ from progan.stages.training.lazy_imports import leave_out_mlflow
 from progan.stages.training.stop_request import EXIT_STOPPED, StopRequest
 
 LAUNCHERS = {"TORCHELASTIC_RUN_ID", "CROSS_RANK"}
-"""What torchrun and DeepSpeed's launcher set in the environment of their children."""
+"""Environment variables that torchrun and DeepSpeed's launcher set for the workers."""
 
 
 def main() -> None:
-    """Train the stage that `--spec` describes, or what is left of it."""
+    """Train the stage that `--spec` describes, or the rest of it."""
     parser = argparse.ArgumentParser(prog="progan-worker", description=__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="spec.json in a stage's folder")
     path: Path = parser.parse_args().spec.absolute()
@@ -62,10 +62,10 @@ def main() -> None:
 
 
 def report(folder: StageFolder, message: str, code: int, *, transient: bool = False) -> None:
-    """Leave word of why a stage ended for the orchestrator, and end.
+    """Write the cause of the failure for the orchestrator, and end the process.
 
-    `transient` is what may be gone when the stage is started again: a lost machine, a full memory.
-    The first rank to fail is the one to be heard; the others mostly fail of its absence.
+    `transient`: a cause that may be gone when the stage is started again, as a lost machine or full
+    memory. Only the first rank to fail writes; the others mostly fail because it is gone.
     """
     print(f"progan-worker: {message}", file=sys.stderr)
     rank = int(os.environ.get("RANK", 0))
@@ -81,8 +81,8 @@ def report(folder: StageFolder, message: str, code: int, *, transient: bool = Fa
 def leave(code: int) -> None:
     """End this process without an orderly shutdown.
 
-    That would wait for ranks that wait for this one, and gloo's threads, should they meet an
-    interpreter that is going, abort the process though all is done.
+    A shutdown would wait for ranks that wait for this one, and gloo's threads abort the process if
+    they run while the interpreter shuts down.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -90,11 +90,11 @@ def leave(code: int) -> None:
 
 
 def die_with_launcher() -> None:
-    """Have the kernel end this process when the launcher that started it dies, however it dies.
+    """Have the kernel kill this process when the launcher that started it dies, however it dies.
 
-    torchrun starts workers in sessions of their own, and DeepSpeed's launcher is killed without
-    them, so that nothing else would end them, and two sets of workers would write one stage. Linux
-    only; without one of these launchers nothing is done.
+    torchrun starts workers in their own sessions, and killing DeepSpeed's launcher leaves its
+    workers running: two sets of workers could write one stage. Linux only; without one of these
+    launchers this does nothing.
     """
     if sys.platform == "linux" and LAUNCHERS & os.environ.keys():
         set_parent_death_signal = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from progan.stages import schedule
-from progan.stages.images import columns_of, pictures
+from progan.stages.images import columns_of, cut_grid
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.stage_folder import StageFolder
 
@@ -49,4 +49,4 @@ def columns_of_all(grids: Iterable[SampleGrid], limit: int) -> int:
 def read_pictures(file: Path, resolution: int, count: int) -> list[Image.Image]:
     """The first `count` pictures of a grid, RGB. OSError if it cannot be read."""
     with Image.open(file) as sheet:
-        return pictures(sheet.convert("RGB"), resolution, count)
+        return cut_grid(sheet.convert("RGB"), resolution, count)

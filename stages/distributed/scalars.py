@@ -1,4 +1,4 @@
-"""Scalars that a device has yet to compute: no step waits for them, reading them does."""
+"""Scalars copied to the host asynchronously: a step does not wait for them, reading them does."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,26 +10,26 @@ class AsyncScalars:
     """Named scalars on their way from the device to the host."""
 
     def __init__(self, names: Iterable[str], values: Tensor) -> None:
-        """values: (names,), which nobody changes any more."""
+        """values: (names,), which must not change afterwards."""
         self._names = tuple(names)
-        self._values = self._arriving = values
-        self._arrived: torch.cuda.Event | None = None
+        self._values = self._on_host = values
+        self._copied: torch.cuda.Event | None = None
         if values.is_cuda:
-            self._arriving = torch.empty_like(values, device="cpu", pin_memory=True)
-            self._arriving.copy_(values, non_blocking=True)
-            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._arrived.record()
+            self._on_host = torch.empty_like(values, device="cpu", pin_memory=True)
+            self._on_host.copy_(values, non_blocking=True)
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record()
 
     @property
     def on_device(self) -> dict[str, Tensor]:
-        """Each of them, (), for what goes on to be computed there."""
+        """Each of them, (), to compute with on the device."""
         return dict(zip(self._names, self._values.unbind(), strict=True))
 
     def read(self) -> dict[str, float]:
-        """Each of them as a number; waits until the device has got there."""
-        if self._arrived is not None:
-            self._arrived.synchronize()
-        return dict(zip(self._names, self._arriving.tolist(), strict=True))
+        """Each of them as a number; waits until the device has computed them."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return dict(zip(self._names, self._on_host.tolist(), strict=True))
 
 
 def stack_scalars(scalars: Mapping[str, Tensor]) -> Tensor:

@@ -1,10 +1,10 @@
-"""Finding out who does not come: a rank that waits for others in vain ends, naming them.
+"""Watchdog for collectives: on timeout, reports which ranks are missing.
 
-A collective operation that one rank never enters holds all others for ever, or until a time limit
-whose message names nobody. So every rank counts the points that all ranks pass, and a thread tells
-the count to the launcher's store, and once its host's name; when this rank has not moved for too
-long, the ranks with the lowest count are those that did not arrive. The thread speaks for a main
-thread that hangs, too.
+A collective that one rank never enters blocks all others, for ever or until a timeout whose message
+names no rank. So every rank counts the collectives that it enters, and a thread writes the count,
+and once the host's name, to the launcher's store. When the count of a rank has not changed for too
+long, the ranks with the lowest count are those missing. The thread works while the main thread
+hangs.
 """
 
 import os
@@ -17,14 +17,14 @@ from datetime import timedelta
 from threading import Event
 
 import torch.distributed as dist
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-TELL_SECONDS = 1.0
+PUBLISH_SECONDS = 1.0
 STORE_TIMEOUT = timedelta(seconds=20)
 
 
 class Watchdog:
-    """Counts this rank's watchdog, and watches over everybody's."""
+    """Counts the collectives that this rank enters, and compares the counts of all ranks."""
 
     def __init__(self, rank: int, size: int) -> None:
         self._rank = rank
@@ -34,39 +34,39 @@ class Watchdog:
         self._since = time.monotonic()
 
     def arrive(self, where: str | None = None) -> None:
-        """This rank is about to enter a collective operation; all ranks must say so alike."""
+        """This rank is about to enter a collective; all ranks must call it equally often."""
         self._count += 1
         self._since = time.monotonic()
         self._where = where or self._where
 
     @contextmanager
     def watched(self, seconds: float, give_up: Callable[[str], None]) -> Iterator[None]:
-        """In this block, call `give_up` with a message if no arrival follows another for so long.
+        """In this block, call `give_up` with a message after `seconds` without an arrival.
 
-        It is called in a thread, while the main one hangs: it should end the process.
+        It is called in a thread, while the main thread hangs: it should end the process.
         """
         self._since = time.monotonic()
-        over = Event()
+        done = Event()
         if self._size > 1:
-            arguments = (seconds, give_up, over)
+            arguments = (seconds, give_up, done)
             threading.Thread(target=self._watch, args=arguments, daemon=True).start()
         try:
             yield
         finally:
-            over.set()
+            done.set()
 
-    def _watch(self, seconds: float, give_up: Callable[[str], None], over: Event) -> None:
+    def _watch(self, seconds: float, give_up: Callable[[str], None], done: Event) -> None:
         store = _store()
-        named = False
-        while not over.wait(TELL_SECONDS):
+        host_published = False
+        while not done.wait(PUBLISH_SECONDS):
             late = time.monotonic() - self._since > seconds
             try:
-                if not named:
+                if not host_published:
                     store.set(f"host {self._rank}", socket.gethostname())
-                    named = True
+                    host_published = True
                 store.set(str(self._rank), str(self._count))
                 if late:
-                    give_up(self._blame(store, seconds))
+                    give_up(self._name_missing(store, seconds))
             except dist.DistError as error:
                 if late:
                     give_up(
@@ -75,9 +75,9 @@ class Watchdog:
                         f"{socket.gethostname()} ({error})"
                     )
 
-    def _blame(self, store: Store, seconds: float) -> str:
+    def _name_missing(self, store: Store, seconds: float) -> str:
         ranks = range(self._size)
-        counts = [int(_told(store, str(rank)) or 0) for rank in ranks]
+        counts = [int(_published(store, str(rank)) or 0) for rank in ranks]
         missing = [rank for rank in ranks if counts[rank] == min(counts)]
         if len(missing) == self._size:
             return (
@@ -86,21 +86,22 @@ class Watchdog:
             )
         by_host: dict[str, list[str]] = {}
         for rank in missing:
-            by_host.setdefault(_told(store, f"host {rank}") or "host unknown", []).append(str(rank))
-        names = [f"{', '.join(them)} of {self._size} ({host})" for host, them in by_host.items()]
+            host = _published(store, f"host {rank}") or "host unknown"
+            by_host.setdefault(host, []).append(str(rank))
+        names = [f"{', '.join(each)} of {self._size} ({host})" for host, each in by_host.items()]
         return (
             f"{self._where}: rank {' and '.join(names)} did not arrive within {seconds:.0f} s "
             "(engine.collective_timeout_minutes)"
         )
 
 
-def _told(store: Store, key: str) -> str | None:
-    """What a rank has told the store; None if it has not."""
+def _published(store: Store, key: str) -> str | None:
+    """What a rank has written to the store under a key; None if it has not."""
     return bytes(store.get(key)).decode() if store.check([key]) else None
 
 
 def _store() -> Store:
-    """A connection of our own to the store where the ranks met: theirs may be in use."""
+    """A second connection to the launcher's store: a hanging collective may block the first."""
     store = TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),

@@ -1,4 +1,4 @@
-"""Who am I among the ranks, and the few things ranks say to each other."""
+"""This process's rank, and the collectives that progan uses."""
 
 import os
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from progan.stages.distributed.watchdog import Watchdog
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """This process's place in the job, as the launcher's environment tells it."""
+    """This process's rank and device, from the launcher's environment."""
 
     rank: int
     size: int
@@ -25,11 +25,11 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this rank speaks for all: it alone writes files."""
+        """Whether this is rank 0, which alone writes files."""
         return self.rank == 0
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """A tensor of the host's on this rank's device, which is not waited for."""
+        """Copy a tensor from the host to this rank's device, without waiting for the copy."""
         if self.device.type == "cuda" and not tensor.is_pinned():
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
@@ -42,7 +42,7 @@ class World:
     def all_reduce_scalars(self, scalars: Mapping[str, Tensor]) -> AsyncScalars:
         """Mean over the ranks of each named scalar, in float64; the same on every rank.
 
-        Not finite on one rank is not finite on all, so every rank decides alike.
+        NaN or infinite on one rank is so on all, so every rank decides alike.
         """
         values = stack_scalars(scalars)
         self.watchdog.arrive()
@@ -50,20 +50,20 @@ class World:
         return AsyncScalars(scalars, values / self.size)
 
     def all_reduce_mean_grad(self, tensor: Tensor) -> Tensor:
-        """Mean over the ranks of a tensor, which gradients pass through. All must do both alike.
+        """Mean over the ranks of a tensor, differentiable.
 
-        As the mean of all ranks' losses is what is minimised, the gradient of the result is the
-        mean of what each rank's loss says.
+        All ranks must call it and its backward alike. The mean of all ranks' losses is minimised,
+        so the gradient is averaged over the ranks, too.
         """
         averaged: Tensor = _AllReduceMean.apply(tensor, self)
         return averaged
 
     def all_gather_cat(self, tensor: Tensor) -> Tensor:
-        """Every rank's tensor, all of one shape, in rank order on the CPU of every rank."""
-        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        """All ranks' tensors, of one shape, in rank order; on the CPU of every rank."""
+        gathered = [torch.empty_like(tensor) for _ in range(self.size)]
         self.watchdog.arrive()
-        dist.all_gather(parts, tensor)
-        return torch.cat(parts).cpu()
+        dist.all_gather(gathered, tensor)
+        return torch.cat(gathered).cpu()
 
     def all_reduce_mean(self, tensor: Tensor) -> Tensor:
         """Mean over the ranks of a tensor, element by element; the same on every rank."""
@@ -85,19 +85,19 @@ class World:
 
 
 class _AllReduceMean(torch.autograd.Function):
-    """Mean over the ranks, of values on the way and of gradients on the way back."""
+    """Mean over the ranks: of values in the forward pass, of gradients in the backward."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, world: World) -> Tensor:
         ctx.world = world
-        return _averaged(tensor, world)
+        return _rank_mean(tensor, world)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _averaged(gradients[0], ctx.world), None
+        return _rank_mean(gradients[0], ctx.world), None
 
 
-def _averaged(tensor: Tensor, world: World) -> Tensor:
+def _rank_mean(tensor: Tensor, world: World) -> Tensor:
     total = tensor.clone()
     world.watchdog.arrive()
     dist.all_reduce(total)
@@ -110,7 +110,7 @@ def detect() -> World:
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
-        # A stage has few shapes and many steps, so that trying all of cuDNN's ways pays.
+        # A stage has few shapes and many steps: trying all of cuDNN's algorithms pays.
         torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
     else:
         device = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""evaluation.json: what was measured of a finished stage; no torch."""
+"""evaluation.json: the metrics of a finished stage; no torch."""
 
 from collections.abc import Sequence
 
@@ -13,34 +13,34 @@ from progan.stages.storage.stage_folder import StageFolder
 
 
 class Result(Spec):
-    """One metric's values, and what they depend on."""
+    """One metric's values, and the settings that they depend on."""
 
     metric: MetricName
     at: int
-    """Resolution at which pictures were compared. If it is above the stage's own, the fakes were
-    enlarged to it (nearest neighbour)."""
+    """Resolution at which pictures were compared; above the stage's own, the fakes were enlarged to
+    it (nearest neighbour)"""
     images: int
-    """Fakes, and as many reals, that were compared"""
+    """Number of fakes, and of reals, that were compared"""
     values: dict[str, float]
     """swd_32, swd_16, ..., swd_mean (all x 1000) | ms_ssim | fid | kid | precision and recall |
     inception_score"""
 
 
 class Evaluation(Spec):
-    """What was measured of the averaged generator in a stage's `final` folder."""
+    """Metrics of the averaged generator in a stage's `final` folder."""
 
     resolution: int
     images_seen: int
     generator: str
-    """SHA-256 of final/ema.safetensors: of other weights this says nothing"""
+    """SHA-256 of final/ema.safetensors: the results hold for these weights only"""
     results: tuple[Result, ...] = ()
-    """One for each metric and resolution at which it was compared, the newest"""
+    """The newest for each metric and resolution"""
 
 
 def read_evaluation(folder: StageFolder) -> Evaluation:
-    """What is known of a finished stage, which may be nothing; StageError if it is not whole."""
+    """The results of a finished stage, if any; StageError if its `final` folder is damaged."""
     final = read_final(folder.final)
-    nothing = Evaluation(
+    empty = Evaluation(
         resolution=final.resolution,
         images_seen=final.images_seen,
         generator=sha256_file(folder.final / "ema.safetensors"),
@@ -48,12 +48,12 @@ def read_evaluation(folder: StageFolder) -> Evaluation:
     try:
         known = Evaluation.model_validate_json(folder.evaluation.read_bytes())
     except (FileNotFoundError, ValidationError):
-        return nothing
-    return known if known.generator == nothing.generator else nothing
+        return empty
+    return known if known.generator == empty.generator else empty
 
 
 def add_results(folder: StageFolder, results: Sequence[Result]) -> Evaluation:
-    """Write results down, in the place of older ones of the same metrics and resolutions."""
+    """Write results, replacing older ones of the same metric and resolution."""
     known = read_evaluation(folder)
     merged = {(r.metric, r.at): r for r in (*known.results, *results)}
     evaluation = known.model_copy(update={"results": tuple(merged.values())})
@@ -61,9 +61,9 @@ def add_results(folder: StageFolder, results: Sequence[Result]) -> Evaluation:
     return evaluation
 
 
-def results_at_end(spec: StageSpec, figures: dict[str, float], images: int) -> list[Result]:
-    """What a stage's last tick says of its metrics; `images` were compared."""
-    measured = {name: values_of(name, figures) for name in spec.metrics.at_end}
+def results_at_end(spec: StageSpec, tick: dict[str, float], images: int) -> list[Result]:
+    """The results in a stage's last tick; `images` fakes were compared."""
+    measured = {name: values_of(name, tick) for name in spec.metrics.at_end}
     return [
         Result(metric=name, at=spec.resolution, images=images, values=values)
         for name, values in measured.items()

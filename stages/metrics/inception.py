@@ -1,6 +1,6 @@
-"""InceptionV3 as FID is defined with it: the 2015 weights, through torch-fidelity.
+"""InceptionV3 with the weights of 2015 that FID is defined by, through torch-fidelity.
 
-The library and the weights are the user's to get: nothing is downloaded here.
+The user installs the library and downloads the weights: nothing is downloaded here.
 """
 
 import io
@@ -22,7 +22,7 @@ GET_LIBRARY = "it needs a library that is missing: pip install 'progan[metrics]'
 
 
 class Features(NamedTuple):
-    """What the network says of pictures, float32 on the CPU."""
+    """The network's outputs for N pictures, float32 on the CPU."""
 
     pool: Tensor
     """(N, 2048), of the last pooling layer"""
@@ -37,8 +37,8 @@ Network = Callable[[Tensor], Features]
 def load_inception(weights: Path | None, device: torch.device) -> Network:
     """The network on a device; MetricError, saying what to do, if library or weights are missing.
 
-    A file that holds anything but tensors is refused before torch-fidelity, which would run what is
-    pickled in it, sees its bytes.
+    A file that holds anything but tensors is refused before torch-fidelity loads it, which would
+    execute pickled code.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3

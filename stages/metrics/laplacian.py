@@ -1,7 +1,7 @@
 """The Laplacian pyramid whose levels the sliced Wasserstein distance compares.
 
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983, with the borders mirrored
-about the outermost pixels, as PGGAN's measurements have them.
+about the outermost pixels, as in PGGAN's measurements.
 """
 
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
 def blur(images: Tensor, gain: float = 1.0) -> Tensor:
-    """Smooth (N, C, H, W) with the 5x5 binomial filter, which is applied along each axis."""
+    """Smooth (N, C, H, W) with the separable 5x5 binomial filter."""
     channels = images.shape[1]
     taps = images.new_tensor(BINOMIAL).expand(channels, 1, 1, -1)
     padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
@@ -25,18 +25,18 @@ def halve(images: Tensor) -> Tensor:
 
 
 def double(images: Tensor) -> Tensor:
-    """Put zeros between the pixels and smooth: (N, C, H, W) -> (N, C, 2H, 2W)."""
+    """Insert zeros between the pixels and smooth: (N, C, H, W) -> (N, C, 2H, 2W)."""
     count, channels, height, width = images.shape
-    spread = images.new_zeros((count, channels, 2 * height, 2 * width))
-    spread[:, :, ::2, ::2] = images
-    return blur(spread, gain=4.0)
+    upsampled = images.new_zeros((count, channels, 2 * height, 2 * width))
+    upsampled[:, :, ::2, ::2] = images
+    return blur(upsampled, gain=4.0)
 
 
 def pyramid(images: Tensor, levels: int) -> list[Tensor]:
-    """Cut pictures into bands of frequency, the finest first; their up-scaled sum is the picture.
+    """Split pictures into frequency bands, the finest first; their upscaled sum is the picture.
 
-    images: float (N, C, R, R). Returns `levels` tensors of sides R, R/2, ...; the last one is what
-    remains, smoothed.
+    images: float (N, C, R, R). Returns `levels` tensors of sides R, R/2, ...; the last one is the
+    low-pass residual.
     """
     bands = []
     for _ in range(levels - 1):
@@ -47,7 +47,7 @@ def pyramid(images: Tensor, levels: int) -> list[Tensor]:
 
 
 def level_sides(resolution: int, smallest: int) -> list[int]:
-    """Sides of the levels of a pyramid, from the resolution down to the smallest level wanted."""
+    """Sides of the levels of a pyramid, from the resolution down to `smallest`."""
     sides = []
     while resolution >= smallest:
         sides.append(resolution)

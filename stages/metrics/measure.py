@@ -1,4 +1,4 @@
-"""Measure a generator: its pictures and real ones through every metric asked for, on all ranks."""
+"""Measure a generator: its fakes and reals through every metric asked for, on all ranks."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -12,57 +12,57 @@ from progan.datasets.loader import Batches
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.images import to_uint8
+from progan.stages.metrics.feature_metrics import FEATURE_METRICS, FeatureMetrics
 from progan.stages.metrics.inception import Network, load_inception
 from progan.stages.metrics.laplacian import level_sides
 from progan.stages.metrics.ms_ssim import SimilarPairs
 from progan.stages.metrics.names import SWD_SMALLEST, images_compared
-from progan.stages.metrics.networked import NUMBERS, Networked
-from progan.stages.metrics.ranks import Ranks, Share, share
-from progan.stages.metrics.swd import AT_ONCE, DIRECTIONS, SlicedWasserstein
+from progan.stages.metrics.safe_collectives import RankSlice, SafeCollectives, rank_slice
+from progan.stages.metrics.swd import DIRECTIONS, DIRECTIONS_PER_CHUNK, SlicedWasserstein
 from progan.stages.networks.conditioning import with_conditions
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import fade, upscale
 from progan.stages.rng import metric_latents
 from progan.stages.specs.stage import MetricsSpec
 
-MOST_AT_ONCE = 64
+LARGEST_BATCH = 64
 
 
-class Measure(Protocol):
+class Metric(Protocol):
     """A metric, or several that share their features."""
 
     def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
-        """Take pictures start, start + 1, ... of this rank's share: uint8 (N, C, R, R) twice."""
+        """Add pictures start, start + 1, ... of this rank's slice: uint8 (N, C, R, R) twice."""
         ...
 
-    def values(self, beat: Callable[[], None]) -> dict[str, float]:
-        """What was measured, by name, on the first rank at least. All ranks must call it once."""
+    def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
+        """The values by name, at least on the first rank. All ranks must call it once."""
         ...
 
 
 class Subject(NamedTuple):
-    """What is measured: a generator at some alpha, and the real pictures to compare it with."""
+    """What is measured: a generator at an alpha, and the reals to compare it with."""
 
     generator: Generator
     alpha: float
     seed: int
     batches: Batches
-    """Of the resolution at which they are compared: the generator's, or a larger one"""
+    """At the resolution of the comparison: the generator's, or a larger one"""
     resolution: int
     """Of `batches`"""
-    at_once: int
-    """Pictures that there is memory to draw together"""
+    batch_size: int
+    """Fakes per batch that fit in memory"""
 
 
-class Found(NamedTuple):
-    """The outcome."""
+class Measurement(NamedTuple):
+    """The values of the metrics, and why some are missing."""
 
     images: int
-    """Pictures of either kind that were compared"""
+    """Number of fakes, and of reals, that were compared"""
     values: dict[str, float]
     """On the first rank"""
     left_out: dict[str, str]
-    """Why some metrics, or some of their values, are not there"""
+    """By metric or value: why it is missing"""
 
 
 def measure(
@@ -70,114 +70,115 @@ def measure(
     world: World,
     names: Collection[str],
     spec: MetricsSpec,
-    beat: Callable[[], None] = lambda: None,
-) -> Found:
-    """Compare the generator's pictures with real ones. All ranks must call it.
+    heartbeat: Callable[[], None] = lambda: None,
+) -> Measurement:
+    """Compare the generator's fakes with reals. All ranks must call it.
 
-    `names` are metrics as in the configuration; `beat` is called now and then. No more pictures are
-    compared than the data set has. Nothing that training computes depends on it: latents have a
-    purpose of their own, and reals are read by position. Raises MetricError on every rank if
+    `names` are metrics as in the configuration; `heartbeat` is called after every batch.
+    No more pictures are compared than the data set has. Training does not depend on it: the latents
+    have their own Purpose, and reals are read by position. Raises MetricError on every rank if
     pictures cannot be drawn or read on one.
     """
-    ranks = Ranks(world)
+    ranks = SafeCollectives(world)
     count = images_compared(spec.images, subject.batches.num_samples)
     if count < 2 * world.size:
         raise MetricError(f"{count} pictures are too few to compare on {world.size} ranks")
-    measures, left_out = _prepare(subject, names, spec, count, ranks)
-    _show(subject, measures.values(), count, ranks, beat)
+    metrics, left_out = _prepare(subject, names, spec, count, ranks)
+    _feed(subject, metrics.values(), count, ranks, heartbeat)
     values: dict[str, float] = {}
-    for measured, each in measures.items():
-        found = each.values(beat)
+    for metric_names, metric in metrics.items():
+        found = metric.values(heartbeat)
         try:
-            ranks.agree()
+            ranks.raise_failures()
         except MetricError as error:
-            left_out |= dict.fromkeys(measured, str(error))
+            left_out |= dict.fromkeys(metric_names, str(error))
         else:
             values |= found
     for name in [name for name, value in values.items() if not np.isfinite(value)]:
         del values[name]
         left_out[name] = "it is not finite"
-    return Found(count, values, left_out)
+    return Measurement(count, values, left_out)
 
 
-def beats(subject: Subject, names: Collection[str], spec: MetricsSpec) -> int:
-    """How often `measure` would call `beat` on a single rank."""
+def heartbeats(subject: Subject, names: Collection[str], spec: MetricsSpec) -> int:
+    """How often `measure` calls `heartbeat` on a single rank."""
     count = images_compared(spec.images, subject.batches.num_samples)
     levels = len(level_sides(subject.resolution, SWD_SMALLEST)) if "swd" in names else 0
-    networked = sum(name in NUMBERS for name in names)
-    return -(-count // _at_once(subject)) + levels * (DIRECTIONS // AT_ONCE) + networked
+    from_features = sum(name in FEATURE_METRICS for name in names)
+    batches = -(-count // _batch_size(subject))
+    return batches + levels * (DIRECTIONS // DIRECTIONS_PER_CHUNK) + from_features
 
 
-def _at_once(subject: Subject) -> int:
-    """Pictures in a part: whole pairs."""
-    return max(2, min(MOST_AT_ONCE, subject.at_once) // 2 * 2)
+def _batch_size(subject: Subject) -> int:
+    """Pictures per batch: whole pairs."""
+    return max(2, min(LARGEST_BATCH, subject.batch_size) // 2 * 2)
 
 
 def _prepare(
-    subject: Subject, names: Collection[str], spec: MetricsSpec, count: int, ranks: Ranks
-) -> tuple[dict[tuple[str, ...], Measure], dict[str, str]]:
-    """By metrics what measures them, and why some are left out: on all ranks the same."""
+    subject: Subject, names: Collection[str], spec: MetricsSpec, count: int, ranks: SafeCollectives
+) -> tuple[dict[tuple[str, ...], Metric], dict[str, str]]:
+    """The metrics by names, and why some are left out; the same on all ranks."""
     device = ranks.world.device
-    networked = tuple(name for name in names if name in NUMBERS)
+    feature_metrics = tuple(name for name in names if name in FEATURE_METRICS)
     missing: dict[str, str] = {}
     network: Network | None = None
-    if networked:
+    if feature_metrics:
         try:
             network = load_inception(spec.inception_weights, device)
         except MetricError as error:
-            missing = dict.fromkeys(networked, str(error))
-    left_out = ranks.union(missing)
+            missing = dict.fromkeys(feature_metrics, str(error))
+    left_out = ranks.merge(missing)
 
-    def make() -> dict[tuple[str, ...], Measure]:
-        made: dict[tuple[str, ...], Measure] = {}
+    def make() -> dict[tuple[str, ...], Metric]:
+        made: dict[tuple[str, ...], Metric] = {}
         if "swd" in names:
             channels = subject.batches.manifest.channels
             made["swd",] = SlicedWasserstein(subject.resolution, channels, count, ranks)
         if "ms_ssim" in names:
             made["ms_ssim",] = SimilarPairs(ranks)
         if network and not left_out:
-            made[networked] = Networked(networked, network, count, ranks)
+            made[feature_metrics] = FeatureMetrics(feature_metrics, network, count, ranks)
         return made
 
-    none: dict[tuple[str, ...], Measure] = {}
-    measures = ranks.attempt(make, none)
-    ranks.agree()
-    return measures, left_out
+    none: dict[tuple[str, ...], Metric] = {}
+    metrics = ranks.attempt(make, none)
+    ranks.raise_failures()
+    return metrics, left_out
 
 
-def _show(
+def _feed(
     subject: Subject,
-    measures: Collection[Measure],
+    metrics: Collection[Metric],
     count: int,
-    ranks: Ranks,
-    beat: Callable[[], None],
+    ranks: SafeCollectives,
+    heartbeat: Callable[[], None],
 ) -> None:
-    """Have every measure see this rank's share of fakes and reals, some at a time."""
+    """Pass this rank's slice of fakes and reals to every metric, batch by batch."""
     world = ranks.world
-    shares = [share(count, rank, world.size) for rank in range(world.size)]
-    own, most = shares[world.rank], max(map(len, shares))
-    at_once = _at_once(subject)
+    slices = [rank_slice(count, rank, world.size) for rank in range(world.size)]
+    own, longest = slices[world.rank], max(map(len, slices))
+    batch_size = _batch_size(subject)
     latents = metric_latents(subject.seed, count, subject.generator.model.noise)
-    for offset in range(0, most, at_once):
+    for offset in range(0, longest, batch_size):
         world.watchdog.arrive()
         begin = min(own.begin + offset, own.end)
-        some = Share(begin, min(begin + at_once, own.end))
-        if len(some):
-            ranks.attempt(partial(_show_some, subject, measures, latents, some, world), None)
-        beat()
-    ranks.agree()
+        batch = RankSlice(begin, min(begin + batch_size, own.end))
+        if len(batch):
+            ranks.attempt(partial(_feed_batch, subject, metrics, latents, batch, world), None)
+        heartbeat()
+    ranks.raise_failures()
 
 
 @torch.no_grad()
-def _show_some(
-    subject: Subject, measures: Collection[Measure], latents: Tensor, some: Share, world: World
+def _feed_batch(
+    subject: Subject, metrics: Collection[Metric], latents: Tensor, batch: RankSlice, world: World
 ) -> None:
-    reals, labels, _ = subject.batches.at(np.arange(some.begin, some.end))
-    # The classes of the reals that they are compared with.
-    asked = with_conditions(latents[some.begin : some.end], labels, subject.generator.model)
-    fakes = subject.generator(asked.to(world.device), subject.alpha)
+    reals, labels, _ = subject.batches.at(np.arange(batch.begin, batch.end))
+    # The fakes have the classes of the reals that they are compared with.
+    inputs = with_conditions(latents[batch.begin : batch.end], labels, subject.generator.model)
+    fakes = subject.generator(inputs.to(world.device), subject.alpha)
     while fakes.shape[-1] < subject.resolution:
         fakes = upscale(fakes)
     pictures = to_uint8(fakes), to_uint8(fade(reals.to(world.device), subject.alpha))
-    for measure in measures:
-        measure.add(*pictures, some.begin)
+    for metric in metrics:
+        metric.add(*pictures, batch.begin)

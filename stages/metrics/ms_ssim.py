@@ -1,11 +1,10 @@
-"""Multi-scale structural similarity between pairs of generated pictures: how alike they are.
+"""Multi-scale structural similarity between pairs of fakes.
 
 Wang, Simoncelli and Bovik, 2003, used as PGGAN's table 1 does: the mean over random pairs of fakes.
-It measures variation only, and there it sees mode collapse; lower is more varied.
+It measures variation only, and detects mode collapse; lower is more varied.
 
-The window shrinks with the picture, as in the code that the paper measured with, so that five
-scales need 16x16 pixels; 8x8 and 4x4 have four and three scales, and these scales' weights are
-raised in proportion to the sum of all five.
+The window shrinks with the picture, as in the paper's code, so five scales need 16x16 pixels; 8x8
+and 4x4 have four and three scales, whose weights are scaled up to the sum of all five.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.stages.metrics.ranks import Ranks
+from progan.stages.metrics.safe_collectives import SafeCollectives
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
@@ -22,29 +21,29 @@ K1, K2, LARGEST = 0.01, 0.03, 255.0
 
 
 class SimilarPairs:
-    """Adds up the similarities of this rank's pairs of fakes; see `measure.Measure`."""
+    """Adds up the similarities of this rank's pairs of fakes; see `measure.Metric`."""
 
-    def __init__(self, ranks: Ranks) -> None:
+    def __init__(self, ranks: SafeCollectives) -> None:
         self._ranks = ranks
         self._sums = torch.zeros(2, dtype=torch.float64)
 
     def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
-        """Take an even number of fakes, uint8 (N, C, R, R): neighbours are a pair."""
+        """Add an even number of fakes, uint8 (N, C, R, R): neighbours are a pair."""
         similarities = ms_ssim(fakes[0::2], fakes[1::2]).double()
         self._sums[0] += similarities.sum().cpu()
         self._sums[1] += len(similarities)
 
-    def values(self, beat: Callable[[], None]) -> dict[str, float]:
+    def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
         """`ms_ssim`. All ranks must call it."""
         total, pairs = self._ranks.sum(self._sums).tolist()
         return {"ms_ssim": total / pairs}
 
 
 def scale_weights(resolution: int) -> list[float]:
-    """Exponents of the scales that a picture has."""
+    """Exponents of a picture's scales."""
     scales = min(len(WEIGHTS), resolution.bit_length())
-    raised = sum(WEIGHTS) / sum(WEIGHTS[:scales])
-    return [weight * raised for weight in WEIGHTS[:scales]]
+    factor = sum(WEIGHTS) / sum(WEIGHTS[:scales])
+    return [weight * factor for weight in WEIGHTS[:scales]]
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -83,7 +82,7 @@ def _window(images: Tensor) -> Tensor:
 
 
 def _smooth(images: Tensor, window: Tensor) -> Tensor:
-    """Weighted local means, where the window fits."""
+    """Weighted local means, without padding."""
     channels = images.shape[1]
     taps = window.expand(channels, 1, 1, -1)
     along_rows = F.conv2d(images, taps, groups=channels)

@@ -1,9 +1,9 @@
-"""The metrics by name, and what each of them measures; no torch."""
+"""The metrics by name, where they are defined, and their values; no torch."""
 
 METRICS = ("swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score")
-"""All of them; `spec.MetricName` says the same to the type checker"""
+"""All of them; the same as specs/stage.py's MetricName"""
 SWD_SMALLEST = 16
-"""Side of the smallest level that sliced Wasserstein distances are taken of"""
+"""Side of the smallest level of the sliced Wasserstein distance"""
 
 
 def fits(name: str, resolution: int) -> bool:
@@ -12,15 +12,15 @@ def fits(name: str, resolution: int) -> bool:
 
 
 def images_compared(wanted: int, num_samples: int) -> int:
-    """Fakes, and as many reals, that are compared with a data set of so many: an even number."""
+    """Fakes compared with as many reals of a data set of `num_samples`: an even number."""
     return min(wanted, num_samples) // 2 * 2
 
 
-def values_of(name: str, figures: dict[str, float]) -> dict[str, float]:
-    """Those of the figures that belong to a metric: `swd` has one for each level, and a mean."""
+def values_of(name: str, scalars: dict[str, float]) -> dict[str, float]:
+    """The scalars that belong to a metric: `swd` has one for each level, and a mean."""
     own = ("precision", "recall") if name == "precision_recall" else (name,)
     return {
         key: value
-        for key, value in figures.items()
+        for key, value in scalars.items()
         if key in own or (name == "swd" and key.startswith("swd_"))
     }

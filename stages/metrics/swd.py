@@ -4,10 +4,10 @@ PGGAN (arXiv 1710.10196), section 5: for each level of a Laplacian pyramid, 128 
 pixels a picture; each of the two sets of patches is normalised by the mean and the standard
 deviation of each colour channel; then the mean over 512 random directions of the Wasserstein
 distance between the sets' projections, times 1000 as published. Levels go from the resolution down
-to 16x16. A small value says that the patches of that size look alike in appearance and variation.
+to 16x16. A small value means that the patches of that size are similar in appearance and variation.
 
-Patches and directions are the same whenever this is computed, and the same for both sets, so
-that a set's distance from itself is 0.
+Patches and directions are the same in every call and for both sets, so a set's distance from itself
+is 0.
 """
 
 from collections.abc import Callable
@@ -20,35 +20,35 @@ from torch import Tensor
 
 from progan.stages.metrics.laplacian import level_sides, pyramid
 from progan.stages.metrics.names import SWD_SMALLEST
-from progan.stages.metrics.ranks import Ranks, Share, share
+from progan.stages.metrics.safe_collectives import RankSlice, SafeCollectives, rank_slice
 from progan.stages.rng import Purpose, keyed
 
 PATCH = 7
 PATCHES = 128
 DIRECTIONS = 512
-AT_ONCE = 32
-"""Directions whose projections are in memory together; more if there are more ranks"""
+DIRECTIONS_PER_CHUNK = 32
+"""Directions whose projections are in memory together; at least one per rank"""
 FAKES, REALS = 0, 1
 
 
 class SlicedWasserstein:
-    """Collects the patches of this rank's share of the pictures; see `measure.Measure`.
+    """Collects the patches of this rank's slice of the pictures; see `measure.Metric`.
 
-    Memory: 75 kB a picture, level and set, on the CPU.
+    Memory: 75 kB per picture, level and set, on the CPU.
     """
 
-    def __init__(self, resolution: int, channels: int, count: int, ranks: Ranks) -> None:
+    def __init__(self, resolution: int, channels: int, count: int, ranks: SafeCollectives) -> None:
         """`count` fakes and as many reals over all ranks."""
         self._ranks = ranks
-        self._shares = [share(count, r, ranks.world.size) for r in range(ranks.world.size)]
-        self._own: Share = self._shares[ranks.world.rank]
+        self._slices = [rank_slice(count, r, ranks.world.size) for r in range(ranks.world.size)]
+        self._own: RankSlice = self._slices[ranks.world.rank]
         self._sides = level_sides(resolution, SWD_SMALLEST)
         self._places = {side: patch_places(side, count) for side in self._sides}
         shape = (2, len(self._own) * PATCHES, channels, PATCH * PATCH)
         self._descriptors = {side: torch.empty(shape) for side in self._sides}
 
     def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
-        """Take pictures start, start + 1, ... of both kinds: uint8 (N, C, R, R)."""
+        """Add pictures start, start + 1, ... of both kinds: uint8 (N, C, R, R)."""
         for kind, images in ((FAKES, fakes), (REALS, reals)):
             for band in pyramid(images.float(), len(self._sides)):
                 side = band.shape[-1]
@@ -57,21 +57,21 @@ class SlicedWasserstein:
                 found = patches(band, places.to(band.device))
                 self._descriptors[side][kind, first : first + len(found)] = found.cpu()
 
-    def values(self, beat: Callable[[], None]) -> dict[str, float]:
+    def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
         """`swd_32`, `swd_16`, ... and `swd_mean`. All ranks must call it."""
-        lengths = [len(part) * PATCHES for part in self._shares]
+        lengths = [len(each) * PATCHES for each in self._slices]
         found = {}
         for side, (fakes, reals) in self._descriptors.items():
             normalise(fakes, self._ranks, sum(lengths))
             normalise(reals, self._ranks, sum(lengths))
             directions = random_directions(side, fakes[0].numel())
-            distance = sliced_distance(fakes, reals, directions, lengths, self._ranks, beat)
+            distance = sliced_distance(fakes, reals, directions, lengths, self._ranks, heartbeat)
             found[f"swd_{side}"] = 1000 * distance
         return found | {"swd_mean": sum(found.values()) / len(found)}
 
 
 def patch_places(side: int, count: int) -> Tensor:
-    """Row and column of the upper left corners of a level's patches: int16 (count, PATCHES, 2)."""
+    """Row and column of the upper left corner of a level's patches: int16 (count, PATCHES, 2)."""
     generator = keyed(0, side, Purpose.METRIC_PATCHES)
     places = generator.integers(0, side - PATCH + 1, (count, PATCHES, 2), dtype=np.int16)
     return torch.from_numpy(places)
@@ -85,10 +85,10 @@ def patches(band: Tensor, places: Tensor) -> Tensor:
     return windows[picture, rows, columns].reshape(-1, band.shape[1], PATCH * PATCH)
 
 
-def normalise(descriptors: Tensor, ranks: Ranks, total: int) -> None:
-    """Give every colour channel of a set of patches mean 0 and standard deviation 1, in place.
+def normalise(descriptors: Tensor, ranks: SafeCollectives, total: int) -> None:
+    """Normalise each colour channel of a set of patches to mean 0 and deviation 1, in place.
 
-    descriptors: this rank's (n, C, PATCH * PATCH) of `total` over all ranks. All must call it.
+    descriptors: this rank's (n, C, PATCH * PATCH) of `total`; all ranks must call it.
     """
     values = total * PATCH * PATCH
     mean = ranks.sum(descriptors.sum(dim=(0, 2), dtype=torch.float64)) / values
@@ -112,24 +112,24 @@ def sliced_distance(
     reals: Tensor,
     directions: Tensor,
     lengths: list[int],
-    ranks: Ranks,
-    beat: Callable[[], None] = lambda: None,
+    ranks: SafeCollectives,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> float:
     """Mean over directions of the 1-Wasserstein distance between two sets' projections.
 
     fakes, reals: this rank's (lengths[rank], ...) descriptors; directions: (D, descriptor size).
-    Every rank projects its own descriptors and sorts its share of the directions, some at a time.
+    Every rank projects its own descriptors; each sorts its part of the directions, chunk by chunk.
     """
     world = ranks.world
-    nowhere: list[Tensor] = []
-    sets = ranks.attempt(lambda: [x.flatten(1).to(world.device) for x in (fakes, reals)], nowhere)
+    empty: list[Tensor] = []
+    sets = ranks.attempt(lambda: [x.flatten(1).to(world.device) for x in (fakes, reals)], empty)
     total = torch.zeros((), dtype=torch.float64)
-    for some in torch.split(directions, max(AT_ONCE, world.size)):
-        nothing = [torch.zeros((len(some), lengths[world.rank]))] * 2
-        projections = ranks.attempt(partial(_project, sets, some), nothing)
+    for chunk in torch.split(directions, max(DIRECTIONS_PER_CHUNK, world.size)):
+        zeros = [torch.zeros((len(chunk), lengths[world.rank]))] * 2
+        projections = ranks.attempt(partial(_project, sets, chunk), zeros)
         rows = [ranks.concat(x, lengths)[world.rank :: world.size] for x in projections]
-        total += ranks.attempt(partial(apart, *rows), torch.zeros_like(total))
-        beat()
+        total += ranks.attempt(partial(sorted_distance, *rows), torch.zeros_like(total))
+        heartbeat()
     return float(ranks.sum(total)) / (len(directions) * sum(lengths))
 
 
@@ -138,13 +138,13 @@ def _project(sets: list[Tensor], directions: Tensor) -> list[Tensor]:
     return [directions.to(descriptors.device) @ descriptors.T for descriptors in sets]
 
 
-def apart(a: Tensor, b: Tensor) -> Tensor:
+def sorted_distance(a: Tensor, b: Tensor) -> Tensor:
     """Sum of the distances between the sorted rows of two tensors (D, N), in float64."""
     return (sort_rows(a) - sort_rows(b)).abs_().sum(dtype=torch.float64).cpu()
 
 
 def sort_rows(x: Tensor) -> Tensor:
-    """Each row in rising order. On the CPU by NumPy, which is five to fifteen times faster."""
+    """Each row in ascending order. On the CPU by NumPy, which is five to fifteen times faster."""
     if x.device.type == "cpu":
         return torch.from_numpy(np.sort(x.numpy(), axis=1))
     return x.sort(dim=1).values

@@ -1,4 +1,4 @@
-"""What all specs have in common; no torch."""
+"""Base class of all specs; no torch."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,5 +22,5 @@ class Spec(BaseModel):
 
 
 def named(value: Any) -> Any:
-    """A choice whose own keys are left as they are may be written as its name alone."""
+    """The name of a kind alone stands for that kind with its default keys."""
     return {"kind": value} if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """The adversarial losses that a configuration can ask for, and their parameters; no torch.
 
 `objective.loss` is a name, or a map with `kind` and the loss's own keys. The formulas are in
-`losses.py`.
+objectives/adversarial.py.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,15 +33,15 @@ class Wgan(Spec):
 
 
 class Minimax(Spec):
-    """The original game: binary cross-entropy, whose negative the generator minimises."""
+    """The original minimax game: binary cross-entropy, whose negative the generator minimises."""
 
     kind: Literal["minimax"]
     smoothing: Smoothing = 0.0
-    """One-sided label smoothing: reals are to be called real with probability 1 - smoothing."""
+    """One-sided label smoothing: the target of reals is 1 - smoothing."""
 
 
 class NonSaturating(Spec):
-    """The original discriminator; the generator maximises the logarithm of being called real."""
+    """The original discriminator loss; the generator maximises log D(fake)."""
 
     kind: Literal["nonsaturating"]
     smoothing: Smoothing = 0.0
@@ -49,7 +49,7 @@ class NonSaturating(Spec):
 
 
 class Lsgan(Spec):
-    """Least squares: fakes to `a`, reals to `b`; the generator wants `c`."""
+    """Least squares: targets `a` for fakes, `b` for reals, `c` for the generator's fakes."""
 
     kind: Literal["lsgan"]
     a: float = 0.0
@@ -58,17 +58,17 @@ class Lsgan(Spec):
 
 
 class Hinge(Spec):
-    """Hinge on either side of a margin of 1."""
+    """Hinge loss with a margin of 1 on both sides."""
 
     kind: Literal["hinge"]
 
 
 class Relativistic(Spec):
-    """Real more than fake (rgan: in pairs; ragan: than the other kind is on average)."""
+    """Relativistic: a real's logit against a fake's (rgan) or the fakes' mean (ragan)."""
 
     kind: Literal["rgan", "ragan"]
     base: Base = "nonsaturating"
-    """The loss whose terms compare."""
+    """The loss that is applied to the differences of logits."""
     group: PositiveInt = 4
     """For ragan: consecutive samples over which averages are taken."""
 
@@ -79,11 +79,11 @@ class FGan(Spec):
     kind: Literal["fgan"]
     divergence: Divergence
     saturating: bool = False
-    """Whether the generator minimises the bound itself, or its better behaved substitute."""
+    """Whether the generator minimises the bound itself, or its non-saturating substitute."""
 
 
 class EnergyLoss(Spec):
-    """Base of the losses of energies, which only a discriminator that reconstructs has."""
+    """Base of losses of energies, which need an autoencoder as discriminator."""
 
     def conflicts(self, stage: "StageSpec") -> str | None:
         """Energies are reconstruction errors."""
@@ -97,20 +97,20 @@ class EnergyLoss(Spec):
 
 
 class Ebgan(EnergyLoss):
-    """Energies, with a margin for fakes; for a discriminator that reconstructs."""
+    """Energies, with a margin for fakes; needs an autoencoder as discriminator."""
 
     kind: Literal["ebgan"]
     margin: PositiveFloat = 10.0
 
 
 class Began(EnergyLoss):
-    """Energies, balanced so that fakes' keep to a share of reals'; as for ebgan."""
+    """Energies, balanced to a fixed ratio of fakes' to reals'; needs an autoencoder, as ebgan."""
 
     kind: Literal["began"]
     gamma: PositiveFloat = 0.5
-    """The energy of fakes over that of reals which is held: low for likeness, high for variety."""
+    """Target ratio of the fakes' energy to the reals': low for quality, high for diversity."""
     lambda_k: PositiveFloat = 0.001
-    """How fast the balance is adjusted, a step."""
+    """Step size of the balance k."""
 
 
 AnyLoss = Wgan | Minimax | NonSaturating | Lsgan | Hinge | Relativistic | FGan | Ebgan | Began

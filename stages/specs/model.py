@@ -1,4 +1,4 @@
-"""The networks' architecture that a configuration can ask for; no torch.
+"""The network architectures that a configuration can ask for; no torch.
 
 `model.discriminator.head` is a name, or a map with `kind` and the head's own keys.
 """
@@ -25,15 +25,15 @@ LAST_RESOLUTION = 1024
 
 
 class Head(Spec):
-    """What all heads have."""
+    """Base of the heads."""
 
     uses_classes: ClassVar[bool] = False
-    """Whether it looks at a picture's class"""
+    """Whether its output depends on a picture's class"""
     reads_codes: ClassVar[bool] = False
-    """Whether it guesses the codes that a fake was drawn from"""
+    """Whether it predicts a fake's codes"""
 
     def conflicts(self, stage: "StageSpec") -> str | None:
-        """A head fits the labels and codes of its stage if it uses those that there are."""
+        """A head must use the classes and codes of its stage, and needs those that it uses."""
         head = stage.model.discriminator.head.kind
         classes, codes = stage.model.classes, stage.model.generator.codes.count
         if classes and not self.uses_classes:
@@ -67,7 +67,7 @@ class ScalarHead(Head):
 
 
 class AcganHead(Head):
-    """One logit, and a guess at the picture's class, which both networks want to be right."""
+    """One logit, and class logits (AC-GAN); both networks minimise the classification loss."""
 
     kind: Literal["acgan"]
     weight: PositiveFloat = 1.0
@@ -76,27 +76,27 @@ class AcganHead(Head):
 
 
 class ProjectionHead(Head):
-    """One logit, to which the class asked for adds its own projection of the features."""
+    """One logit, plus the inner product of features and class embedding (projection)."""
 
     kind: Literal["projection"]
     uses_classes: ClassVar[bool] = True
 
 
 class InfoganHead(Head):
-    """One logit, and a guess at the codes a fake was drawn from, which both networks want right."""
+    """One logit, and a prediction of a fake's codes (InfoGAN); both networks minimise its error."""
 
     kind: Literal["infogan"]
     weight: PositiveFloat = 1.0
-    """Of the mutual information's bound, lambda in the paper."""
+    """Of the lower bound of the mutual information, lambda in the paper."""
     reads_codes: ClassVar[bool] = True
 
 
 class AutoencoderHead(Head):
-    """An energy: how far a picture is from its reconstruction by a decoder that grows too."""
+    """An energy: the reconstruction error of an autoencoder, whose decoder grows too."""
 
     kind: Literal["autoencoder"]
     power: Literal[1, 2] = 1
-    """Of the differences: 1 as in BEGAN, 2 as in EBGAN."""
+    """Of the absolute differences: 1 as in BEGAN, 2 as in EBGAN."""
 
 
 AnyHead = ScalarHead | AcganHead | ProjectionHead | InfoganHead | AutoencoderHead
@@ -115,32 +115,32 @@ AttentionAt = tuple[Annotated[int, AfterValidator(_resolution)], ...]
 
 
 class CodesSpec(Spec):
-    """Latent variables that an infogan head learns to read off the pictures."""
+    """Latent codes that an infogan head learns to predict from the pictures."""
 
     categorical: tuple[Annotated[int, Field(ge=2)], ...] = ()
-    """The number of values of each."""
+    """Number of values of each categorical code."""
     continuous: NonNegativeInt = 0
-    """How many from -1 to 1."""
+    """Number of codes from -1 to 1."""
 
     @property
     def count(self) -> int:
-        """How many codes there are."""
+        """Number of codes."""
         return len(self.categorical) + self.continuous
 
     @property
     def width(self) -> int:
-        """Numbers that tell them, the categorical ones one-hot."""
+        """Inputs that encode them, the categorical ones one-hot."""
         return sum(self.categorical) + self.continuous
 
 
 class GeneratorSpec(Spec):
-    """What the generator has besides the paper's."""
+    """The generator's departures from the paper."""
 
     attention: AttentionAt = ()
     codes: CodesSpec = CodesSpec()
     """Concatenated to the latent; they need model.discriminator.head=infogan."""
     norm: Literal["pixel", "none", "batch", "virtual_batch"] = "pixel"
-    """What follows each layer (networks/norms.py)."""
+    """Normalisation after each layer (networks/norms.py)."""
     norm_group: Annotated[int, Field(ge=2)] = 8
     """For batch: consecutive samples that are normalised together while training."""
     reference: Annotated[int, Field(ge=2)] = 32
@@ -148,26 +148,26 @@ class GeneratorSpec(Spec):
 
     @property
     def refers(self) -> bool:
-        """Whether there is a reference batch."""
+        """Whether the norm needs a reference batch."""
         return self.norm in ("batch", "virtual_batch")
 
 
 class DiscriminatorSpec(Spec):
-    """What the discriminator has besides the paper's, or instead."""
+    """The discriminator's departures from the paper."""
 
     attention: AttentionAt = ()
     minibatch: Literal["stddev", "discrimination", "none"] = "stddev"
-    """How it compares the samples of a group: by the standard deviation of their features (the
-    paper's), by learned distances between them (Salimans et al. 2016), or not at all."""
+    """Minibatch feature: standard deviation over a group (the paper's), minibatch discrimination
+    (learned distances, Salimans et al. 2016), or none."""
     norm: Literal["none", "batch", "layer"] = "none"
-    """What follows each layer but fromRGB and the dense ones (networks/norms.py)."""
+    """Normalisation after each layer except fromRGB and the dense ones (networks/norms.py)."""
     norm_group: Annotated[int, Field(ge=2)] = 8
     """For batch: consecutive samples that are normalised together."""
     critics: PositiveInt = 1
-    """How many there are, each drawn apart (GMAN)."""
+    """Number of discriminators, with independent initial weights (GMAN)."""
     head: HeadSpec = ScalarHead()
-    """What it says of a picture. With `model.classes`: acgan or projection; with
-    `model.generator.codes`: infogan."""
+    """Its output. With `model.classes`: acgan or projection; with `model.generator.codes`:
+    infogan."""
 
     def conflicts(self, stage: "StageSpec") -> str | None:
         """With batch norm a picture's gradient depends on the other pictures of its group."""
@@ -186,11 +186,10 @@ class DiscriminatorSpec(Spec):
 
 
 class ModelSpec(Spec):
-    """Shape of both networks."""
+    """Architecture of both networks."""
 
     arch: Literal["progressive", "dcgan"] = "progressive"
-    """What they are built of: the paper's blocks, or DCGAN's layers at one fixed resolution
-    (networks/dcgan.py)."""
+    """The paper's blocks, or DCGAN's layers at one fixed resolution (networks/dcgan.py)."""
     latent: PositiveInt = 512
     """Size of the latent vector."""
     fmap_base: PositiveInt = 8192
@@ -199,12 +198,12 @@ class ModelSpec(Spec):
     channels: Literal[3] = 3
     """Channels of a picture."""
     classes: NonNegativeInt = 0
-    """Of labelled pictures; the generator is told which to draw, beside its latent. 0: no labels
-    are used."""
+    """Number of classes of labelled pictures, which condition the generator. 0: no labels are
+    used."""
     stddev_group: PositiveInt = 4
     """Samples per group of the minibatch standard deviation, or discrimination."""
     variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
-    """Whose departures from the paper the networks follow: what imported weights need."""
+    """Implementation whose departures from the paper are followed, for imported weights."""
     generator: GeneratorSpec = GeneratorSpec()
     discriminator: DiscriminatorSpec = DiscriminatorSpec()
 
@@ -215,15 +214,15 @@ class ModelSpec(Spec):
 
     @property
     def noise(self) -> int:
-        """Random numbers that are drawn for a picture: its latent, and one for each code."""
+        """Random numbers drawn per picture: the latent, and one for each code."""
         return self.latent + self.generator.codes.count
 
     @property
     def inputs(self) -> int:
-        """Numbers that the generator draws it from: latent, class and codes (conditions.py)."""
+        """Size of the generator's input: latent, class and codes (networks/conditioning.py)."""
         return self.latent + self.classes + self.generator.codes.width
 
     @property
     def compared(self) -> int:
-        """Consecutive samples that the discriminator compares with each other."""
+        """Consecutive samples over which the discriminator computes minibatch features."""
         return self.stddev_group if self.discriminator.minibatch != "none" else 1

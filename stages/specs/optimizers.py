@@ -20,25 +20,25 @@ class AdamSpec(Spec):
     beta2: Decay = 0.99
     eps: PositiveFloat = 1e-8
     reset_on_growth: bool = True
-    """Forget the moments when a resolution begins to fade in and when it is fully in."""
+    """Reset the moments when a resolution begins to fade in and when the fade ends."""
 
 
 class RmsPropSpec(Spec):
-    """RMSProp, for both networks: what WGAN with clipped weights was trained with.
+    """RMSProp, for both networks, as WGAN with weight clipping was trained.
 
     Arjovsky et al. 2017, section 4: momentum makes such a critic's training unstable.
     """
 
     kind: Literal["rmsprop"]
     alpha: Decay = 0.99
-    """How much of the mean square stays at a step."""
+    """Decay of the mean square per step."""
     eps: PositiveFloat = 1e-8
     reset_on_growth: bool = True
     """As Adam's."""
 
 
 def adam_by_default(value: Any) -> Any:
-    """A map without `kind` is Adam's."""
+    """A map without `kind` means Adam."""
     return {"kind": "adam"} | value if isinstance(value, dict) else value
 
 

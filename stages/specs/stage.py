@@ -1,4 +1,4 @@
-"""What a stage is told: the groups of the configuration that `stages/` owns, and StageSpec.
+"""StageSpec, and the groups of the configuration that it is made of.
 
 No torch here: the orchestrator builds these, the workers read them from spec.json.
 """
@@ -21,15 +21,15 @@ from progan.stages.specs.optimizers import OptimizerSpec
 
 
 class EmaSpec(Spec):
-    """The generator's exponential moving average, which is what gets exported."""
+    """The generator's exponential moving average, which gets exported."""
 
     half_life_kimg: PositiveFloat = 10.0
-    """Images after which a weight's share has halved, whatever the batch."""
+    """Images after which a weight's share in the average has halved, for any batch size."""
     decay: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Instead of the half-life: a fixed decay per step (the paper's 0.999)."""
 
     def per_step(self, images: int) -> float:
-        """The factor that the average keeps at a step of so many images."""
+        """The decay of the average at a step of `images` images."""
         if self.decay is not None:
             return self.decay
         return float(0.5 ** (images / (self.half_life_kimg * 1000)))
@@ -39,19 +39,19 @@ class EngineSpec(Spec):
     """How a step is computed."""
 
     zero: Literal[0, 1, 2] = 1
-    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: the moments, 2: gradients). One
-    rank has nobody to share with and spares itself the copies."""
+    """DeepSpeed ZeRO stage: what is sharded over the ranks (1: moments, 2: gradients too). A single
+    rank uses 0, which saves the copies."""
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
-    scaled dynamically, and a step whose gradients overflow is left out."""
+    scaled dynamically, and a step whose gradients overflow is skipped."""
     activation_checkpointing: int | None = None
     """Lowest resolution whose blocks, in both networks, are recomputed in the backward pass instead
     of keeping their activations: less memory, more time. By default none."""
     overlap_comm: bool = False
-    """Whether gradients are sent while the backward pass goes on, as DeepSpeed does it: the host
-    waits for the device at every bucket, which pays where machines have a slow network between."""
+    """Whether gradients are reduced during the backward pass. DeepSpeed's way makes the host wait
+    for the device at every bucket, which pays when the network between machines is slow."""
     collective_timeout_minutes: PositiveFloat = 10.0
-    """How long a rank waits for the others before the stage ends, naming those it waited for."""
+    """How long a rank waits for the others before the stage ends, naming the missing ones."""
 
     @field_validator("zero", mode="before")
     @classmethod
@@ -64,7 +64,7 @@ class EngineSpec(Spec):
         return value
 
     def sharding(self, ranks: int) -> Literal[0, 1, 2]:
-        """The ZeRO stage that so many ranks have."""
+        """The ZeRO stage on `ranks` ranks."""
         return self.zero if ranks > 1 else 0
 
     @field_validator("activation_checkpointing")
@@ -77,28 +77,28 @@ class EngineSpec(Spec):
 
 
 Compile = Literal["off", "default"]
-"""Whether torch.compile makes graphs of a step's passes, by the name of its mode"""
+"""Whether torch.compile compiles a step's passes: the name of its mode"""
 
 
 class CheckpointSpec(Spec):
-    """When a stage writes itself down."""
+    """When a stage writes checkpoints, and what it does after a divergence."""
 
     every_minutes: PositiveFloat | None = 10.0
     every_kimg: PositiveFloat | None = None
-    """Thousands of images between checkpoints, besides those that fall due by the clock."""
+    """Thousands of images between checkpoints, in addition to those by time."""
     keep: PositiveInt = 3
-    """Checkpoints kept per stage, the newest ones."""
+    """Newest checkpoints kept per stage."""
     keep_every_kimg: PositiveFloat | None = None
-    """Besides those, the first checkpoint of every so many thousand images is kept for good."""
+    """In addition, the first checkpoint of every period of this length is kept for good."""
     on_divergence: Literal["stop", "rollback"] = "stop"
-    """What to do when a loss, penalty or gradient is not finite: end, or go back to the newest
-    checkpoint and on from there with the data and latents that come after the bad step."""
+    """What to do when a loss, penalty or gradient is not finite: end, or restore the newest
+    checkpoint and continue with the data and latents that come after the diverging step."""
     max_rollbacks: PositiveInt = 3
     """Per stage; after that, a divergence ends it."""
 
 
 GrowthMode = Literal["fade", "stacked", "none"]
-"""How a new resolution comes in (growth.py)"""
+"""How a new resolution is introduced (schedule.py)"""
 
 
 class GrowthSpec(Spec):
@@ -106,19 +106,19 @@ class GrowthSpec(Spec):
 
     mode: GrowthMode = "fade"
     fade_images: Annotated[int, Field(ge=0)]
-    """Images over which alpha goes from 0 to 1, or the generator's new layers are trained alone; 0
+    """Images over which alpha goes from 0 to 1, or only the generator's new layers are trained; 0
     at the first resolution."""
     steady_images: Annotated[int, Field(ge=0)]
-    """Images shown after that, with everything trained at alpha 1."""
+    """Images after that, with all layers trained at alpha 1."""
 
     @property
     def total_images(self) -> int:
-        """Images the stage is shown in all."""
+        """All images of the stage."""
         return self.fade_images + self.steady_images
 
 
 class TickSpec(Spec):
-    """How often a stage tells where it stands."""
+    """How often a stage logs scalars and draws sample grids."""
 
     images: PositiveInt
     """Images per line of metrics.jsonl."""
@@ -129,48 +129,48 @@ class TickSpec(Spec):
 
 
 class InitSpec(Spec):
-    """Networks to start from instead of drawn weights (stages/storage/pretrained.py)."""
+    """Pretrained networks to start from (storage/pretrained.py)."""
 
     path: Path
     sha256: str | None
-    """Fingerprint of what must be there; None in a plan that is only looked at."""
+    """Fingerprint that the weights must have; None in a plan that is only displayed."""
 
 
 MetricName = Literal["swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score"]
 
 
 class MetricsSpec(Spec):
-    """What is measured of the averaged generator, and when. None of it changes the training.
+    """Which metrics of the averaged generator are measured, and when. Training is not affected.
 
     swd: sliced Wasserstein distance x 1000, by level, from 16x16 on; ms_ssim: similarity of fakes;
     fid, kid, precision_recall, inception_score: through InceptionV3, whose weights are needed.
     """
 
     during: tuple[MetricName, ...] = ("swd",)
-    """While a stage trains, at the ticks that `every_ticks` says."""
+    """During training, every `every_ticks` ticks."""
     every_ticks: PositiveInt = 10
     """Ticks from one measurement to the next."""
     at_end: tuple[MetricName, ...] = ("swd", "ms_ssim")
-    """When a stage is finished, and by `progan evaluate` unless it is told others."""
+    """At the end of a stage, and by default in `progan evaluate`."""
     images: Annotated[int, Field(ge=2)] = 8192
     """Fakes that are compared with as many reals; fewer if the data set has fewer."""
     inception_weights: Path | None = None
-    """torch-fidelity's InceptionV3 of 2015-12-05, a .pth file; never downloaded by itself."""
+    """torch-fidelity's InceptionV3 of 2015-12-05, a .pth file; never downloaded automatically."""
 
     def absolute(self) -> "MetricsSpec":
-        """The same from whatever folder it is looked at."""
+        """The same with an absolute path of the weights."""
         weights = self.inception_weights and self.inception_weights.expanduser().absolute()
         return self.model_copy(update={"inception_weights": weights})
 
 
 class StageSpec(Spec):
-    """One resolution, to be trained: all that its workers are told (spec.json)."""
+    """The training of one resolution: all that its workers need to know (spec.json)."""
 
     resolution: PositiveInt
     grown_from: Path | None
-    """The previous stage's `final` folder; none at the first resolution."""
+    """The previous stage's `final` folder; None at the first resolution."""
     init: InitSpec | None = None
-    """What the first stage starts from; else its weights are drawn."""
+    """Pretrained networks for the first stage; by default its weights are drawn."""
     seed: int
     data: DataSpec
     data_fingerprint: str
@@ -178,12 +178,12 @@ class StageSpec(Spec):
     batch: PositiveInt
     """Images per step over all ranks."""
     micro_batch: PositiveInt | None = None
-    """Images that a rank takes at once, its share of the batch being accumulated from such parts;
-    by default the whole share."""
+    """Images per pass on one rank, which accumulates gradients over its part of the batch; by
+    default the whole part at once."""
     lr: PositiveFloat
     """Learning rate of both networks, or of the generator."""
     discriminator_lr: PositiveFloat | None = None
-    """The discriminator's own (two time-scales: Heusel et al. 2017, arXiv 1706.08500)."""
+    """The discriminator's own (two time-scale rule: Heusel et al. 2017, arXiv 1706.08500)."""
     growth: GrowthSpec
     model: ModelSpec
     objective: ObjectiveSpec
@@ -197,7 +197,7 @@ class StageSpec(Spec):
 
     @property
     def images_per_step(self) -> int:
-        """Reals that one step shows, over all ranks and critic updates."""
+        """Reals per step, over all ranks and critic updates."""
         return self.batch * self.objective.critic_steps
 
     @property

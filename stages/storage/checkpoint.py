@@ -1,4 +1,4 @@
-"""A stage's state on disk, whatever the number of ranks that wrote it or will read it."""
+"""A stage's state on disk, independent of the number of ranks that wrote it or read it."""
 
 import logging
 import shutil
@@ -10,32 +10,36 @@ from torch import Tensor
 
 from progan.stages.errors import StageError
 from progan.stages.specs.stage import CheckpointSpec
-from progan.stages.storage import checkpoint
 from progan.stages.storage.sealed_folder import sealing, unseal
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.storage.tensors import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 DOCUMENT = "state.json"
+RUNNING_MEANS = "tally"
+"""Key of the running means in state.json"""
 
 
 class Checkpoint(NamedTuple):
-    """All that the rest of a stage follows from."""
+    """All that the rest of a stage depends on."""
 
     images_seen: int
     position: int
-    """In the stage's stream of images: `images_seen` and what was passed over (rollback)"""
+    """In the stage's stream of images: `images_seen` plus what rollbacks skipped"""
     tensors: dict[str, dict[str, Tensor]]
     """By file: generator, discriminator, ema (parameters by name), optimizer (moments), and where
-    there are any, encoder, pieces (what the objective remembers) and replay (past fakes)"""
-    tally: dict[str, Any]
-    """What the unfinished tick has summed up (RunningMeans)"""
+    there are any, encoder, pieces (state of the objective's terms) and replay (past fakes)"""
+    running_means: dict[str, Any]
+    """Sums of the unfinished tick (RunningMeans)"""
 
 
 def save(folder: StageFolder, checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
-    """Write a checkpoint, whole or not at all, and remove those that `spec` does not keep."""
-    fields = checkpoint._asdict()
-    del fields["tensors"]
+    """Write a checkpoint atomically, and remove those that `spec` does not keep."""
+    fields = {
+        "images_seen": checkpoint.images_seen,
+        "position": checkpoint.position,
+        RUNNING_MEANS: checkpoint.running_means,
+    }
     with sealing(folder.checkpoint(checkpoint.images_seen), DOCUMENT, fields) as target:
         for name, tensors in checkpoint.tensors.items():
             write_tensors(target / f"{name}.safetensors", tensors)
@@ -44,7 +48,7 @@ def save(folder: StageFolder, checkpoint: Checkpoint, spec: CheckpointSpec) -> N
 
 
 def superseded(images_seen: list[int], spec: CheckpointSpec) -> set[int]:
-    """Which of the checkpoints taken after so many images need not be kept."""
+    """Which of the checkpoints taken at these counts of images need not be kept."""
     kept = set(sorted(images_seen)[-spec.keep :])
     if spec.keep_every_kimg:
         first: dict[int, int] = {}
@@ -55,7 +59,7 @@ def superseded(images_seen: list[int], spec: CheckpointSpec) -> set[int]:
 
 
 def newest(folder: StageFolder) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None; a damaged one is passed over, said aloud."""
+    """The newest valid checkpoint, or None; damaged ones are skipped with a warning."""
     for path in _newest_first(folder):
         try:
             fields = unseal(path, DOCUMENT)
@@ -63,7 +67,8 @@ def newest(folder: StageFolder) -> Checkpoint | None:
             log.warning("%s; using the checkpoint before it", error)
             continue
         tensors = {file.stem: read_tensors(file) for file in path.glob("*.safetensors")}
-        return Checkpoint(tensors=tensors, **fields)
+        running_means = fields.pop(RUNNING_MEANS)
+        return Checkpoint(tensors=tensors, running_means=running_means, **fields)
     return None
 
 
@@ -71,11 +76,8 @@ def _newest_first(folder: StageFolder) -> list[Path]:
     return sorted(folder.checkpoints.glob("[0-9]*"), reverse=True)
 
 
-log = logging.getLogger(__name__)
-
-
 class CheckpointWriter:
-    """One thread, one checkpoint at a time; training waits only for the copy in memory."""
+    """Writes checkpoints in a thread, one at a time; training waits only for the copy in memory."""
 
     def __init__(self, folder: StageFolder, spec: CheckpointSpec) -> None:
         self._folder = folder
@@ -89,7 +91,7 @@ class CheckpointWriter:
         return self._writing is not None and not self._writing.done()
 
     def write(self, state: Checkpoint) -> None:
-        """Begin to write a checkpoint; waits for the one before."""
+        """Begin to write a checkpoint; waits for the previous one."""
         self.wait()
         self._writing = self._thread.submit(self._save, state)
 
@@ -100,7 +102,7 @@ class CheckpointWriter:
 
     def _save(self, state: Checkpoint) -> None:
         try:
-            checkpoint.save(self._folder, state, self._spec)
+            save(self._folder, state, self._spec)
         except OSError as error:
             log.warning("checkpoint after %d images not written: %s; the one before stands and "
                         "training goes on", state.images_seen, error)  # fmt: skip

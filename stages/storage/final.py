@@ -1,4 +1,4 @@
-"""The published end of a stage, as far as it can be judged without torch."""
+"""A finished stage's `final` folder: its manifest and whether it is valid; no torch."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ DOCUMENT = "manifest.json"
 
 
 class Final(BaseModel):
-    """manifest.json of a `final` folder: what the networks beside it are."""
+    """manifest.json of a `final` folder: what its networks are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,16 +21,16 @@ class Final(BaseModel):
     seed: int
     data_fingerprint: str
     classes: tuple[str, ...] = ()
-    """Names of the classes that the networks were told, by label."""
+    """Names of the classes that the networks are conditioned on, by label."""
 
 
 def read_final(folder: Path) -> Final:
-    """What a finished stage published, its checksums verified; StageError if it is not whole."""
+    """A finished stage's manifest, all checksums verified; StageError if the folder is damaged."""
     return Final.model_validate(unseal(folder, DOCUMENT))
 
 
 def is_done(folder: Path) -> bool:
-    """Whether a stage's `final` folder is there; StageError if it is, but not whole."""
+    """Whether a stage's `final` folder exists; StageError if it does, but is damaged."""
     if not folder.exists():
         return False
     read_final(folder)

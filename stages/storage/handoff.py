@@ -1,4 +1,4 @@
-"""From one resolution to the next: publish the finished networks, grow new ones from them."""
+"""From one resolution to the next: publish the finished networks, load them into larger ones."""
 
 import logging
 import re
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 
 def publish(folder: Path, final: Final, networks: Mapping[str, nn.Module]) -> None:
-    """Write a finished stage's networks, whole or not at all.
+    """Write a finished stage's networks atomically.
 
-    The previous resolution's to/fromRGB layer, at last unused, is left out.
+    The previous resolution's to/fromRGB layer, which is no longer used, is left out.
     """
     unused = at_resolution(final.resolution // 2, "to_rgb|from_rgb")
     with sealing(folder, DOCUMENT, final.model_dump(mode="json")) as target:
@@ -30,25 +30,25 @@ def publish(folder: Path, final: Final, networks: Mapping[str, nn.Module]) -> No
             write_tensors(target / f"{name}.safetensors", state)
 
 
-def at_resolution(resolution: int, parts: str) -> re.Pattern[str]:
-    """How the names of parameters begin that belong to a resolution.
+def at_resolution(resolution: int, layers: str) -> re.Pattern[str]:
+    """Pattern of the names of a resolution's parameters.
 
-    They may be within one of several critics, and there within a decoder.
+    They may belong to one of several discriminators, and to its decoder.
     """
-    return re.compile(rf"(each\.\d+\.)?(head\.decoder\.)?({parts})\.{resolution}\.")
+    return re.compile(rf"(each\.\d+\.)?(head\.decoder\.)?({layers})\.{resolution}\.")
 
 
 def load(folder: Path, name: str) -> dict[str, Tensor]:
-    """One network's parameters from a finished stage, after its checksums were verified."""
+    """One network's parameters from a finished stage, its checksums verified."""
     read_final(folder)
     return read_tensors(folder / f"{name}.safetensors")
 
 
 def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
-    """Load networks of the same resolution, made elsewhere, whole.
+    """Load all weights of pretrained networks of the same resolution.
 
-    Where the folder has no discriminator, as an export has none, it stays as drawn. Raises
-    StageError if the folder is not the one that was meant, or its networks do not fit.
+    A discriminator that the folder lacks, as exports do, keeps its drawn weights. Raises StageError
+    if the folder's fingerprint differs, or its networks do not fit.
     """
     published = read_published(init.path)
     if published.fingerprint != init.sha256:
@@ -60,17 +60,17 @@ def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
         if name not in published.files:
             log.warning("%s has no %s: it begins anew", init.path, name)
             continue
-        given, own = fitted(read_tensors(published.files[name]), network), network.state_dict()
-        for key in sorted(given.keys() | own.keys()):
-            if key not in given or key not in own or given[key].shape != own[key].shape:
+        loaded, own = fitted(read_tensors(published.files[name]), network), network.state_dict()
+        for key in sorted(loaded.keys() | own.keys()):
+            if key not in loaded or key not in own or loaded[key].shape != own[key].shape:
                 raise StageError(f"the {name} in {init.path} does not fit this run's, first {key}")
-        network.load_state_dict(given)
+        network.load_state_dict(loaded)
 
 
 def grow_from(folder: Path, name: Network, network: nn.Module, resolution: int) -> None:
-    """Load what the previous stage published under that name; StageError if it does not fit.
+    """Load the previous stage's network of that name; StageError if it does not fit.
 
-    An encoder that the previous stage's objective did not need begins anew.
+    An encoder keeps its drawn weights where the previous stage had none.
     """
     if name == "encoder" and not (folder / "encoder.safetensors").is_file():
         log.warning("%s has no encoder: it begins anew", folder)
@@ -81,7 +81,8 @@ def grow_from(folder: Path, name: Network, network: nn.Module, resolution: int) 
 def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> None:
     """Load the previous stage's parameters by name into a network one resolution larger.
 
-    Raises StageError unless exactly the new block and the new to/fromRGB layer are left as drawn.
+    Raises StageError unless exactly the new block and the new to/fromRGB layer keep their drawn
+    weights.
     """
     found = network.load_state_dict(fitted(previous, network), strict=False)
     new = at_resolution(resolution, "blocks|to_rgb|from_rgb")

@@ -1,4 +1,4 @@
-"""starts.jsonl: every start of a stage's workers, and on what; no torch."""
+"""starts.jsonl: every start of a stage's workers, with hosts and versions; no torch."""
 
 import logging
 import os
@@ -17,14 +17,14 @@ class Host(Spec):
     name: str
     ranks: int
     device: str
-    """Of every rank: the GPU's name, or the processor's"""
+    """Name of each rank's GPU, or of the processor"""
     device_bytes: int | None
-    """Memory of one GPU; none on a CPU"""
+    """Memory of one GPU; None on a CPU"""
     cpus: int
 
 
 class Start(Spec):
-    """One line: when a stage's workers began, at which count, on which machines, with what."""
+    """One line: when the workers started, at which count, on which hosts, with which versions."""
 
     time: float
     images_seen: int
@@ -34,7 +34,7 @@ class Start(Spec):
 
 
 def append_start(path: Path, start: Start) -> None:
-    """Add a line. A failure is no reason not to train."""
+    """Add a line. Disk errors are logged, not raised."""
     try:
         with path.open("a") as file:
             file.write(start.model_dump_json() + "\n")
@@ -45,7 +45,7 @@ def append_start(path: Path, start: Start) -> None:
 
 
 def read_starts(path: Path) -> list[Start]:
-    """Those of a stage, oldest first; lines cut short by a kill are left out."""
+    """All starts of a stage, oldest first; lines truncated by a kill are left out."""
     if not path.exists():
         return []
     starts = []

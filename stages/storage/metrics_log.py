@@ -1,4 +1,4 @@
-"""What a stage measures between two lines of metrics.jsonl, and the lines."""
+"""metrics.jsonl: its lines, and the running means that they are made of."""
 
 import json
 import os
@@ -16,11 +16,11 @@ CLOCK = (
     "device_memory_bytes",
     "resident_memory_bytes",
 )
-"""Fields that depend on the machine. All others are the same whenever the same run is repeated."""
+"""Fields that depend on the machine. All others are the same when the same run is repeated."""
 
 
 class RunningMeans:
-    """Means of named scalars over the steps of one tick; its content can be stored and restored."""
+    """Means of named scalars over the steps of one tick; stored in checkpoints."""
 
     def __init__(
         self, sums: dict[str, float] | None = None, steps: dict[str, int] | None = None
@@ -29,13 +29,13 @@ class RunningMeans:
         self.steps = dict(steps or {})
 
     def add(self, scalars: dict[str, float]) -> None:
-        """Count one step, which need not have all scalars."""
+        """Count one step; it need not have all scalars."""
         for name, value in scalars.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.steps[name] = self.steps.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """The means since the last call; starts anew."""
+        """The means since the last call; resets them."""
         means = {name: total / self.steps[name] for name, total in self.sums.items()}
         self.sums, self.steps = {}, {}
         return means
@@ -54,14 +54,14 @@ def append_tick(path: Path, tick: dict[str, Any]) -> None:
 
 
 def read_ticks(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of metrics.jsonl; none if it is not there. A line cut short is left out."""
+    """The lines of metrics.jsonl, if it exists; a truncated line is left out."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
 
 
 def rewind(folder: StageFolder, images_seen: int) -> None:
-    """Drop the lines and the samples after a checkpoint, which the stage will make again."""
+    """Drop the lines and sample grids after a checkpoint, which the stage will write again."""
     for grid in folder.samples.glob("fakes_*.png"):
         if images_of(grid) > images_seen:
             grid.unlink()

@@ -1,4 +1,4 @@
-"""Networks in a folder, ready to be drawn from, exported or trained on; no torch.
+"""Folders of pretrained networks, to sample from, export or train on; no torch.
 
 Such a folder is a stage's `final/`, an import, or an export that holds weights.
 """
@@ -20,11 +20,11 @@ Network = Literal["generator", "discriminator", "ema", "encoder"]
 WEIGHTS = "generator.safetensors"
 DOCUMENT = "generator.json"
 DOCUMENTS = (DOCUMENT, "config.json", f"artifacts/generator/{DOCUMENT}")
-"""Where an export says what it is: by itself, for Hugging Face, within an MLflow model."""
+"""Where an export's document is: by itself, for Hugging Face, within an MLflow model."""
 
 
 def describe_inputs(model: ModelSpec) -> str:
-    """What a generator draws from, in words."""
+    """A generator's inputs, in words."""
     text = f"float32 (N, {model.inputs}): {model.latent} from N(0, 1)"
     if model.classes:
         text += f", then the class one-hot, {model.classes}"
@@ -37,7 +37,7 @@ def describe_inputs(model: ModelSpec) -> str:
 
 
 class ExportedGenerator(BaseModel):
-    """generator.json: what the file beside it is and how to use it."""
+    """generator.json: what the exported file is and how to use it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +47,7 @@ class ExportedGenerator(BaseModel):
     model: ModelSpec
     images_seen: int
     weights: Literal["ema", "generator"] = "ema"
-    """The moving average, or the generator as it was trained."""
+    """The moving average, or the generator as trained."""
     latents: str
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of their columns after the latent's."""
@@ -56,20 +56,20 @@ class ExportedGenerator(BaseModel):
     opset: int | None = None
     """Of an ONNX file."""
     sha256: str
-    """of the file"""
+    """Of the file"""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What is in such a folder."""
+    """The networks of such a folder."""
 
     resolution: int
     model: ModelSpec
     images_seen: int
     classes: tuple[str, ...]
-    """Names of the classes that they were told, by label"""
+    """Names of the classes that they are conditioned on, by label"""
     files: dict[Network, Path]
-    """Of an export, the same file is the generator and its average."""
+    """In an export, one file is both the generator and its average."""
     checksums: dict[Network, str]
 
     @property
@@ -79,7 +79,7 @@ class Published:
 
 
 def read_published(folder: Path) -> Published:
-    """What networks a folder holds, their checksums verified. StageError if it is not whole."""
+    """The networks of a folder, checksums verified. StageError if it is damaged or none."""
     if (folder / final.DOCUMENT).is_file():
         return _final(folder)
     for document in DOCUMENTS:
@@ -92,7 +92,7 @@ def read_published(folder: Path) -> Published:
 
 
 def read_exported(path: Path) -> ExportedGenerator:
-    """What an export's document says. StageError if it is not one."""
+    """An export's document. StageError if it is damaged or none."""
     try:
         return ExportedGenerator.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -103,14 +103,14 @@ def _final(folder: Path) -> Published:
     published = final.read_final(folder)
     names: tuple[Network, ...] = ("generator", "discriminator", "ema", "encoder")
     files = {name: folder / f"{name}.safetensors" for name in names}
-    there = {name: file for name, file in files.items() if file.is_file()}
+    existing = {name: file for name, file in files.items() if file.is_file()}
     return Published(
         resolution=published.resolution,
         model=published.model,
         images_seen=published.images_seen,
         classes=published.classes,
-        files=there,
-        checksums={name: sha256_file(file) for name, file in there.items()},
+        files=existing,
+        checksums={name: sha256_file(file) for name, file in existing.items()},
     )
 
 

@@ -1,9 +1,9 @@
-"""Going back after a divergence, and past what led to it; no torch.
+"""Rolling back to a checkpoint after a divergence, and skipping the data that led to it; no torch.
 
 Reals and random numbers are pure functions of a position in the stage's stream of images. What lies
-between the checkpoint gone back to and the end of the bad step is never used again: a stage that
-starts from that checkpoint jumps over it. This is on the disk before the stage ends, so that
-a kill changes nothing.
+between the checkpoint and the end of the diverging step is never used again: a stage that starts
+from that checkpoint skips it. The rollback is on the disk before the stage ends, so a kill changes
+nothing.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ EXIT_ROLLED_BACK = 76
 
 
 class Rollback(Spec):
-    """One time that a stage went back."""
+    """One rollback of a stage."""
 
     begin: int
-    """Position of the checkpoint gone back to"""
+    """Position of the checkpoint rolled back to"""
     end: int
-    """Position after the bad step"""
+    """Position after the diverging step"""
     reason: str
 
 
@@ -30,16 +30,16 @@ _LIST = TypeAdapter(list[Rollback])
 
 
 def read_rollbacks(path: Path) -> list[Rollback]:
-    """Those of a stage so far, oldest first."""
+    """All rollbacks of a stage, oldest first."""
     return _LIST.validate_json(path.read_bytes()) if path.exists() else []
 
 
 def add_rollback(path: Path, rollback: Rollback) -> None:
-    """Write down one more, on the disk when this returns."""
+    """Add one; it is on the disk when this returns."""
     write_whole(path, _LIST.dump_json([*read_rollbacks(path), rollback], indent=2))
 
 
-def past(position: int, rollbacks: list[Rollback]) -> int:
-    """Where a stage goes on that would start at a position."""
+def resume_position(position: int, rollbacks: list[Rollback]) -> int:
+    """The position at which a stage starts that would start at `position`."""
     ends = [r.end for r in rollbacks if r.begin <= position < r.end]
-    return past(max(ends), rollbacks) if ends else position
+    return resume_position(max(ends), rollbacks) if ends else position

@@ -1,4 +1,4 @@
-"""Folders that are whole or absent: files, and a JSON document with their checksums; no torch.
+"""Folders written atomically: files, and a JSON document with their checksums; no torch.
 
 Checkpoints and hand-offs are such folders.
 """
@@ -19,10 +19,10 @@ CHECKSUMS = "sha256"
 
 @contextmanager
 def sealing(folder: Path, document: str, fields: dict[str, Any]) -> Iterator[Path]:
-    """A folder to put files in; it takes its name when the block ends without an error.
+    """A temporary folder to write files to; renamed to `folder` if the block raises no error.
 
-    `document` is the name of the JSON file that says what the folder is: `fields` and, under
-    "sha256", the checksum of every file written. A folder of the same name is replaced.
+    `document` is the name of the JSON file that describes the folder: `fields` and, under "sha256",
+    the checksum of every file. A folder of the same name is replaced.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -43,7 +43,7 @@ def sealing(folder: Path, document: str, fields: dict[str, Any]) -> Iterator[Pat
 
 
 def unseal(folder: Path, document: str) -> dict[str, Any]:
-    """The fields of a sealed folder, after every checksum was found to hold.
+    """The fields of a sealed folder, after all checksums were verified.
 
     Raises StageError naming what is missing or damaged.
     """

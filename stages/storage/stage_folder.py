@@ -1,4 +1,4 @@
-"""The only place that knows how a stage's folder is laid out; no torch."""
+"""The layout of a stage's folder, defined here only; no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class StageFolder:
-    """RUN/stages/0064 and what lies in it."""
+    """Paths in RUN/stages/0064."""
 
     path: Path
 
     @property
     def spec(self) -> Path:
-        """What the workers are told (StageSpec)."""
+        """What the workers train (StageSpec)."""
         return self.path / "spec.json"
 
     @property
@@ -27,22 +27,22 @@ class StageFolder:
 
     @property
     def starts(self) -> Path:
-        """Every start of the workers: when, at which count, on what (Start)."""
+        """Every start of the workers: when, at which count, on which hosts (Start)."""
         return self.path / "starts.jsonl"
 
     @property
     def failure(self) -> Path:
-        """Why the last attempt ended early, if a worker could still say so."""
+        """Why the last attempt ended early, if a worker could still write it."""
         return self.path / "failure.json"
 
     @property
     def rollbacks(self) -> Path:
-        """What was gone back from after a divergence (Rollbacks)."""
+        """Rollbacks after a divergence (Rollback)."""
         return self.path / "rollbacks.json"
 
     @property
     def stop(self) -> Path:
-        """RUN/STOP: made by a person, it stops the run."""
+        """RUN/STOP: a user creates it to stop the run."""
         return self.path.parent.parent / "STOP"
 
     @property
@@ -52,20 +52,20 @@ class StageFolder:
 
     @property
     def log(self) -> Path:
-        """What launcher and workers printed, all attempts."""
+        """Output of launcher and workers, of all attempts."""
         return self.path / "worker.log"
 
     def log_of(self, host: str) -> Path:
-        """The same for a host that takes part by `progan join`."""
+        """The same on a host that takes part by `progan join`."""
         return self.path / f"worker.{host}.log"
 
     @property
     def checkpoints(self) -> Path:
-        """One folder a checkpoint, named by its images_seen."""
+        """One folder per checkpoint, named by its images_seen."""
         return self.path / "checkpoints"
 
     def checkpoint(self, images_seen: int) -> Path:
-        """The checkpoint taken after so many images."""
+        """The checkpoint at this count of images."""
         return self.checkpoints / f"{images_seen:09d}"
 
     @property
@@ -79,20 +79,20 @@ class StageFolder:
         return self.samples / "reals.png"
 
     def fakes(self, images_seen: int) -> Path:
-        """The grid of fakes drawn after so many images."""
+        """The grid of fakes at this count of images."""
         return self.samples / f"fakes_{images_seen:09d}.png"
 
     @property
     def final(self) -> Path:
-        """The hand-off to the next resolution; the stage is done when it is there and whole."""
+        """The hand-off to the next resolution; the stage is done when this folder is valid."""
         return self.path / "final"
 
     @property
     def evaluation(self) -> Path:
-        """What was measured of the finished stage (Evaluation)."""
+        """The finished stage's metrics (Evaluation)."""
         return self.path / "evaluation.json"
 
 
 def images_of(grid: Path) -> int:
-    """After how many images a grid of fakes was drawn."""
+    """The count of images after which a grid of fakes was drawn."""
     return int(grid.stem.removeprefix("fakes_"))

@@ -9,19 +9,19 @@ from torch import Tensor, nn
 def parameters(network: nn.Module) -> dict[str, Tensor]:
     """A network's parameters by name, copied to the CPU.
 
-    One storage each, as safetensors wants them: DeepSpeed makes them views into one buffer.
+    Each has its own storage, as safetensors requires: DeepSpeed makes them views of one buffer.
     """
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
 def write_tensors(
-    path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file that whoever may read the folder may read.
+    """Write a safetensors file, with permissions from the umask.
 
-    The library's own `save_file` makes files for their owner's eyes only.
+    The library's own `save_file` makes files that only their owner can read.
     """
-    path.write_bytes(save(tensors, about))
+    path.write_bytes(save(tensors, metadata))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

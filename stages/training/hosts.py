@@ -1,4 +1,4 @@
-"""What the ranks of a stage run on, told by the ranks."""
+"""The machines and library versions that a stage's ranks run on."""
 
 import os
 import platform
@@ -17,12 +17,12 @@ PACKAGES = ("progan", "torch", "deepspeed", "numpy", "webdataset")
 
 
 def this_start(world: World, images_seen: int) -> Start:
-    """What all ranks together say of themselves. All ranks must call it."""
+    """The hosts of all ranks and what they run, for the launch log. All ranks must call it."""
     name, num_bytes = _device(world.device)
     cpus = os.cpu_count() or 1
-    mine = Host(name=socket.gethostname(), ranks=1, device=name, device_bytes=num_bytes, cpus=cpus)
-    told = cast(list[Host], world.all_gather_object(mine))
-    hosts = tuple(h.model_copy(update={"ranks": told.count(h)}) for h in dict.fromkeys(told))
+    own = Host(name=socket.gethostname(), ranks=1, device=name, device_bytes=num_bytes, cpus=cpus)
+    by_rank = cast(list[Host], world.all_gather_object(own))
+    hosts = tuple(h.model_copy(update={"ranks": by_rank.count(h)}) for h in dict.fromkeys(by_rank))
     return Start(
         time=time.time(),
         images_seen=images_seen,
@@ -33,7 +33,7 @@ def this_start(world: World, images_seen: int) -> Start:
 
 
 def _device(device: torch.device) -> tuple[str, int | None]:
-    """Name of what computes, and its memory if it is a GPU."""
+    """Name of the GPU or the processor, and the GPU's memory."""
     if device.type != "cuda":
         return processor(), None
     properties = torch.cuda.get_device_properties(device)
@@ -41,14 +41,14 @@ def _device(device: torch.device) -> tuple[str, int | None]:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name as Linux knows it; elsewhere its architecture."""
+    """The processor's name, from Linux; elsewhere its architecture."""
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
 
 
 def versions() -> dict[str, str]:
-    """Of Python, CUDA and the libraries that the figures of a run hang on."""
+    """Of Python, CUDA and the libraries that a run's results depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""One rank's work on one stage, from the process group to the published networks."""
+"""One rank's run of one stage: process group, training, publishing the networks."""
 
 import fcntl
 import logging
@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch
 
 from progan.datasets.format.manifest import load_manifest
-from progan.stages.distributed.process_group import limit_waiting, start_distributed
+from progan.stages.distributed.process_group import set_collective_timeout, start_distributed
 from progan.stages.distributed.world import World, detect
 from progan.stages.errors import NotFiniteError, RolledBackError, StageError, StoppedOnRequestError
 from progan.stages.metrics.evaluation import add_results, results_at_end
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 def run_stage(
     spec: StageSpec, folder: StageFolder, stop: StopRequest, give_up: Callable[[str], None]
 ) -> None:
-    """Train a stage from its newest checkpoint, or its beginning, and publish what it made.
+    """Train a stage from its newest checkpoint, or from its start, and publish its networks.
 
-    `give_up` is called with a message, from a thread, when other ranks do not arrive: it should end
-    the process. Raises StageError or DataError with a message for a person; among them
-    StoppedOnRequestError and RolledBackError, when the stage only has to be started again.
+    When other ranks do not reach a collective in time, a thread calls `give_up` with a message: it
+    should end the process. Raises StageError or DataError with a message for the user; among them
+    StoppedOnRequestError and RolledBackError, after which the stage only has to be started again.
     """
     found = load_manifest(spec.data.path).fingerprint
     if found != spec.data_fingerprint:
@@ -50,10 +50,10 @@ def run_stage(
     start_distributed(world, timeout)
     if spec.compile == "off":
         leave_out_compiler()
-    lock = alone(folder) if world.is_first else nullcontext()
+    lock = stage_lock(folder) if world.is_first else nullcontext()
     with lock, world.watchdog.watched(timeout.total_seconds(), give_up):
         ended_early = _train_and_publish(spec, folder, world, stop)
-        # A launcher ends all ranks as soon as one has left: not before the files are written.
+        # A launcher ends all ranks as soon as one exits, so no rank exits before files are written.
         world.barrier()
     torch.distributed.destroy_process_group()
     if ended_early:
@@ -61,8 +61,8 @@ def run_stage(
 
 
 @contextmanager
-def alone(folder: StageFolder) -> Iterator[None]:
-    """Hold the stage's lock; StageError if other workers train it. Free however this one ends."""
+def stage_lock(folder: StageFolder) -> Iterator[None]:
+    """Hold the stage's lock; StageError if other workers hold it. The kernel frees it at exit."""
     with folder.lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,7 +74,7 @@ def alone(folder: StageFolder) -> Iterator[None]:
 def _train_and_publish(
     spec: StageSpec, folder: StageFolder, world: World, stop: StopRequest
 ) -> StageError | None:
-    """None if the stage is finished; else why it has to be started again."""
+    """None if the stage is finished; else the reason why it has to be started again."""
     last = checkpoint.newest(folder)
     if len(set(world.all_gather_object(last and last.images_seen))) > 1:
         raise StageError(
@@ -83,13 +83,13 @@ def _train_and_publish(
         )
     rollbacks = read_rollbacks(folder.rollbacks)
     stage = build(spec, world, last, rollbacks)
-    limit_waiting(timedelta(minutes=spec.engine.collective_timeout_minutes))
+    set_collective_timeout(timedelta(minutes=spec.engine.collective_timeout_minutes))
     log.info("rank %d of %d: at %d images", world.rank, world.size, stage.images_seen)
     start = this_start(world, stage.images_seen)
     if world.is_first:
         append_start(folder.starts, start)
-    tally, nodes = RunningMeans(**last.tally) if last else RunningMeans(), len(start.hosts)
-    recorder = StageRecorder(stage, folder, tally, stop, nodes)
+    means = RunningMeans(**last.running_means) if last else RunningMeans()
+    recorder = StageRecorder(stage, folder, means, stop, nodes=len(start.hosts))
     try:
         with stage.batches:
             finished = train(stage, recorder)
@@ -106,7 +106,7 @@ def _train_and_publish(
 
 
 def _write_evaluation(stage: Stage, folder: StageFolder) -> None:
-    """Write down beside the hand-off what the last tick's metrics were."""
+    """Write the last tick's metrics to evaluation.json."""
     images = images_compared(stage.spec.metrics.images, stage.batches.num_samples)
     ticks = [t for t in read_ticks(folder.metrics) if t["images_seen"] == stage.images_seen]
     results = results_at_end(stage.spec, ticks[-1], images) if ticks else []
@@ -118,17 +118,17 @@ def _write_evaluation(stage: Stage, folder: StageFolder) -> None:
 
 
 def _roll_back(
-    stage: Stage, folder: StageFolder, error: NotFiniteError, before: int
+    stage: Stage, folder: StageFolder, error: NotFiniteError, rollbacks: int
 ) -> RolledBackError:
-    """Write down that the stage goes back to its newest checkpoint and past the bad step.
+    """Record a rollback to the newest checkpoint, which also skips the data of the bad step.
 
-    Raises the error itself where that is not wanted, or was done too often.
+    Raises the error itself if the spec wants no rollbacks; StageError after `max_rollbacks`.
     """
     spec = stage.spec.checkpoint
     if spec.on_divergence == "stop":
         raise error
-    if before >= spec.max_rollbacks:
-        raise StageError(f"{error}; rolled back {before} times before, which is the most "
+    if rollbacks >= spec.max_rollbacks:
+        raise StageError(f"{error}; rolled back {rollbacks} times before, which is the most "
                          "(checkpoint.max_rollbacks)") from error  # fmt: skip
     if stage.world.is_first:
         last = checkpoint.newest(folder)
@@ -141,5 +141,5 @@ def _roll_back(
         add_rollback(folder.rollbacks, rollback)
     return RolledBackError(
         f"{error}; going back to the newest checkpoint and on with other data "
-        f"(rollback {before + 1} of at most {spec.max_rollbacks})"
+        f"(rollback {rollbacks + 1} of at most {spec.max_rollbacks})"
     )

@@ -30,7 +30,7 @@ from progan.stages.training.stage import Stage
 class Callback(Protocol):
     """Takes care of everything that outlives a step: scalars, sample grids, checkpoints."""
 
-    def signals(self) -> dict[str, float]:
+    def local_metrics(self) -> dict[str, float]:
         """Numbers of this rank; their means over all ranks come back with the step's scalars."""
         ...
 
@@ -45,7 +45,7 @@ class Callback(Protocol):
 def train(stage: Stage, recorder: Callback) -> bool:
     """Train one resolution until its images are spent; False if the recorder stops it before."""
     while schedule.phase(stage.images_seen, stage.spec.growth) != "done":
-        report = step(stage, recorder.signals)
+        report = step(stage, recorder.local_metrics)
         stage.images_seen += stage.spec.images_per_step
         stage.position += stage.spec.images_per_step
         if not recorder.after_step(stage, report):
@@ -53,10 +53,10 @@ def train(stage: Stage, recorder: Callback) -> bool:
     return True
 
 
-def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
+def step(stage: Stage, local_metrics: Callable[[], dict[str, float]]) -> StepReport:
     """Update discriminator, generator and average once. Nothing here waits for the device.
 
-    What comes back has the step's scalars and the signals, each the mean over all ranks.
+    Returns the step's scalars and the local metrics, each averaged over all ranks.
     """
     spec, seen, position = stage.spec, stage.images_seen, stage.position
     step_id = StepId(spec.resolution, seen, position + spec.images_per_step)
@@ -90,7 +90,7 @@ def step(stage: Stage, signals: Callable[[], dict[str, float]]) -> StepReport:
         needs_reals = any(term.generator_needs_reals for term in stage.terms)
         batch = Batch(latents, reals if needs_reals else None)
         number = stage.position // spec.images_per_step
-        updates.append(update(stage, players, "generator", batch, number, step_id, signals()))
+        updates.append(update(stage, players, "generator", batch, number, step_id, local_metrics()))
 
     # Average: what will be exported.
     ema.update(stage.ema, stage.generator, spec.ema.per_step(spec.images_per_step))

@@ -1,4 +1,4 @@
-"""Measuring a stage while it trains: when, and what becomes of the values."""
+"""Metrics during training: which are due at a tick, and measuring them."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def due(images_seen: int, spec: StageSpec) -> list[str]:
-    """The metrics to be measured at a tick that ends after so many images."""
+    """The metrics due at the tick that ends here."""
     metrics = spec.metrics
     period = spec.tick.images * metrics.every_ticks
     if schedule.phase(images_seen, spec.growth) == "done":
@@ -28,13 +28,16 @@ def due(images_seen: int, spec: StageSpec) -> list[str]:
 
 
 class MetricSchedule:
-    """Measures the moving average at its present alpha; training goes on without what fails."""
+    """Measures the moving average at its present alpha; a failure is logged, not raised."""
 
     def __init__(self) -> None:
-        self._complaints: set[str] = set()
+        self._warned: set[str] = set()
 
-    def values(self, stage: Stage, beat: Callable[[], None]) -> dict[str, float]:
-        """What is due at this tick, on the first rank. All ranks must call it at every tick."""
+    def measure_due(self, stage: Stage, heartbeat: Callable[[], None]) -> dict[str, float]:
+        """The metrics due at this tick, on the first rank. All ranks must call it at every tick.
+
+        `heartbeat` is called now and then.
+        """
         names = due(stage.images_seen, stage.spec)
         if not names:
             return {}
@@ -45,22 +48,21 @@ class MetricSchedule:
             seed=stage.spec.seed,
             batches=stage.batches,
             resolution=stage.spec.resolution,
-            at_once=stage.spec.rank_micro_batch(stage.world.size),
+            batch_size=stage.spec.rank_micro_batch(stage.world.size),
         )
         try:
-            found = measure(subject, stage.world, names, stage.spec.metrics, beat)
+            found = measure(subject, stage.world, names, stage.spec.metrics, heartbeat)
         except MetricError as error:
-            self._complain(f"not measured: {error}; training goes on", stage)
+            self._warn_once(f"not measured: {error}; training goes on", stage)
             return {}
         for name, reason in found.left_out.items():
-            self._complain(f"{name} is left out: {reason}", stage)
+            self._warn_once(f"{name} is left out: {reason}", stage)
         if stage.world.is_first:
             seconds = time.monotonic() - began
             log.info("measured %s on %d pictures in %.1f s", names, found.images, seconds)
         return found.values
 
-    def _complain(self, text: str, stage: Stage) -> None:
-        """Once, however often it is measured."""
-        if stage.world.is_first and text not in self._complaints:
+    def _warn_once(self, text: str, stage: Stage) -> None:
+        if stage.world.is_first and text not in self._warned:
             log.warning(text)
-        self._complaints.add(text)
+        self._warned.add(text)

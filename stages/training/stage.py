@@ -24,7 +24,7 @@ from progan.stages.rng import RngStreams
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.checkpoint import Checkpoint
 from progan.stages.storage.final import Final
-from progan.stages.storage.rollback import Rollback, past
+from progan.stages.storage.rollback import Rollback, resume_position
 from progan.stages.storage.tensors import parameters
 from progan.stages.training.networks import Networks, load_weights
 from progan.stages.training.usage import Stopwatch
@@ -60,7 +60,7 @@ class Stage:
         found = Networks(self.generator, self.discriminator, self.ema, self.encoder).by_name()
         return {str(name): network for name, network in found.items()}
 
-    def checkpoint(self, tally: dict[str, object]) -> Checkpoint:
+    def checkpoint(self, running_means: dict[str, object]) -> Checkpoint:
         """The stage's state in memory. All ranks must call it."""
         engines = {"generator": self.generator_engine, "discriminator": self.discriminator_engine}
         moments = {
@@ -74,7 +74,7 @@ class Stage:
             tensors["pieces"] = {k: v.detach().cpu().clone() for k, v in remembered.items()}
         if self.replay:
             tensors["replay"] = self.replay.state(self.world)
-        return Checkpoint(self.images_seen, self.position, tensors, tally)
+        return Checkpoint(self.images_seen, self.position, tensors, running_means)
 
     def final(self) -> Final:
         """What the finished stage says of itself."""
@@ -92,7 +92,7 @@ def build(
     spec: StageSpec, world: World, checkpoint: Checkpoint | None, rollbacks: list[Rollback]
 ) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
-    position = past(checkpoint.position if checkpoint else 0, rollbacks)
+    position = resume_position(checkpoint.position if checkpoint else 0, rollbacks)
     networks = Networks.drawn(spec)
     load_weights(networks, spec, checkpoint)
     for network in networks.by_name().values():

@@ -1,8 +1,7 @@
-"""Being asked to stop: by signals, which schedulers send, or by a file, which anybody can make.
+"""Requests to stop: signals, as schedulers send them, or the file RUN/STOP. No torch here.
 
-No torch here.
-The first request lets the step in progress finish and a checkpoint be written; a second signal ends
-the process at once.
+After the first request the current step ends and a checkpoint is written; a second signal ends the
+process at once.
 """
 
 import os
@@ -12,7 +11,7 @@ from pathlib import Path
 
 EXIT_STOPPED = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-LOOK_SECONDS = 1.0
+FILE_CHECK_SECONDS = 1.0
 
 
 class StopRequest:
@@ -20,24 +19,24 @@ class StopRequest:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._asked = False
-        self._looked = 0.0
+        self._requested = False
+        self._last_check = 0.0
 
     def listen(self) -> None:
-        """Take signals as requests from now on. Call it early: importing torch takes seconds."""
+        """Handle signals as requests from now on. Call it early: importing torch takes seconds."""
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
 
     @property
-    def asked(self) -> bool:
-        """Whether a signal came or the file is there; the file is looked for once a second."""
+    def requested(self) -> bool:
+        """Whether a signal came or the file exists, which is checked once a second."""
         now = time.monotonic()
-        if not self._asked and now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            self._asked = self._file.exists()
-        return self._asked
+        if not self._requested and now - self._last_check > FILE_CHECK_SECONDS:
+            self._last_check = now
+            self._requested = self._file.exists()
+        return self._requested
 
     def _on_signal(self, number: int, frame: object) -> None:
-        if self._asked:
+        if self._requested:
             os._exit(EXIT_STOPPED)
-        self._asked = True
+        self._requested = True

@@ -1,4 +1,4 @@
-"""What a rank spends: time waiting, memory. Nothing here waits for a device."""
+"""Resource usage of a rank: waiting time, memory. Nothing here waits for a device."""
 
 import time
 from typing import Any
@@ -21,16 +21,16 @@ class Stopwatch:
         self._seconds += time.monotonic() - self._began
 
     def take(self) -> float:
-        """The seconds since the last call; starts anew."""
+        """The seconds since the last call; resets them."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
 
 def memory(device: torch.device) -> dict[str, int]:
-    """Bytes this rank takes: by name, as fields of a tick.
+    """Memory of this rank in bytes, by name, as fields of a tick.
 
-    On a GPU `device_memory_bytes`, the most that tensors took since the last call; on the CPU
-    `resident_memory_bytes`, what the process has in memory now.
+    On a GPU `device_memory_bytes`, the peak of allocated tensors since the last call; on the CPU
+    `resident_memory_bytes`, the process's resident set size now.
     """
     if device.type != "cuda":
         return {"resident_memory_bytes": psutil.Process().memory_info().rss}

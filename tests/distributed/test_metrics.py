@@ -11,7 +11,7 @@ import pytest
 
 from measured import all_values, alone
 from progan.stages.metrics.evaluation import read_evaluation
-from progan.stages.metrics.ranks import Ranks, share
+from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 from progan.stages.specs.stage import GrowthSpec, MetricsSpec, StageSpec
 from progan.stages.storage.stage_folder import StageFolder
 from workers import BIN, content, figures, run, spec, start
@@ -23,7 +23,7 @@ MEASURED = ("swd_16", "swd_mean", "ms_ssim")
 def test_shares_are_whole_pairs_and_leave_nothing_out() -> None:
     for count in range(2, 60, 2):
         for size in range(1, 9):
-            shares = [share(count, rank, size) for rank in range(size)]
+            shares = [rank_slice(count, rank, size) for rank in range(size)]
             assert [x for part in shares for x in range(*part)] == list(range(count))
             assert all(len(part) % 2 == 0 for part in shares)
             assert max(map(len, shares)) - min(map(len, shares)) <= 2
@@ -35,7 +35,7 @@ def test_two_ranks_measure_what_one_does() -> None:
     result = subprocess.run(argv, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
     said = json.loads(result.stdout.splitlines()[-1])
-    expected = all_values(Ranks(alone()))
+    expected = all_values(SafeCollectives(alone()))
     assert len(expected) == 9
     assert said["values"] == pytest.approx(expected, rel=1e-5)
     # What fails on one of them is known to both, and the exchanges go on.

@@ -13,7 +13,7 @@ from progan.pipeline.config.yaml_io import write_yaml
 from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.run_folder import RunFolder
 from progan.stages import schedule
-from progan.stages.images import extent, place, zoom
+from progan.stages.images import cell_corner, side_pixels, zoom
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.launch_log import Host, Start, append_start
 
@@ -106,11 +106,11 @@ def draw_grid(path: Path, spec: StageSpec, shapes: list[Image.Image], noise: flo
     random = np.random.default_rng(0)
     factor, side = zoom(spec.resolution), spec.tick.grid
     cell = factor * spec.resolution
-    sheet = Image.new("RGB", (extent(side, cell), extent(side, cell)), "white")
+    sheet = Image.new("RGB", (side_pixels(side, cell), side_pixels(side, cell)), "white")
     for index in range(side * side):
         small = shapes[index].resize((spec.resolution,) * 2, Image.Resampling.BOX)
         pixels = np.asarray(small) + random.normal(0, max(noise, 1e-9), (*small.size, 3))
         picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
         sheet.paste(picture.resize((cell, cell), Image.Resampling.NEAREST),
-                    place(index, side, cell))  # fmt: skip
+                    cell_corner(index, side, cell))  # fmt: skip
     sheet.save(path)

@@ -13,11 +13,11 @@ from torch import Tensor
 from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
+from progan.stages.metrics.feature_metrics import FEATURE_METRICS, FeatureMetrics
 from progan.stages.metrics.inception import Features
-from progan.stages.metrics.measure import Measure
+from progan.stages.metrics.measure import Metric
 from progan.stages.metrics.ms_ssim import SimilarPairs
-from progan.stages.metrics.networked import NUMBERS, Networked
-from progan.stages.metrics.ranks import Ranks, share
+from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 from progan.stages.metrics.swd import SlicedWasserstein
 from progan.stages.worker import leave
 
@@ -52,26 +52,26 @@ def tiny_network(images: Tensor) -> Features:
     return Features(torch.sin(3 * corners), 8 * corners @ mixing)
 
 
-def all_values(ranks: Ranks, count: int = COUNT) -> dict[str, float]:
+def all_values(ranks: SafeCollectives, count: int = COUNT) -> dict[str, float]:
     """Every metric on this rank's share of the same pictures."""
     fakes, reals = scenes(count, 32, seed=1), scenes(count, 32, seed=2)
-    own = share(count, ranks.world.rank, ranks.world.size)
-    measures: list[Measure] = [
+    own = rank_slice(count, ranks.world.rank, ranks.world.size)
+    metrics: list[Metric] = [
         SlicedWasserstein(32, 3, count, ranks),
         SimilarPairs(ranks),
-        Networked(list(NUMBERS), tiny_network, count, ranks),
+        FeatureMetrics(list(FEATURE_METRICS), tiny_network, count, ranks),
     ]
     values: dict[str, float] = {}
-    for measure in measures:
+    for metric in metrics:
         for begin in range(own.begin, own.end, 4):
             end = min(begin + 4, own.end)
-            measure.add(fakes[begin:end], reals[begin:end], begin)
-        values |= measure.values(lambda: None)
-        ranks.agree()
+            metric.add(fakes[begin:end], reals[begin:end], begin)
+        values |= metric.values(lambda: None)
+        ranks.raise_failures()
     return values
 
 
-def failure_on_the_last(ranks: Ranks) -> str:
+def failure_on_the_last(ranks: SafeCollectives) -> str:
     """What this rank hears when only the last one's work fails before an exchange."""
 
     def work() -> Tensor:
@@ -82,7 +82,7 @@ def failure_on_the_last(ranks: Ranks) -> str:
     part = ranks.attempt(work, torch.zeros(2, 3))
     ranks.concat(part, [3] * ranks.world.size)
     try:
-        ranks.agree()
+        ranks.raise_failures()
     except MetricError as error:
         return str(error)
     return "nothing"
@@ -94,7 +94,7 @@ def main() -> None:
     rank, size = dist.get_rank(), dist.get_world_size()
     cpu = torch.device("cpu")
     world = World(rank=rank, size=size, local_rank=rank, device=cpu, watchdog=Watchdog(rank, size))
-    ranks = Ranks(world)
+    ranks = SafeCollectives(world)
     heard = world.all_gather_object(failure_on_the_last(ranks))
     values = all_values(ranks)
     if world.is_first:

@@ -1,4 +1,4 @@
-"""What tests of engines need: a process group of this process alone."""
+"""A process group of one, for tests of engines."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,7 +12,7 @@ from progan.stages.distributed.world import World, detect
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    """This process, alone. One for all tests, since DeepSpeed cannot begin twice."""
+    """A world of one rank, for the whole session: DeepSpeed cannot be initialised twice."""
     alone = detect()
     start_distributed(alone, timedelta(minutes=1))
     yield alone

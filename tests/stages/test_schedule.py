@@ -17,12 +17,12 @@ def test_alpha_rises_linearly(seen: int, expected: float) -> None:
     assert alpha(seen, GROWTH) == expected
 
 
-def test_a_first_stage_has_no_fade() -> None:
+def test_first_stage_has_no_fade() -> None:
     growth = GrowthSpec(fade_images=0, steady_images=10)
     assert (alpha(0, growth), phase(0, growth), phase(10, growth)) == (1.0, "steady", "done")
 
 
-def test_phases_follow_each_other() -> None:
+def test_phases_of_a_fade() -> None:
     seen = (0, 999, 1000, 1499, 1500)
     assert [phase(n, GROWTH) for n in seen] == ["fading", "fading", "steady", "steady", "done"]
 
@@ -37,7 +37,7 @@ def test_stacked_training_is_separate_and_then_joint_at_full_resolution() -> Non
 
 
 @given(st.integers(1, 300), st.integers(0, 2000), st.integers(1, 2000))
-def test_a_fade_ends_in_exactly_one_step(batch: int, fade: int, steady: int) -> None:
+def test_becomes_steady_in_exactly_one_step(batch: int, fade: int, steady: int) -> None:
     growth = GrowthSpec(fade_images=fade, steady_images=steady)
     steps = range(0, growth.total_images + batch, batch)
     entries = [seen for seen in steps if becomes_steady(seen, batch, growth)]
@@ -52,11 +52,11 @@ def test_ticks_end_at_multiples_and_at_the_end() -> None:
                     1536]  # fmt: skip
 
 
-def test_half_life_does_not_depend_on_the_batch() -> None:
+def test_half_life_does_not_depend_on_the_batch_size() -> None:
     spec = EmaSpec(half_life_kimg=2)
     assert spec.per_step(16) ** (2000 / 16) == pytest.approx(0.5)
     assert spec.per_step(100) ** 20 == pytest.approx(0.5)
 
 
-def test_a_fixed_decay_replaces_the_half_life() -> None:
+def test_fixed_decay_replaces_the_half_life() -> None:
     assert EmaSpec(decay=0.999).per_step(512) == 0.999

@@ -1,16 +1,16 @@
-"""What tests of metrics need: this process as the only rank, pictures to compare."""
+"""Fixtures for tests of metrics: collectives of one rank, and pictures to compare."""
 
 import pytest
 from torch import Tensor
 
 from measured import alone, scenes
-from progan.stages.metrics.ranks import Ranks
+from progan.stages.metrics.safe_collectives import SafeCollectives
 
 
 @pytest.fixture
-def ranks() -> Ranks:
-    """This process, alone."""
-    return Ranks(alone())
+def ranks() -> SafeCollectives:
+    """Collectives of one rank."""
+    return SafeCollectives(alone())
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def pictures() -> Tensor:
 
 @pytest.fixture(scope="session")
 def others() -> Tensor:
-    """As many of their kind."""
+    """Another 24 of them."""
     return scenes(24, 64, seed=2)

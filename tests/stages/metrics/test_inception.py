@@ -1,4 +1,4 @@
-"""Where weights and library come from: never from the network, never code from a file."""
+"""Loading InceptionV3: nothing is downloaded, no code in the file is executed."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from progan.stages.metrics.inception import load_inception
 CPU = torch.device("cpu")
 
 
-def test_without_weights_one_line_says_how_to_get_them() -> None:
+def test_missing_weights_error_says_where_to_download_them() -> None:
     with pytest.raises(MetricError) as caught:
         load_inception(None, CPU)
     message = str(caught.value)
@@ -23,14 +23,14 @@ def test_without_weights_one_line_says_how_to_get_them() -> None:
     assert message.endswith("and set metrics.inception_weights to that file")
 
 
-def test_without_the_library_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(MetricError, match=r"pip install 'progan\[metrics\]'"):
         load_inception(None, CPU)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights", b"PK\x03\x04 nor these"])
-def test_a_file_that_is_none_is_named(content: bytes | None, tmp_path: Path) -> None:
+def test_invalid_weights_file_is_named_in_the_error(content: bytes | None, tmp_path: Path) -> None:
     weights = tmp_path / "inception.pth"
     if content is not None:
         weights.write_bytes(content)
@@ -39,28 +39,28 @@ def test_a_file_that_is_none_is_named(content: bytes | None, tmp_path: Path) -> 
 
 
 class Harmful:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
-    def __init__(self, made: Path) -> None:
-        self.made = made
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.made),)
+        return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_file_of_weights_is_not_run(tmp_path: Path) -> None:
-    weights, made = tmp_path / "inception.pth", tmp_path / "made"
-    torch.save({"fc.weight": Harmful(made)}, weights)
+def test_pickled_code_in_a_weights_file_is_not_executed(tmp_path: Path) -> None:
+    weights, folder = tmp_path / "inception.pth", tmp_path / "folder"
+    torch.save({"fc.weight": Harmful(folder)}, weights)
     with pytest.raises(MetricError, match="cannot be used"):
         load_inception(weights, CPU)
-    assert not made.exists()
-    # The file is indeed one that would do harm to whoever trusted it.
+    assert not folder.exists()
+    # Without weights_only the file does execute its code.
     torch.load(weights, weights_only=False)
-    assert made.is_dir()
+    assert folder.is_dir()
 
 
 @pytest.mark.slow
-def test_features_come_from_the_file_and_training_sees_no_difference(
+def test_features_come_from_the_file_and_rng_state_is_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network

@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity: against torchmetrics, and against SciPy where that ends."""
+"""Multi-scale structural similarity: against torchmetrics, and SciPy for small pictures."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from measured import scenes
 from progan.stages.metrics.ms_ssim import WEIGHTS, SimilarPairs, ms_ssim, scale_weights
-from progan.stages.metrics.ranks import Ranks
+from progan.stages.metrics.safe_collectives import SafeCollectives
 
 
 def test_large_pictures_agree_with_torchmetrics() -> None:
@@ -18,12 +18,12 @@ def test_large_pictures_agree_with_torchmetrics() -> None:
     expected = multiscale_structural_similarity_index_measure(
         a, 0.7 * a + 0.3 * b, data_range=255.0, normalize="relu", reduction="none"
     )
-    # Not closer: at the coarsest scale torchmetrics counts windows over a mirrored border.
+    # The tolerance is for torchmetrics' coarsest scale, whose windows cross a mirrored border.
     assert ms_ssim(a, 0.7 * a + 0.3 * b).numpy() == pytest.approx(expected.numpy(), rel=5e-3)
 
 
 def by_scipy(a: np.ndarray, b: np.ndarray, weights: list[float]) -> float:
-    """One pair, (3, R, R): a window no larger than the picture at each scale."""
+    """One pair, (3, R, R); the window is at most as large as the picture at each scale."""
     product = 1.0
     for scale, weight in enumerate(weights):
         size = min(11, a.shape[-1])
@@ -31,7 +31,7 @@ def by_scipy(a: np.ndarray, b: np.ndarray, weights: list[float]) -> float:
         window = np.outer(axis, axis)[None] / axis.sum() ** 2
 
         def local(x: np.ndarray, window: np.ndarray = window) -> np.ndarray:
-            return np.asarray(signal.conv2d_gradfix(x, window, mode="valid", method="direct"))
+            return np.asarray(signal.convolve(x, window, mode="valid", method="direct"))
 
         mean_a, mean_b = local(a), local(b)
         spread = local(a * a) - mean_a**2 + local(b * b) - mean_b**2
@@ -55,7 +55,7 @@ def test_small_pictures_have_smaller_windows_and_fewer_scales(side: int, scales:
     assert ms_ssim(a, mixed).numpy() == pytest.approx(np.array(expected), rel=2e-3)
 
 
-def test_neighbours_are_pairs(pictures: Tensor, ranks: Ranks) -> None:
+def test_neighbouring_fakes_are_pairs(pictures: Tensor, ranks: SafeCollectives) -> None:
     twins = SimilarPairs(ranks)
     twins.add(pictures.repeat_interleave(2, 0), pictures, 0)
     assert twins.values(lambda: None) == {"ms_ssim": pytest.approx(1.0, abs=1e-5)}

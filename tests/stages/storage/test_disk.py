@@ -1,4 +1,4 @@
-"""Checkpoints, hand-offs and ticks: whole or absent, exact, checked."""
+"""Checkpoints, hand-offs and ticks: written atomically, exact, verified."""
 
 import json
 import threading
@@ -27,30 +27,31 @@ def a_checkpoint(images_seen: int) -> Checkpoint:
     return Checkpoint(images_seen, images_seen + 16, weights, {"a": 0.1})
 
 
-def test_a_checkpoint_comes_back_exactly(tmp_path: Path) -> None:
+def test_checkpoint_round_trip_is_exact(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
     checkpoint.save(folder, a_checkpoint(320), CheckpointSpec())
     back = checkpoint.newest(folder)
     assert back is not None
-    assert (back.images_seen, back.position, back.tally) == (320, 336, {"a": 0.1})
+    assert "tally" in json.loads((folder.checkpoint(320) / checkpoint.DOCUMENT).read_bytes())
+    assert (back.images_seen, back.position, back.running_means) == (320, 336, {"a": 0.1})
     assert torch.equal(back.tensors["ema"]["w"], torch.full((3,), 320.0))
 
 
-def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
     for images_seen in (16, 32, 48, 64):
         checkpoint.save(folder, a_checkpoint(images_seen), KEEP_TWO)
     assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["000000048", "000000064"]
 
 
-def test_some_are_kept_for_good() -> None:
+def test_keep_every_kimg_keeps_the_first_checkpoint_of_each_period() -> None:
     spec = CheckpointSpec(keep=2, keep_every_kimg=1)
     taken = [400, 800, 1200, 1600, 2000, 2400, 2800]
     # The first of each thousand after the first one, and the newest two.
     assert checkpoint.superseded(taken, spec) == {400, 800, 1600}
 
 
-def test_a_damaged_checkpoint_is_passed_over(
+def test_damaged_checkpoint_is_skipped_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = StageFolder(tmp_path)
@@ -63,9 +64,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert "its checksum does not hold; using the checkpoint before it" in caplog.text
 
 
-def test_training_does_not_wait_for_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_writer_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_disk, save = threading.Event(), checkpoint.save
 
     def slow_save(folder: StageFolder, state: Checkpoint, spec: CheckpointSpec) -> None:
@@ -81,7 +80,7 @@ def test_training_does_not_wait_for_the_disk(
     assert not writer.busy and checkpoint.newest(StageFolder(tmp_path)) is not None
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(
+def test_full_disk_keeps_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = StageFolder(tmp_path)
@@ -100,11 +99,11 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     assert [path.name for path in folder.checkpoints.iterdir()] == ["000000016"]
 
 
-def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+def test_newest_is_none_without_checkpoints(tmp_path: Path) -> None:
     assert checkpoint.newest(StageFolder(tmp_path)) is None
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_previous_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     with sealing(folder, "it.json", {"n": 1}) as target:
         (target / "file").write_bytes(b"old")
@@ -122,14 +121,14 @@ def published(folder: Path, resolution: int = 8) -> Generator:
     return network
 
 
-def test_a_hand_off_leaves_out_the_previous_to_rgb(tmp_path: Path) -> None:
+def test_hand_off_leaves_out_the_previous_to_rgb(tmp_path: Path) -> None:
     network = published(tmp_path / "final")
     names = set(handoff.load(tmp_path / "final", "ema"))
     gone = set(network.state_dict()) - names
     assert gone == {"to_rgb.4.weight", "to_rgb.4.bias"}
 
 
-def test_growing_fills_all_but_the_new_block(tmp_path: Path) -> None:
+def test_growing_loads_all_but_the_new_block(tmp_path: Path) -> None:
     old = published(tmp_path / "final")
     new = Generator(MODEL, 16, fading=True)
     drawn = new.state_dict()["blocks.16.conv0.weight"].clone()
@@ -139,13 +138,13 @@ def test_growing_fills_all_but_the_new_block(tmp_path: Path) -> None:
     assert torch.equal(new.state_dict()["blocks.16.conv0.weight"], drawn)
 
 
-def test_growing_refuses_networks_that_do_not_fit(tmp_path: Path) -> None:
+def test_growing_refuses_networks_of_the_wrong_resolution(tmp_path: Path) -> None:
     published(tmp_path / "final", resolution=4)
     with pytest.raises(StageError, match="do not fit those at 16"):
         handoff.grow(Generator(MODEL, 16, fading=True), handoff.load(tmp_path / "final", "ema"), 16)
 
 
-def test_a_stage_is_done_when_its_final_is_whole(tmp_path: Path) -> None:
+def test_stage_is_done_when_its_final_folder_is_valid(tmp_path: Path) -> None:
     final = tmp_path / "final"
     assert not is_done(final)
     published(final)
@@ -155,7 +154,7 @@ def test_a_stage_is_done_when_its_final_is_whole(tmp_path: Path) -> None:
         is_done(final)
 
 
-def test_ticks_and_samples_after_a_checkpoint_are_made_again(tmp_path: Path) -> None:
+def test_rewind_drops_ticks_and_samples_after_a_checkpoint(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
     folder.samples.mkdir()
     for images_seen in (100, 200, 300):
@@ -168,7 +167,7 @@ def test_ticks_and_samples_after_a_checkpoint_are_made_again(tmp_path: Path) -> 
     assert sorted(folder.samples.iterdir()) == [folder.fakes(100), folder.fakes(200)]
 
 
-def test_a_tally_goes_on_to_the_last_bit() -> None:
+def test_running_means_resume_exactly() -> None:
     whole, first = RunningMeans(), RunningMeans()
     for value in (0.1, 0.2):
         whole.add({"x": value})

@@ -1,4 +1,4 @@
-"""Every start of a stage's workers is written down, with what it ran on."""
+"""starts.jsonl: every start of a stage's workers, with hosts and versions."""
 
 import platform
 from pathlib import Path
@@ -11,7 +11,7 @@ from workers import run, spec
 
 
 @pytest.mark.slow
-def test_workers_write_down_what_they_run_on(shapes: Path, tmp_path: Path) -> None:
+def test_workers_log_hosts_and_versions(shapes: Path, tmp_path: Path) -> None:
     folder = run(spec(shapes), tmp_path / "0008", ranks=2)
     (start,) = read_starts(folder.starts)
     assert (start.ranks, start.images_seen, len(start.hosts)) == (2, 0, 1)
@@ -19,7 +19,7 @@ def test_workers_write_down_what_they_run_on(shapes: Path, tmp_path: Path) -> No
     assert {"python", "torch", "deepspeed", "progan"} <= start.versions.keys()
 
 
-def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
+def test_truncated_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "starts.jsonl"
     whole = '{"time": 1, "images_seen": 0, "ranks": 1, "hosts": [], "versions": {}}\n'
     path.write_text(whole + whole[:30])
@@ -27,7 +27,7 @@ def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
     assert read_starts(tmp_path / "none") == []
 
 
-def test_the_processors_name_is_linuxs_or_the_architectures(tmp_path: Path) -> None:
+def test_processor_name_comes_from_cpuinfo_or_is_the_architecture(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast One\nflags\t: fpu\n")
     assert processor(tmp_path / "cpuinfo") == "Fast One"
     assert processor(tmp_path / "missing") == platform.machine()

@@ -1,29 +1,30 @@
-"""What is gone back from is never used again."""
+"""Data between a rollback's checkpoint and the diverging step is never used again."""
 
 from pathlib import Path
 
-from progan.stages.storage.rollback import Rollback, add_rollback, past, read_rollbacks
+from progan.stages.storage.rollback import Rollback, add_rollback, read_rollbacks, resume_position
 
 
-def back(begin: int, end: int) -> Rollback:
+def rollback(begin: int, end: int) -> Rollback:
     return Rollback(begin=begin, end=end, reason="generator_loss is not finite")
 
 
-def test_a_stage_jumps_over_what_led_to_a_divergence() -> None:
-    assert [past(at, [back(100, 160)]) for at in (99, 100, 159, 160)] == [99, 160, 160, 160]
+def test_stage_skips_the_data_that_led_to_a_divergence() -> None:
+    positions = [resume_position(at, [rollback(100, 160)]) for at in (99, 100, 159, 160)]
+    assert positions == [99, 160, 160, 160]
 
 
-def test_a_second_divergence_from_the_same_checkpoint_jumps_further() -> None:
-    assert past(100, [back(100, 160), back(100, 208)]) == 208
+def test_second_divergence_from_the_same_checkpoint_skips_further() -> None:
+    assert resume_position(100, [rollback(100, 160), rollback(100, 208)]) == 208
 
 
-def test_a_jump_into_another_window_goes_on() -> None:
-    assert past(100, [back(160, 200), back(100, 160)]) == 200
+def test_skip_into_another_rollback_skips_that_too() -> None:
+    assert resume_position(100, [rollback(160, 200), rollback(100, 160)]) == 200
 
 
-def test_rollbacks_come_back_from_the_disk(tmp_path: Path) -> None:
+def test_rollbacks_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "rollbacks.json"
     assert read_rollbacks(path) == []
-    add_rollback(path, back(0, 16))
-    add_rollback(path, back(16, 48))
-    assert read_rollbacks(path) == [back(0, 16), back(16, 48)]
+    add_rollback(path, rollback(0, 16))
+    add_rollback(path, rollback(16, 48))
+    assert read_rollbacks(path) == [rollback(0, 16), rollback(16, 48)]

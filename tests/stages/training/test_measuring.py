@@ -1,4 +1,4 @@
-"""When a stage is measured, and what is kept of it."""
+"""Metrics during training: when they are due, and evaluation.json."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def stage(shapes: Path) -> StageSpec:
     return spec(shapes, resolution=16, metrics=metrics, growth=growth)
 
 
-def test_metrics_are_due_at_some_ticks_and_others_at_the_end(stage: StageSpec) -> None:
+def test_metrics_are_due_every_few_ticks_and_at_the_end(stage: StageSpec) -> None:
     ticks = range(stage.tick.images, 481, stage.tick.images)
     found = {seen: due(seen, stage) for seen in ticks}
     assert {seen: names for seen, names in found.items() if names} == {
@@ -31,7 +31,7 @@ def test_metrics_are_due_at_some_ticks_and_others_at_the_end(stage: StageSpec) -
     }  # fmt: skip
 
 
-def test_patches_do_not_fit_into_the_first_resolutions(stage: StageSpec) -> None:
+def test_swd_is_not_due_at_small_resolutions(stage: StageSpec) -> None:
     small = stage.model_copy(update={"resolution": 8})
     assert due(96, small) == ["kid"] and due(480, small) == ["ms_ssim"]
 
@@ -45,7 +45,7 @@ def result(metric: str, at: int, **values: float) -> Result:
     return Result.model_validate({"metric": metric, "at": at, "images": 8, "values": values})
 
 
-def test_results_are_kept_by_metric_and_resolution(tmp_path: Path) -> None:
+def test_results_are_replaced_by_metric_and_resolution(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path)
     publish(folder, nn.Linear(2, 2))
     add_results(folder, [result("swd", 16, swd_16=5.0), result("ms_ssim", 16, ms_ssim=0.3)])
@@ -59,19 +59,19 @@ def test_results_are_kept_by_metric_and_resolution(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("trouble", ["other weights", "damaged"])
-def test_results_of_other_weights_are_not_believed(tmp_path: Path, trouble: str) -> None:
+@pytest.mark.parametrize("cause", ["other weights", "damaged"])
+def test_results_of_other_weights_are_dropped(tmp_path: Path, cause: str) -> None:
     folder = StageFolder(tmp_path)
     publish(folder, nn.Linear(2, 2))
     add_results(folder, [result("swd", 16, swd_16=5.0)])
-    if trouble == "damaged":
+    if cause == "damaged":
         folder.evaluation.write_bytes(folder.evaluation.read_bytes()[:-9])
     else:
         publish(folder, nn.Linear(2, 2))
     assert read_evaluation(folder).results == ()
 
 
-def test_the_last_tick_says_what_was_measured_at_the_end(stage: StageSpec) -> None:
+def test_results_at_the_end_come_from_the_last_tick(stage: StageSpec) -> None:
     tick = {"images_seen": 480, "alpha": 1.0, "swd_16": 3.0, "swd_mean": 3.0, "fid": 9.0}
     (found,) = results_at_end(stage, tick, images=96)
     assert (found.metric, found.at, found.images) == ("swd", 16, 96)

@@ -71,7 +71,7 @@ class Until:
     def __init__(self, images_seen: int) -> None:
         self.images_seen = images_seen
 
-    def signals(self) -> dict[str, float]:
+    def local_metrics(self) -> dict[str, float]:
         return {}
 
     def after_step(self, stage: Stage, report: StepReport) -> bool:

@@ -1,4 +1,4 @@
-"""progan-worker before it trains."""
+"""progan-worker before training starts."""
 
 import json
 import subprocess
@@ -8,10 +8,12 @@ from progan.stages.storage.stage_folder import StageFolder
 from workers import WORKER, spec
 
 
-def test_no_stage_begins_before_the_one_it_grows_from_is_done(shapes: Path, tmp_path: Path) -> None:
+def test_worker_refuses_a_stage_whose_previous_one_is_not_done(
+    shapes: Path, tmp_path: Path
+) -> None:
     folder = StageFolder(tmp_path)
     folder.spec.write_text(spec(shapes, grown_from=tmp_path / "0004/final").model_dump_json())
     assert subprocess.run([*WORKER, "--spec", str(folder.spec)], timeout=60).returncode == 1
-    said = json.loads(folder.failure.read_text())
-    assert said["message"] == f"the stage before is not done: {tmp_path}/0004/final is not there"
-    assert not said["transient"]
+    failure = json.loads(folder.failure.read_text())
+    assert failure["message"] == f"the stage before is not done: {tmp_path}/0004/final is not there"
+    assert not failure["transient"]

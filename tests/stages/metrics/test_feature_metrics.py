@@ -1,12 +1,12 @@
-"""The metrics through a network, here a tiny fixed one: against libraries and NumPy."""
+"""The metrics of a network's features, here a tiny fixed one: against libraries and NumPy."""
 
 import numpy as np
 import pytest
 from torch import Tensor, nn
 
 from measured import scenes, tiny_network
-from progan.stages.metrics.networked import Networked
-from progan.stages.metrics.ranks import Ranks
+from progan.stages.metrics.feature_metrics import FeatureMetrics
+from progan.stages.metrics.safe_collectives import SafeCollectives
 
 COUNT = 60
 
@@ -21,17 +21,17 @@ def reals() -> Tensor:
     return (scenes(COUNT, 16, seed=4).float() * 0.8 + 20).byte()
 
 
-def value(name: str, fakes: Tensor, reals: Tensor, ranks: Ranks) -> dict[str, float]:
-    measure = Networked([name], tiny_network, len(fakes), ranks)
+def value(name: str, fakes: Tensor, reals: Tensor, ranks: SafeCollectives) -> dict[str, float]:
+    metric = FeatureMetrics([name], tiny_network, len(fakes), ranks)
     for start in range(0, len(fakes), 25):
-        measure.add(fakes[start : start + 25], reals[start : start + 25], start)
-    found = measure.values(lambda: None)
-    ranks.agree()
+        metric.add(fakes[start : start + 25], reals[start : start + 25], start)
+    found = metric.values(lambda: None)
+    ranks.raise_failures()
     return found
 
 
 class Pool(nn.Module):
-    """The tiny network as torchmetrics wants it."""
+    """The tiny network in torchmetrics' form."""
 
     num_features = 9
 
@@ -39,7 +39,7 @@ class Pool(nn.Module):
         return tiny_network(images).pool
 
 
-def test_fid_agrees_with_torchmetrics(fakes: Tensor, reals: Tensor, ranks: Ranks) -> None:
+def test_fid_agrees_with_torchmetrics(fakes: Tensor, reals: Tensor, ranks: SafeCollectives) -> None:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     other = FrechetInceptionDistance(feature=Pool(), normalize=False)
@@ -50,7 +50,9 @@ def test_fid_agrees_with_torchmetrics(fakes: Tensor, reals: Tensor, ranks: Ranks
     assert value("fid", fakes, reals, ranks)["fid"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_fid_agrees_with_torch_fidelity(fakes: Tensor, reals: Tensor, ranks: Ranks) -> None:
+def test_fid_agrees_with_torch_fidelity(
+    fakes: Tensor, reals: Tensor, ranks: SafeCollectives
+) -> None:
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
     both = [fid_features_to_statistics(tiny_network(x).pool.double()) for x in (fakes, reals)]
@@ -58,7 +60,7 @@ def test_fid_agrees_with_torch_fidelity(fakes: Tensor, reals: Tensor, ranks: Ran
     assert value("fid", fakes, reals, ranks)["fid"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_kid_is_the_unbiased_discrepancy(fakes: Tensor, reals: Tensor, ranks: Ranks) -> None:
+def test_kid_is_the_unbiased_mmd(fakes: Tensor, reals: Tensor, ranks: SafeCollectives) -> None:
     x, y = (tiny_network(images).pool.double().numpy() for images in (fakes, reals))
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -79,7 +81,9 @@ def covered(points: np.ndarray, manifold: np.ndarray) -> float:
     return float((distances(points, manifold) <= radii).any(axis=1).mean())
 
 
-def test_precision_and_recall(fakes: Tensor, reals: Tensor, ranks: Ranks) -> None:
+def test_precision_and_recall_agree_with_numpy(
+    fakes: Tensor, reals: Tensor, ranks: SafeCollectives
+) -> None:
     x, y = (tiny_network(images).pool.double().numpy() for images in (fakes, reals))
     found = value("precision_recall", fakes, reals, ranks)
     assert found == pytest.approx({"precision": covered(x, y), "recall": covered(y, x)})
@@ -87,7 +91,7 @@ def test_precision_and_recall(fakes: Tensor, reals: Tensor, ranks: Ranks) -> Non
 
 
 def test_inception_score_agrees_with_torch_fidelity(
-    fakes: Tensor, reals: Tensor, ranks: Ranks
+    fakes: Tensor, reals: Tensor, ranks: SafeCollectives
 ) -> None:
     from torch_fidelity.metric_isc import isc_features_to_metric
 
@@ -97,12 +101,12 @@ def test_inception_score_agrees_with_torch_fidelity(
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_fewer_pictures_than_parts_still_have_a_score(ranks: Ranks) -> None:
+def test_inception_score_of_fewer_pictures_than_parts(ranks: SafeCollectives) -> None:
     few = scenes(4, 16, seed=5)
     assert value("inception_score", few, few, ranks) == {"inception_score": pytest.approx(1.0)}
 
 
-def test_features_of_the_same_pictures_are_no_distance_apart(fakes: Tensor, ranks: Ranks) -> None:
+def test_metrics_of_identical_sets(fakes: Tensor, ranks: SafeCollectives) -> None:
     assert value("fid", fakes, fakes, ranks)["fid"] == pytest.approx(0, abs=1e-5)
     same = value("precision_recall", fakes, fakes, ranks)
     assert same == {"precision": 1.0, "recall": 1.0}

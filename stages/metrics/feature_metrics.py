@@ -1,8 +1,8 @@
-"""The metrics that look at pictures through a network: FID, KID, precision and recall, and the
-Inception score. One pass of the network serves all of them.
+"""The metrics of a network's features: FID, KID, precision and recall, and the Inception score.
 
-Features -> statistics -> number: FID's and the Inception score's statistics are sums over the
-ranks; KID and precision/recall compare pictures in pairs, so the features themselves are gathered.
+One pass of the network serves all of them. Features -> statistics -> value: FID's and the Inception
+score's statistics are sums over the ranks; KID and precision/recall compare pictures in pairs, so
+the features themselves are gathered.
 """
 
 from collections.abc import Callable, Collection
@@ -11,22 +11,24 @@ import torch
 from torch import Tensor
 
 from progan.stages.metrics.inception import Features, Network
-from progan.stages.metrics.ranks import Ranks, share
+from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 
 SPLITS = 10
-"""Of the Inception score: it is the mean over so many parts of the pictures"""
+"""Parts of the pictures over which the Inception score is averaged"""
 KID_SUBSET = 1000
-"""Pictures in each of KID's 100 random subsets, or all of them if there are fewer"""
+"""Pictures in each of KID's 100 random subsets; all pictures if there are fewer"""
 NEIGHBOUR = 3
-"""Precision and recall: a picture's neighbourhood reaches as far as its third neighbour"""
+"""Precision and recall: a picture's neighbourhood reaches to its k-th neighbour"""
 
 
-class Networked:
-    """Collects the features of this rank's share of the pictures; see `measure.Measure`."""
+class FeatureMetrics:
+    """Collects the features of this rank's slice of the pictures; see `measure.Metric`."""
 
-    def __init__(self, names: Collection[str], network: Network, count: int, ranks: Ranks) -> None:
-        """`names` are keys of NUMBERS; `count` fakes and as many reals over all ranks."""
-        self._names = [name for name in NUMBERS if name in names]
+    def __init__(
+        self, names: Collection[str], network: Network, count: int, ranks: SafeCollectives
+    ) -> None:
+        """`names` are keys of FEATURE_METRICS; `count` fakes and as many reals over all ranks."""
+        self._names = [name for name in FEATURE_METRICS if name in names]
         self._network, self._count, self._ranks = network, count, ranks
         self._fakes: list[Features] = []
         self._reals: list[Features] = []
@@ -36,26 +38,26 @@ class Networked:
         self._fakes.append(self._network(fakes))
         self._reals.append(self._network(reals))
 
-    def values(self, beat: Callable[[], None]) -> dict[str, float]:
-        """By name; precision and recall are two. All ranks must call it."""
+    def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
+        """By name; `precision_recall` has two. All ranks must call it."""
         fakes, reals = (
             Features(*(torch.cat(parts) for parts in zip(*own, strict=True)))
             for own in (self._fakes, self._reals)
         )
         found: dict[str, float] = {}
         for name in self._names:
-            found |= NUMBERS[name](fakes, reals, self._count, self._ranks)
-            beat()
+            found |= FEATURE_METRICS[name](fakes, reals, self._count, self._ranks)
+            heartbeat()
         return found
 
 
-def fid(fakes: Features, reals: Features, count: int, ranks: Ranks) -> dict[str, float]:
+def fid(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) -> dict[str, float]:
     """Fréchet distance between two Gaussians fitted to the features (Heusel et al., 2017)."""
     fitted = [_gaussian(x.pool.double(), count, ranks) for x in (fakes, reals)]
     return ranks.attempt(lambda: {"fid": _frechet(*fitted)}, {})
 
 
-def _gaussian(own: Tensor, count: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
+def _gaussian(own: Tensor, count: int, ranks: SafeCollectives) -> tuple[Tensor, Tensor]:
     """Mean and covariance of the features of all ranks, from sums in float64."""
     mean = ranks.sum(own.sum(0)) / count
     centred = own - mean
@@ -69,14 +71,16 @@ def _frechet(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
     return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
 
 
-def inception_score(fakes: Features, reals: Features, count: int, ranks: Ranks) -> dict[str, float]:
-    """exp of the mean KL divergence of single pictures' classes from those of all.
+def inception_score(
+    fakes: Features, reals: Features, count: int, ranks: SafeCollectives
+) -> dict[str, float]:
+    """exp of the mean KL divergence of each picture's class distribution from the marginal.
 
-    Salimans et al., 2016. Mean over ten parts of the fakes, as everywhere; the reals take no part.
+    Salimans et al., 2016. Mean over ten parts of the fakes, as usual; the reals are not used.
     """
     logits = fakes.logits.double()
     p = logits.softmax(1)
-    begin = share(count, ranks.world.rank, ranks.world.size).begin
+    begin = rank_slice(count, ranks.world.rank, ranks.world.size).begin
     split = (torch.arange(begin, begin + len(p)) * SPLITS) // count
     zeros = p.new_zeros((SPLITS, p.shape[1] + 2))
     negative_entropy = (p * logits.log_softmax(1)).sum(1, keepdim=True)
@@ -89,30 +93,30 @@ def inception_score(fakes: Features, reals: Features, count: int, ranks: Ranks) 
     return {"inception_score": float(kl.exp().mean())}
 
 
-def kid(fakes: Features, reals: Features, count: int, ranks: Ranks) -> dict[str, float]:
+def kid(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) -> dict[str, float]:
     """Squared maximum mean discrepancy with a cubic kernel (Binkowski et al., 2018)."""
     both = _gathered(fakes, reals, count, ranks)
 
-    def number() -> dict[str, float]:
+    def value() -> dict[str, float]:
         from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
         size = min(KID_SUBSET, count)
         found = kid_features_to_metric(*both, kid_subset_size=size, verbose=False)
         return {"kid": float(found[KEY_METRIC_KID_MEAN])}
 
-    return ranks.attempt(number, {}) if ranks.world.is_first else {}
+    return ranks.attempt(value, {}) if ranks.world.is_first else {}
 
 
 def precision_recall(
-    fakes: Features, reals: Features, count: int, ranks: Ranks
+    fakes: Features, reals: Features, count: int, ranks: SafeCollectives
 ) -> dict[str, float]:
-    """Share of fakes among the reals' neighbourhoods, and the reverse (Kynkaanniemi et al., 2019).
+    """Share of fakes in the reals' neighbourhoods, and the reverse (Kynkaanniemi et al., 2019).
 
-    Theirs were features of VGG-16; these are Inception's, as for the other metrics here.
+    The paper uses features of VGG-16; here they are Inception's, as for the other metrics.
     """
     both = _gathered(fakes, reals, count, ranks)
 
-    def number() -> dict[str, float]:
+    def value() -> dict[str, float]:
         from torch_fidelity.metric_prc import prc_features_to_metric
 
         found = prc_features_to_metric(
@@ -120,17 +124,17 @@ def precision_recall(
         )
         return {name: float(found[name]) for name in ("precision", "recall")}
 
-    return ranks.attempt(number, {}) if ranks.world.is_first else {}
+    return ranks.attempt(value, {}) if ranks.world.is_first else {}
 
 
-def _gathered(fakes: Features, reals: Features, count: int, ranks: Ranks) -> list[Tensor]:
-    """The features of all ranks' pictures in their order, on the CPU."""
+def _gathered(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) -> list[Tensor]:
+    """The features of all ranks' pictures in rank order, on the CPU."""
     size = ranks.world.size
-    lengths = [len(share(count, rank, size)) for rank in range(size)]
+    lengths = [len(rank_slice(count, rank, size)) for rank in range(size)]
     return [ranks.concat(x.pool.T, lengths).T.contiguous().cpu() for x in (fakes, reals)]
 
 
-NUMBERS = {
+FEATURE_METRICS = {
     "fid": fid,
     "kid": kid,
     "precision_recall": precision_recall,
