@@ -39,7 +39,7 @@ def test_every_remedy_can_be_played() -> None:
         assert result["beside"] is None or result["beside"] in found
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("remedy", ["hinge", "gradient", "rmsprop"])
 def test_a_remedy_covers_modes_that_are_lost_without_it(remedy: str) -> None:
     found = played("--only", remedy)
