@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from required import require
 from slurm_cluster import SlurmCluster, missing
 from workers import BIN, checkpoints, content, figures
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slow
 
 PREPARE = SCRIPT.with_name("prepare.sbatch")
 
@@ -173,7 +174,7 @@ def test_signalled_job_is_requeued_and_ends_with_the_same_bytes(
     process = train(run)
     # To the ranks, as in a preemption; then to the batch script, as before the time limit.
     for folder, batch in ((run.stage(4), []), (run.stage(8), ["--batch"])):
-        until(lambda folder=folder: checkpoints(folder))
+        until(partial(checkpoints, folder))
         number = jobs(run)[-1]
         cluster.ask("scancel", "--signal=USR1", *batch, number)
         wait_for_requeue(cluster, number)
