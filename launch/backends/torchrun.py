@@ -6,8 +6,8 @@
 import secrets
 
 from progan.launch import environment
+from progan.launch.backends.local import PATIENCE_SECONDS, processes, torchrun
 from progan.launch.detached import Detached
-from progan.launch.local import PATIENCE_SECONDS, processes, torchrun
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 

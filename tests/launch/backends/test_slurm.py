@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from progan.launch import environment
+from progan.launch.backends import slurm
+from progan.launch.backends.slurm import SCRIPT, Slurm, script, state
 from progan.launch.errors import LaunchError
-from progan.launch.schedulers import slurm
-from progan.launch.schedulers.slurm import SCRIPT, Slurm, script, state
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 from progan.stages.storage.stage_folder import StageFolder

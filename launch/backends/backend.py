@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from progan.launch.local import Local
-from progan.launch.schedulers.kubernetes import Kubernetes
-from progan.launch.schedulers.slurm import Slurm
+from progan.launch.backends.kubernetes import Kubernetes
+from progan.launch.backends.local import Local
+from progan.launch.backends.slurm import Slurm
+from progan.launch.backends.torchrun import Torchrun
 from progan.launch.spec import LaunchSpec
 from progan.launch.ssh.ssh import Ssh
 from progan.launch.task import State, Task
-from progan.launch.torchrun import Torchrun
 
 
 class Backend(Protocol):
