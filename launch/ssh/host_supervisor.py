@@ -21,7 +21,7 @@ import psutil
 
 from progan.launch import environment
 from progan.launch.detached import die_with_parent
-from progan.launch.ssh.host_plan import SILENCE_SECONDS, STOP, HostPlan
+from progan.launch.ssh.host_plan import STOP, HostPlan
 
 LOOK_SECONDS = 0.5
 FORMER_SECONDS = 60.0
@@ -41,7 +41,7 @@ def main() -> None:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-        why = attend(launcher, orders)
+        why = attend(launcher, orders, host_plan.silence_seconds)
     if why:
         print(f"progan: {host.name}: {why}; its ranks were ended", file=sys.stderr, flush=True)
     sys.exit(launcher.returncode if launcher.returncode >= 0 else 128 - launcher.returncode)
@@ -66,7 +66,9 @@ def only_one(name: str) -> socket.socket:
             return holder
 
 
-def attend(launcher: "subprocess.Popen[bytes]", orders: FileIO) -> str | None:
+def attend(
+    launcher: "subprocess.Popen[bytes]", orders: FileIO, silence_seconds: float
+) -> str | None:
     """Wait for the launcher's end, passing orders on; returns why it had to be ended, if it had."""
     heard = time.monotonic()
     while launcher.poll() is None:
@@ -77,8 +79,8 @@ def attend(launcher: "subprocess.Popen[bytes]", orders: FileIO) -> str | None:
             heard = time.monotonic()
             if STOP in said:
                 launcher.send_signal(signal.SIGTERM)
-        elif time.monotonic() - heard > SILENCE_SECONDS:
-            return end(launcher, f"cut off for {SILENCE_SECONDS:.0f} s")
+        elif time.monotonic() - heard > silence_seconds:
+            return end(launcher, f"cut off for {silence_seconds:.0f} s")
     return None
 
 

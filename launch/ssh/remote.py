@@ -12,22 +12,24 @@ from progan.launch.errors import LaunchError
 OPTIONS = (
     "BatchMode=yes",  # never ask for a password
     "ConnectTimeout=10",
-    "ServerAliveInterval=10",  # a connection that is silent for 30 s is lost
     "ServerAliveCountMax=3",
     "ControlMaster=no",  # a connection shared with others would have their options
     "ControlPath=none",
 )
+LOST_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
 SSH_FAILED = 255
 AT_ONCE = 64
 
 
-def ssh(host: str, *words: str) -> list[str]:
+def ssh(host: str, *words: str, lost_seconds: float = LOST_SECONDS) -> list[str]:
     """The command that runs our Python on a host with these arguments.
 
-    The environment is taken to lie at the same path there, mostly on a shared disk.
+    The environment must lie at the same path there, usually on a shared disk. A connection that is
+    silent for `lost_seconds` is lost.
     """
-    options = [word for option in OPTIONS for word in ("-o", option)]
+    alive = f"ServerAliveInterval={max(1, round(lost_seconds / 3))}"
+    options = [word for option in (*OPTIONS, alive) for word in ("-o", option)]
     return ["ssh", "-T", *options, host, shlex.join([sys.executable, *words])]
 
 

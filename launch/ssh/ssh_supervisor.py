@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from progan.launch.ssh.host_plan import BEAT, BEAT_SECONDS, STOP, HostPlan
+from progan.launch.ssh.host_plan import HEARTBEAT, STOP, HostPlan
 from progan.launch.ssh.remote import SSH_FAILED, ssh
 
 LOOK_SECONDS = 0.25
@@ -26,7 +26,10 @@ class Connection:
     def __init__(self, name: str, node: int, host_plan: HostPlan) -> None:
         self.name = name
         self._ssh = subprocess.Popen(
-            ssh(name, "-m", "progan.launch.ssh.host_supervisor", str(node)),
+            ssh(
+                *(name, "-m", "progan.launch.ssh.host_supervisor", str(node)),
+                lost_seconds=host_plan.lost_seconds,
+            ),
             stdin=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # signals to this process's group are not for ssh
@@ -70,11 +73,11 @@ def main() -> None:
     connections = [
         Connection(host.name, node, host_plan) for node, host in enumerate(host_plan.hosts)
     ]
-    first = attend(connections, asked)
+    first = attend(connections, asked, host_plan.heartbeat_seconds)
     print(f"progan: {first}", file=sys.stderr)
 
 
-def attend(connections: list[Connection], asked: list[int]) -> str:
+def attend(connections: list[Connection], asked: list[int], heartbeat_seconds: float) -> str:
     """Keep the connections until all have ended; returns how the first one did."""
     first: str | None = None
     told = hung_up = False
@@ -86,8 +89,8 @@ def attend(connections: list[Connection], asked: list[int]) -> str:
             told = True
             _tell(connections, STOP)
         if now > beat:
-            beat = now + BEAT_SECONDS
-            _tell(connections, BEAT)
+            beat = now + heartbeat_seconds
+            _tell(connections, HEARTBEAT)
         if first is None:
             first = next((connection.end for connection in connections if connection.end), None)
             deadline = now + GRACE_SECONDS

@@ -39,7 +39,7 @@ def test_toy_trains_with_every_remedy() -> None:
         assert result["baseline"] is None or result["baseline"] in results
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("remedy", ["hinge", "gradient", "rmsprop"])
 def test_remedy_covers_more_modes_than_its_baseline(remedy: str) -> None:
     results = run_objectives("--only", remedy)
