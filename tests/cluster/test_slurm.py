@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from progan.datasets.format.manifest import load_manifest
-from progan.launch.schedulers.slurm import LOOK_SECONDS, SCRIPT, Slurm
+from progan.launch.backends.slurm import LOOK_SECONDS, SCRIPT, Slurm
 from progan.launch.spec import LaunchSpec
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fake_ssh import FAKE_SSH
-from progan.launch.backend import BACKENDS
+from progan.launch.backends.backend import BACKENDS
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 
