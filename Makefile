@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-slow soak clean
+# The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: help install demo check test test-slow test-nightly soak clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,12 +15,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	@touch $@
+$(VENV)/installed-test: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[test]'
+	@touch $(VENV)/installed $@
 
 install: $(VENV)/installed  ## progan in .venv
 
@@ -35,15 +38,20 @@ demo: $(VENV)/installed  ## the main job on drawn pictures: prepare, train 4x4 t
 	@echo "the tracking:   demo/mlflow.db; look at it with:"
 	@echo "  $(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/demo/mlflow.db"
 
-test: $(VENV)/installed-test  ## linters, type check, tests
+check: $(VENV)/installed-test  ## linters, type check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
-	$(BIN)/pytest -m 'not slow'
 
-test-slow: test  ## the same, then the tests that take minutes
-	$(BIN)/pytest -m slow
+test: check  ## the same, then the tests that take seconds (5 minutes)
+	$(PYTEST) -m 'not slow and not nightly'
+
+test-slow: check  ## the same, then all tests but the nightly ones
+	$(PYTEST) -m 'not nightly'
+
+test-nightly: $(VENV)/installed-test  ## only the tests that take many minutes
+	$(PYTEST) -m nightly
 
 soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (10 minutes)
 	$(BIN)/python tests/helpers/soak.py --kills 50

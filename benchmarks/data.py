@@ -1,18 +1,17 @@
-"""How fast data sets are built and read, each figure beside another program's in the same run.
+"""How fast data sets are built and read, compared with another program in the same run.
 
     python benchmarks/data.py build PICTURES [--peer dataset_tool.py]
     python benchmarks/data.py read PICTURES
     python benchmarks/data.py resume PICTURES
 
 PICTURES is a zip or a folder of photographs. `--peer` is StyleGAN3's dataset_tool.py, which writes
-one resolution from one process; we write all of them. `read` compares with a plain `webdataset`
-pipeline over the same shards. Rounds of both are interleaved and medians shown, because other
-programs may run on the machine; processor seconds, which depend less on them, are shown too.
+one resolution from one process; progan writes all of them. `read` compares with a plain
+`webdataset` pipeline over the same shards. Rounds of both are interleaved and medians shown, since
+other programs may run on the machine; so is processor time, which they disturb less.
 """
 
 import argparse
 import io
-import resource
 import shutil
 import statistics
 import subprocess
@@ -29,9 +28,10 @@ from typing import Any, NamedTuple
 import torch
 import webdataset
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 
+from measuring.results import new_table, print_tables
+from measuring.timing import time_child_processes
 from progan.datasets.build.prepare import prepare
 from progan.datasets.format.manifest import load_manifest
 from progan.datasets.loader import Batches
@@ -43,8 +43,11 @@ SECONDS = 2.0
 """Of one measurement."""
 
 
-def copies_of(pictures: Path, target: Path, copies: int) -> int:
-    """Write a zip with every picture several times, as RGB JPEG so that the peer takes it too."""
+def write_copies(pictures: Path, target: Path, copies: int) -> int:
+    """Write a zip with every picture several times, as RGB JPEG so that the peer can read it.
+
+    Returns the number of pictures in it.
+    """
     source = open_source(pictures)
     with zipfile.ZipFile(target, "w") as archive:
         for number, name in enumerate(source.names):
@@ -59,54 +62,47 @@ def copies_of(pictures: Path, target: Path, copies: int) -> int:
     return copies * len(source.names)
 
 
-def timed(action: Callable[[], object]) -> tuple[float, float]:
-    """(seconds, processor seconds of the processes it started and waited for)."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    action()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.perf_counter() - began, used
-
-
 def command(*arguments: object) -> Callable[[], object]:
-    """Run a program to its end; its output only matters when it fails."""
+    """An action that runs a program to its end and drops its output."""
     words = [sys.executable, *map(str, arguments)]
     return lambda: subprocess.run(words, check=True, capture_output=True)
 
 
 def build(pictures: Path, folder: Path, peer: Path | None, copies: int, rounds: int) -> Table:
-    """Photographs to 256 pixels, few and many: the difference is what one more costs."""
+    """Build data sets of 256 pixels from few and from many photographs.
+
+    The difference of the two gives the cost of one more picture.
+    """
     ours, theirs = folder / "ours", folder / "theirs.zip"
     program = Path(sys.executable).with_name("progan")
 
     def actions(archive: Path) -> dict[str, Callable[[], object]]:
-        prepare_it = (program, "prepare", archive, ours, "--resolution", 256, "--workers")
-        found = {f"progan, 4 to 256, {n} workers": command(*prepare_it, n) for n in (2, 1)}
+        words = (program, "prepare", archive, ours, "--resolution", 256, "--workers")
+        builds = {f"progan, 4 to 256, {n} workers": command(*words, n) for n in (2, 1)}
         if peer:
-            found["StyleGAN3's tool, 256 only, 1 process"] = command(
+            builds["StyleGAN3's tool, 256 only, 1 process"] = command(
                 peer, "--source", archive, "--dest", theirs,
                 "--resolution", "256x256", "--transform", "center-crop",
             )  # fmt: skip
-        return found
+        return builds
 
     archives = {
-        copies_of(pictures, folder / f"{n}.zip", n): folder / f"{n}.zip" for n in (1, copies)
+        write_copies(pictures, folder / f"{n}.zip", n): folder / f"{n}.zip" for n in (1, copies)
     }
     few, many = archives
-    taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    timings: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for count, archive in archives.items():
             for name, action in actions(archive).items():
                 shutil.rmtree(ours, ignore_errors=True)
                 theirs.unlink(missing_ok=True)
-                taken.setdefault((name, count), []).append(timed(action))
-    table = Table(title=f"building, {many} photographs, median of {rounds} rounds")
+                timings.setdefault((name, count), []).append(time_child_processes(action))
     headings = ("", "pictures/s", "min-max", "processor ms a picture", "one more picture")
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left")
+    title = f"building, {many} photographs, median of {rounds} rounds"
+    table = new_table(headings, title, text_columns=1)
     for name in actions(folder):
-        speeds = sorted(many / seconds for seconds, _ in taken[name, many])
-        used = {n: statistics.median(1000 * cpu for _, cpu in taken[name, n]) for n in archives}
+        speeds = sorted(many / seconds for seconds, _ in timings[name, many])
+        used = {n: statistics.median(1000 * cpu for _, cpu in timings[name, n]) for n in archives}
         table.add_row(
             name,
             f"{statistics.median(speeds):.0f}",
@@ -117,8 +113,8 @@ def build(pictures: Path, folder: Path, peer: Path | None, copies: int, rounds: 
     return table
 
 
-class Pace(NamedTuple):
-    """How fast pictures come."""
+class Throughput(NamedTuple):
+    """How fast pictures are read."""
 
     by_clock: float
     """Pictures/s."""
@@ -126,17 +122,18 @@ class Pace(NamedTuple):
     """Pictures per second of processor time of this process."""
 
 
-def pace(batches: Iterator[torch.Tensor]) -> Pace:
-    """Measured after a warm-up."""
+def throughput(batches: Iterator[torch.Tensor]) -> Throughput:
+    """Read for some seconds, after one batch as warm-up."""
     next(batches)
-    shown, began, used = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - began < SECONDS:
-        shown += len(next(batches))
-    return Pace(shown / (time.perf_counter() - began), shown / (time.process_time() - used + 1e-9))
+    pictures, start, used = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - start < SECONDS:
+        pictures += len(next(batches))
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    return Throughput(pictures / seconds, pictures / (used + 1e-9))
 
 
-def plain_webdataset(dataset: Path, resolution: int, workers: int) -> Pace:
-    """As its documentation shows: shards shuffled, then a buffer of 1000, floats, batches."""
+def plain_webdataset(dataset: Path, resolution: int, workers: int) -> Throughput:
+    """webdataset as in its documentation: shuffled shards, a buffer of 1000, floats, batches."""
     shards = sorted(str(path) for path in (dataset / f"{resolution:04d}").glob("*.tar"))
     library: Any = webdataset
     pipeline = (
@@ -148,27 +145,26 @@ def plain_webdataset(dataset: Path, resolution: int, workers: int) -> Pace:
     )
     loader: Any = library.WebLoader(pipeline, batch_size=BATCH[resolution], num_workers=workers)
     batches = (images.mul_(2).sub_(1) for (images,) in loader)
-    return pace(batches)
+    return throughput(batches)
 
 
-def ours(dataset: Path, resolution: int, threads: int, cache_gb: float) -> Pace:
-    """Our reader; with a cache, after it is full."""
+def ours(dataset: Path, resolution: int, threads: int, cache_gb: float) -> Throughput:
+    """The project's loader; with a cache, once it is full."""
     spec = DataSpec(path=dataset, cache_gb=cache_gb, threads=threads)
     batch = BATCH[resolution]
     with Batches(spec, resolution, seed=0, batch=batch, rank=0, world_size=1) as batches:
         if cache_gb:
             for start in range(0, batches.num_samples, batch):
                 batches.fixed(start, batch)
-        return pace(reals.images for reals in batches)
+        return throughput(reals.images for reals in batches)
 
 
 def read(pictures: Path, folder: Path, rounds: int) -> Table:
-    """Shuffled float batches."""
+    """Read shuffled float batches."""
     dataset = folder / "read"
     prepare(pictures, dataset, 1024)
-    table = Table(title=f"reading, images/s, median of {rounds} rounds")
-    for heading in ("size", "", "webdataset", "ours", "", "ours, cached", ""):
-        table.add_column(heading, justify="right")
+    headings = ("size", "", "webdataset", "ours", "", "ours, cached", "")
+    table = new_table(headings, f"reading, images/s, median of {rounds} rounds")
     for resolution in BATCH:
         measures = {
             "webdataset, 0 workers": partial(plain_webdataset, dataset, resolution, 0),
@@ -178,16 +174,18 @@ def read(pictures: Path, folder: Path, rounds: int) -> Table:
             "2 threads": partial(ours, dataset, resolution, 2, 0),
             "2 threads, cached": partial(ours, dataset, resolution, 2, 4),
         }
-        found: dict[str, list[Pace]] = {name: [] for name in measures}
+        measured: dict[str, list[Throughput]] = {name: [] for name in measures}
         for _ in range(rounds):
             for name, measure in measures.items():
-                found[name].append(measure())
-        clock = [statistics.median(p.by_clock for p in paces) for paces in found.values()]
-        used = [statistics.median(p.by_processor for p in paces) for paces in found.values()]
+                measured[name].append(measure())
+        by_clock = [statistics.median(t.by_clock for t in each) for each in measured.values()]
+        by_processor = [
+            statistics.median(t.by_processor for t in each) for each in measured.values()
+        ]
         for row, (peer, plain, cached) in {
-            "one, by the clock": clock[:3],
-            "one, by processor time": used[:3],
-            "two, by the clock": clock[3:],
+            "one, by the clock": by_clock[:3],
+            "one, by processor time": by_processor[:3],
+            "two, by the clock": by_clock[3:],
         }.items():
             ratios = [f"{plain / peer:.2f}x", f"{cached / peer:.1f}x"]
             cells = [f"{peer:,.0f}", f"{plain:,.0f}", ratios[0], f"{cached:,.0f}", ratios[1]]
@@ -196,35 +194,33 @@ def read(pictures: Path, folder: Path, rounds: int) -> Table:
 
 
 def resume(pictures: Path, folder: Path, rounds: int) -> Table:
-    """From nothing to the first batch."""
+    """Time to the first batch at several positions."""
     dataset = folder / "resume"
     prepare(pictures, dataset, 32)
     samples = load_manifest(dataset).num_samples
-    places = {"0": 0, "95 % of an epoch": int(0.95 * samples), "10^8": 10**8}
+    positions = {"0": 0, "95 % of an epoch": int(0.95 * samples), "10^8": 10**8}
 
     def first(position: int) -> tuple[float, float]:
-        """(milliseconds by the clock, of processor time)"""
+        """(milliseconds of wall-clock time, of processor time)"""
         from progan.datasets import order
 
         order._epoch_order.cache_clear()  # a new process has none
-        began, used = time.perf_counter(), time.process_time()
+        start, used = time.perf_counter(), time.process_time()
         spec = DataSpec(path=dataset)
         with Batches(
             spec, 32, seed=0, batch=64, rank=0, world_size=1, position=position
         ) as batches:
             next(batches)
-            return 1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used)
+            return 1000 * (time.perf_counter() - start), 1000 * (time.process_time() - used)
 
     first(0)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in places}
+    timings: dict[str, list[tuple[float, float]]] = {name: [] for name in positions}
     for _ in range(5 * rounds):
-        for name, position in places.items():
-            found[name].append(first(position))
+        for name, position in positions.items():
+            timings[name].append(first(position))
     title = f"first batch of 64 at 32 px, {samples:,} samples, median of {5 * rounds}"
-    table = Table(title=title)
-    for heading in ("position", "ms", "processor ms"):
-        table.add_column(heading, justify="right")
-    for name, values in found.items():
+    table = new_table(("position", "ms", "processor ms"), title)
+    for name, values in timings.items():
         medians = (statistics.median(column) for column in zip(*values, strict=True))
         table.add_row(name, *(f"{value:.1f}" for value in medians))
     return table
@@ -250,7 +246,7 @@ def main() -> None:
         else:
             action = {"read": read, "resume": resume}[arguments.what]
             table = action(arguments.pictures, folder, arguments.rounds)
-    Console(width=140).print(table)
+    print_tables(table)
 
 
 if __name__ == "__main__":

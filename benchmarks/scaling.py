@@ -1,17 +1,16 @@
-"""What more ranks bring: measured on this machine, and by a model for machines that are not here.
+"""How training scales with ranks: measured on this machine, and modelled for larger ones.
 
     python benchmarks/scaling.py [--resolution 32] [--batch 4] [--ranks 1 2] [KEY=VALUE ...]
     python benchmarks/scaling.py --model --ms 1.2 --batch 16
 
-Each rank has one thread (or GPU) and `--batch` pictures a step, so that the ideal is a step that
-takes no longer. Jobs of each number of ranks are started in turn. Two shares of the ideal are
-shown: by the clock, which holds only where nothing else runs, and by the processor time that a
-picture costs, which leaves out waiting. The bytes are those that each rank must send in a step if
-collectives are as good as they can be (ring), counted from the calls that DeepSpeed makes.
+Each rank has one thread (or GPU) and `--batch` pictures a step (weak scaling), so that ideally a
+step takes as long on many ranks as on one. Jobs of each number of ranks run in turn. Two shares of
+the ideal are shown: by wall-clock time, valid only where nothing else runs, and by processor time a
+picture, which leaves out waiting. The bytes are those that each rank sends in a step with ring
+collectives, counted from the calls that DeepSpeed makes.
 
-The model: a step of N GPUs takes what it takes on one, and then, nothing overlapped, its bytes
-over the slower of the links they cross, and two times log2 N latencies for every collective. All
-assumptions are options.
+The model: a step of N GPUs takes the time of one, plus, without overlap, its bytes over the slowest
+link they cross, and 2 log2 N latencies for every collective. All assumptions are options.
 """
 
 import argparse
@@ -33,18 +32,17 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from rich.console import Console
 from rich.table import Table
 
-import apart  # noqa: F401
-from measuring import machine
+import measuring.deepspeed_to_stderr  # noqa: F401
+from measuring.real_step import configuration, one_step, stage_factory
+from measuring.results import machine, new_table, print_tables
 from progan.launch.environment import KEEP_MEMORY
 from progan.pipeline.plan.plan import stage_spec
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.networks.widths import discriminator_parameters, generator_parameters
-from realstep import configuration, one_step, toys
 
-SHARES: dict[str, Callable[[int], float]] = {
+SENT: dict[str, Callable[[int], float]] = {
     "all_reduce": lambda n: 2 * (n - 1) / n,
     "reduce": lambda n: (n - 1) / n,
     "broadcast": lambda n: (n - 1) / n,
@@ -52,13 +50,13 @@ SHARES: dict[str, Callable[[int], float]] = {
     "all_gather_into_tensor": lambda n: n - 1,
     "reduce_scatter_tensor": lambda n: (n - 1) / n,
 }
-"""Bytes that a rank sends on the average, in its input's sizes, by collective; n: ranks."""
+"""Mean bytes that a rank sends, as a multiple of its input's size, by collective; n: ranks"""
 INPUT = {"all_gather": 1, "all_gather_into_tensor": 1, "reduce_scatter_tensor": 1}
-"""Which argument the input is, where it is not the first"""
+"""Index of the input argument where it is not 0"""
 
 
 @dataclass
-class Wire:
+class Traffic:
     """What one rank sends."""
 
     bytes: float = 0.0
@@ -66,91 +64,92 @@ class Wire:
 
 
 @contextmanager
-def counted() -> Iterator[Wire]:
-    """Count what the collectives within send."""
-    wire, ranks = Wire(), dist.get_world_size()
-    originals = {name: getattr(dist, name) for name in SHARES}
+def count_traffic() -> Iterator[Traffic]:
+    """Count what the collectives in this context send."""
+    traffic, ranks = Traffic(), dist.get_world_size()
+    originals = {name: getattr(dist, name) for name in SENT}
 
     def collective(name: str, *arguments: Any, **rest: Any) -> Any:
         tensors = [a for a in (*arguments, *rest.values()) if isinstance(a, torch.Tensor)]
-        taken = tensors[min(INPUT.get(name, 0), len(tensors) - 1)]
-        wire.bytes += SHARES[name](ranks) * taken.numel() * taken.element_size()
-        wire.collectives += 1
+        input = tensors[min(INPUT.get(name, 0), len(tensors) - 1)]
+        traffic.bytes += SENT[name](ranks) * input.numel() * input.element_size()
+        traffic.collectives += 1
         return originals[name](*arguments, **rest)
 
-    for name in SHARES:
+    for name in SENT:
         setattr(dist, name, partial(collective, name))
     try:
-        yield wire
+        yield traffic
     finally:
         for name, original in originals.items():
             setattr(dist, name, original)
 
 
-def measure_here(arguments: argparse.Namespace) -> None:
-    """One rank of a job that this program started; the first prints what it found."""
+def measure_rank(arguments: argparse.Namespace) -> None:
+    """One rank of a job that this program started; the first prints the results."""
     torch.set_num_threads(1)
     ranks = int(os.environ["WORLD_SIZE"])
-    with toys() as made:
+    with stage_factory() as factory:
         config = configuration(
             arguments.batch * ranks, arguments.precision, tuple(arguments.overrides)
         )
-        stage = made.stage(config, arguments.resolution)
+        stage = factory.stage(config, arguments.resolution)
         with stage.batches:
             one_step(stage)
-            with counted() as wire:
+            with count_traffic() as traffic:
                 one_step(stage)
-            seconds, used = [], []
+            seconds, processor = [], []
             for _ in range(arguments.steps):
                 stage.world.barrier()
-                began, before = time.perf_counter(), processor_seconds()
+                start, before = time.perf_counter(), processor_seconds()
                 one_step(stage)
-                seconds.append(time.perf_counter() - began)
-                used.append(processor_seconds() - before)
-            used = [statistics.fmean(each) for each in zip(*gathered(used), strict=True)]
+                seconds.append(time.perf_counter() - start)
+                processor.append(processor_seconds() - before)
+            processor = [statistics.fmean(each) for each in zip(*gather(processor), strict=True)]
         if stage.world.is_first:
-            found = {"seconds": seconds, "processor": used, "machine": machine(stage.world.device)}
-            print("\n" + json.dumps(found | {"wire": asdict(wire)}), flush=True)
+            results = {"seconds": seconds, "processor": processor,
+                       "machine": machine(stage.world.device), "wire": asdict(traffic)}  # fmt: skip
+            print("\n" + json.dumps(results), flush=True)
         stage.world.barrier()
     os._exit(0)
 
 
-def gathered(numbers: list[float]) -> list[list[float]]:
+def gather(numbers: list[float]) -> list[list[float]]:
     """The lists of all ranks."""
-    everybodys: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(everybodys, numbers)
-    return everybodys
+    lists: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(lists, numbers)
+    return lists
 
 
 def processor_seconds() -> float:
-    """Of all threads of this process: gloo's work, too."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    """Of all threads of this process, gloo's included."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
-def job(ranks: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Start so many ranks of this program and hear what they found."""
+def run_job(ranks: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Start this program with a number of ranks; returns what the first one prints."""
     torchrun = Path(sys.executable).with_name("torchrun")
     start = [torchrun, "--standalone", f"--nproc-per-node={ranks}", __file__, "--within"]
-    told = [f"--{name}={getattr(arguments, name)}"
-            for name in ("resolution", "batch", "precision", "steps")]  # fmt: skip
-    words = [*start, *arguments.overrides, *told]
+    options = [f"--{name}={getattr(arguments, name)}"
+               for name in ("resolution", "batch", "precision", "steps")]  # fmt: skip
+    words = [*start, *arguments.overrides, *options]
     env = os.environ | KEEP_MEMORY | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, env=env)
-    if done.returncode:
-        sys.exit(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    process = subprocess.run(list(map(str, words)), capture_output=True, text=True, env=env)
+    if process.returncode:
+        sys.exit(process.stderr[-2000:])
+    results: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return results
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Jobs of each number of ranks in turn, each compared with the fewest."""
-    found: dict[int, list[dict[str, Any]]] = {ranks: [] for ranks in arguments.ranks}
+    """Run jobs of each number of ranks in turn; the first number is what others are compared to."""
+    jobs_by_ranks: dict[int, list[dict[str, Any]]] = {ranks: [] for ranks in arguments.ranks}
     for _ in range(arguments.rounds):
         for ranks in arguments.ranks:
-            found[ranks].append(job(ranks, arguments))
+            jobs_by_ranks[ranks].append(run_job(ranks, arguments))
     rows = []
-    for ranks, jobs in found.items():
+    for ranks, jobs in jobs_by_ranks.items():
         median = {
             key: statistics.median(x for each in jobs for x in each[key])
             for key in ("seconds", "processor")
@@ -164,13 +163,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """What ranks send through."""
+    """Bandwidths and latency between GPUs."""
 
     gpus_per_node: int
     inside_gb_per_second: float
-    """10^9 bytes/s that each GPU sends to others of its machine"""
+    """10^9 bytes/s that each GPU sends to others in its node"""
     between_gb_per_second: float
-    """The same to other machines"""
+    """10^9 bytes/s that each GPU sends to other nodes"""
     latency_us: float
     """Of one message"""
 
@@ -178,12 +177,12 @@ class Links:
 def modelled_seconds(
     alone: float, parameters: int, collectives: int, gpus: int, links: Links
 ) -> float:
-    """Seconds of a step of `gpus`, each with the pictures that take `alone` on one.
+    """Seconds of a step of `gpus`, each with as many pictures as take `alone` seconds on one.
 
-    Gradients in float32 go through once as a reduction and, as weights, come back once; either way
-    each GPU sends (gpus - 1) / gpus of them.
+    Gradients in float32 are reduced once, and gathered once as weights; each GPU sends
+    (gpus - 1) / gpus of them both times.
     """
-    sent = SHARES["all_reduce"](gpus) * 4 * parameters
+    sent = SENT["all_reduce"](gpus) * 4 * parameters
     crosses = gpus > links.gpus_per_node
     speed = links.between_gb_per_second if crosses else links.inside_gb_per_second
     waiting = collectives * 2 * math.log2(gpus) * links.latency_us * 1e-6
@@ -216,12 +215,12 @@ def extrapolate(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured_table(document: dict[str, Any], arguments: argparse.Namespace) -> Table:
-    """For a person."""
+    """One row a number of ranks."""
     size = f"{arguments.resolution}x{arguments.resolution}"
-    table = Table(title=f"{size}, {arguments.precision}, {arguments.batch} pictures a rank")
-    for heading in ("ranks", "s a step", "of ideal", "processor s", "of ideal", "MB sent a rank",
-                    "collectives"):  # fmt: skip
-        table.add_column(heading, justify="right")
+    headings = ("ranks", "s a step", "of ideal", "processor s", "of ideal", "MB sent a rank",
+                "collectives")  # fmt: skip
+    title = f"{size}, {arguments.precision}, {arguments.batch} pictures a rank"
+    table = new_table(headings, title)
     for row in document["rows"]:
         table.add_row(
             str(row["ranks"]),
@@ -236,11 +235,9 @@ def measured_table(document: dict[str, Any], arguments: argparse.Namespace) -> T
 
 
 def model_table(model: dict[str, Any]) -> Table:
-    """For a person."""
-    told = ", ".join(f"{name} {value:g}" for name, value in model["assumptions"].items())
-    table = Table(title="model", caption=told)
-    for heading in ("GPUs", "ms a step", "of ideal", "pictures/s"):
-        table.add_column(heading, justify="right")
+    """One row a number of GPUs."""
+    assumptions = ", ".join(f"{name} {value:g}" for name, value in model["assumptions"].items())
+    table = new_table(("GPUs", "ms a step", "of ideal", "pictures/s"), "model", assumptions)
     for row in model["rows"]:
         table.add_row(
             str(row["gpus"]),
@@ -281,13 +278,13 @@ def main() -> None:
     arguments = options()
     warnings.simplefilter("ignore")
     if arguments.within:
-        measure_here(arguments)
+        measure_rank(arguments)
     document = extrapolate(arguments) if arguments.model else measure(arguments)
     if arguments.json:
         print(json.dumps(document, indent=1))
     else:
         table = model_table(document) if arguments.model else measured_table(document, arguments)
-        Console(width=140).print(table)
+        print_tables(table)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long a run takes, from how long its steps take.
+"""How long a run takes, computed from the times of its steps.
 
     python benchmarks/schedule.py celebahq-1024-1gpu --measured RESULTS.json [--ranks 1]
     python benchmarks/schedule.py cifar10-32 growth.fade_kimg=300 --ms 4=30 8=130 16=420 32=1700
 
-RESULTS.json is what `step.py --json` printed on the machine in question; its rows at the preset's
-precision are taken. The sum is of steps alone: drawing samples, metrics and the start of each stage
-come on top. `--share` is what several ranks reach of the ideal (benchmarks/scaling.py).
+RESULTS.json is what `step.py --json` printed on the machine in question; its rows at the
+configuration's precision count. The sum is of steps alone: samples, metrics and the start of each
+stage are not included. `--share` is the ranks' share of the ideal speed-up (benchmarks/scaling.py).
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
-from measuring import read_results, show
+from measuring.results import new_table, read_results, show
 from progan.pipeline.config.schema import RunConfig, load_config
 from progan.pipeline.plan.plan import growth_spec
 
@@ -23,7 +23,7 @@ SECONDS_AN_HOUR = 3600
 
 
 def measured(results: dict[str, Any], precision: str) -> dict[int, float]:
-    """Milliseconds a picture by resolution, of rows without overrides; the largest batch's."""
+    """Milliseconds a picture by resolution, from rows without overrides at the largest batch."""
     rows = [r for r in results["rows"] if r["precision"] == precision and not r["overrides"]]
     rows.sort(key=lambda row: int(row["batch"]))
     return {row["resolution"]: row["ms_per_picture"] for row in rows}
@@ -32,9 +32,9 @@ def measured(results: dict[str, Any], precision: str) -> dict[int, float]:
 def schedule(
     config: RunConfig, ms_per_picture: dict[int, float], ranks: int, share: float
 ) -> dict[str, Any]:
-    """Hours of every stage whose time a picture is known, and of all of them.
+    """Hours of every stage whose milliseconds a picture are given, and their sum.
 
-    `share`: of ideal, what the ranks reach together.
+    `share`: of the ideal speed-up by `ranks`.
     """
     stages = []
     for resolution in config.resolutions:
@@ -56,25 +56,24 @@ def schedule(
 
 
 def schedule_table(document: dict[str, Any]) -> Table:
-    """For a person."""
+    """One row a stage."""
     caption = f"{document['ranks']} ranks at {document['share']:.0%} of ideal; steps alone"
     if document["not_measured"]:
         caption += f"; without {', '.join(map(str, document['not_measured']))}: not measured"
-    table = Table(title=f"{document['hours']:,.1f} hours", caption=caption)
-    for heading in ("stage", "kimg", "ms a picture", "hours"):
-        table.add_column(heading, justify="right")
+    headings = ("stage", "kimg", "ms a picture", "hours")
+    table = new_table(headings, f"{document['hours']:,.1f} hours", caption)
     for stage in document["stages"]:
-        found = stage["hours"] is not None
+        is_known = stage["hours"] is not None
         table.add_row(
             str(stage["resolution"]),
             f"{stage['kimg']:,g}",
-            f"{stage['ms_per_picture']:.4g}" if found else "?",
-            f"{stage['hours']:,.2f}" if found else "?",
+            f"{stage['ms_per_picture']:.4g}" if is_known else "?",
+            f"{stage['hours']:,.2f}" if is_known else "?",
         )
     return table
 
 
-def given(words: list[str]) -> dict[int, float]:
+def parse_milliseconds(words: list[str]) -> dict[int, float]:
     """`32=1.5` words as milliseconds by resolution."""
     pairs = (word.partition("=") for word in words)
     return {int(resolution): float(ms) for resolution, _, ms in pairs}
@@ -93,11 +92,11 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load_config(arguments.config, tuple(arguments.overrides))
     precision = config.engine.precision
-    found = measured(read_results(arguments.measured), precision) if arguments.measured else {}
-    found |= given(arguments.ms)
-    if not set(found) & set(config.resolutions):
+    times = measured(read_results(arguments.measured), precision) if arguments.measured else {}
+    times |= parse_milliseconds(arguments.ms)
+    if not set(times) & set(config.resolutions):
         sys.exit(f"no time a picture at {precision} for any stage: --measured or --ms say them")
-    document = schedule(config, found, arguments.ranks, arguments.share)
+    document = schedule(config, times, arguments.ranks, arguments.share)
     show(document, schedule_table, arguments.json)
 
 

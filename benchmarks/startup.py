@@ -1,28 +1,29 @@
-"""What is waited for before anything happens: commands, and a worker up to its first step.
+"""Start-up times: of commands, and of a worker up to its second step.
 
     python benchmarks/startup.py [--rounds 5] [--json]
 
-Every start is a new process; commands are run in turn, medians shown. `processor` is what they
-computed, which other programs on the machine disturb less. The worker is a real one of an 8x8
-stage with the paper's networks; its parts are timed from within.
+Every start is a new process; commands run in turn, and medians are shown. `processor` is processor
+time, which other programs on the machine disturb less. The worker is that of an 8x8 stage with the
+paper's networks, and times its own parts.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from measuring.results import new_table, print_tables
+from measuring.timing import time_child_processes
 from progan.datasets.build.prepare import prepare
 from progan.datasets.format.manifest import load_manifest
 from progan.datasets.synthetic import draw_dataset
@@ -64,39 +65,35 @@ os._exit(0)
 """
 
 
-def timed(words: list[str], env: dict[str, str]) -> tuple[float, float, str]:
-    """Seconds by the clock, of processor time, and what the process printed."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(words, check=True, capture_output=True, text=True, env=env)
-    seconds = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, used, done.stdout
+def run(argv: list[str], env: dict[str, str]) -> str:
+    """Run a process; returns what it printed."""
+    return subprocess.run(argv, check=True, capture_output=True, text=True, env=env).stdout
 
 
-def commands(rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
-    """What people type and wait for."""
-    words = {
+def time_commands(rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
+    """Times of commands that a user waits for."""
+    commands = {
         "progan --help": [PROGAN, "--help"],
         "progan plan, seen before": [PROGAN, "plan", "celebahq-1024-1gpu"],
     }
-    first = timed(words["progan plan, seen before"], env)
-    found = [{"what": "progan plan, the first time", "seconds": first[0], "processor": first[1]}]
-    taken: dict[str, list[tuple[float, float]]] = {what: [] for what in words}
+    actions = {what: partial(run, argv, env) for what, argv in commands.items()}
+    seconds, processor = time_child_processes(actions["progan plan, seen before"])
+    rows = [{"what": "progan plan, the first time", "seconds": seconds, "processor": processor}]
+    timings: dict[str, list[tuple[float, float]]] = {what: [] for what in actions}
     for _ in range(rounds):
-        for what, argv in words.items():
-            taken[what].append(timed(argv, env)[:2])
-    for what, pairs in taken.items():
-        seconds, used = (statistics.median(column) for column in zip(*pairs, strict=True))
-        found.append({"what": what, "seconds": seconds, "processor": used})
-    return found
+        for what, action in actions.items():
+            timings[what].append(time_child_processes(action))
+    for what, pairs in timings.items():
+        seconds, processor = (statistics.median(column) for column in zip(*pairs, strict=True))
+        rows.append({"what": what, "seconds": seconds, "processor": processor})
+    return rows
 
 
-def worker(folder: Path, rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
-    """A worker's way to its second step, part by part."""
+def time_worker(folder: Path, rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
+    """Times of the parts of a worker's start, up to its second step."""
     draw_dataset(folder / "drawn", num=64, size=8)
-    with ThreadPoolExecutor(1) as here:
-        prepare(folder / "drawn", folder / "data", 8, executor=here)
+    with ThreadPoolExecutor(1) as thread:
+        prepare(folder / "drawn", folder / "data", 8, executor=thread)
     words = (f"data.path={folder / 'data'}", "growth.first=8", "batch=16", "engine.precision=fp32")
     config = load_config("celebahq-1024-1gpu", words)
     fingerprint = load_manifest(str(folder / "data")).fingerprint
@@ -105,21 +102,19 @@ def worker(folder: Path, rounds: int, env: dict[str, str]) -> list[dict[str, Any
     parts: dict[str, list[float]] = {}
     for _ in range(rounds):
         before = time.time()
-        said = timed([sys.executable, "-c", WORKER, str(path)], env)[2]
-        for name, at in json.loads(said.splitlines()[-1]):  # DeepSpeed speaks too
+        output = run([sys.executable, "-c", WORKER, str(path)], env)
+        for name, at in json.loads(output.splitlines()[-1]):  # DeepSpeed prints lines before
             parts.setdefault(name, []).append(at - before)
             before = at
-    return [{"what": name, "seconds": statistics.median(taken)} for name, taken in parts.items()]
+    return [{"what": name, "seconds": statistics.median(times)} for name, times in parts.items()]
 
 
 def startup_table(title: str, rows: list[dict[str, Any]]) -> Table:
-    """For a person."""
-    table = Table("", title=title)
-    for heading in ("seconds", "processor"):
-        table.add_column(heading, justify="right")
+    """One row a command or part."""
+    table = new_table(("", "seconds", "processor"), title, text_columns=1)
     for row in rows:
-        used = f"{row['processor']:.2f}" if "processor" in row else ""
-        table.add_row(row["what"], f"{row['seconds']:.2f}", used)
+        processor = f"{row['processor']:.2f}" if "processor" in row else ""
+        table.add_row(row["what"], f"{row['seconds']:.2f}", processor)
     return table
 
 
@@ -133,15 +128,16 @@ def main() -> None:
         folder = Path(name)
         env = os.environ | KEEP_MEMORY | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": "1"}
         document = {
-            "commands": commands(arguments.rounds, env),
-            "worker": worker(folder, arguments.rounds, env),
+            "commands": time_commands(arguments.rounds, env),
+            "worker": time_worker(folder, arguments.rounds, env),
         }
     if arguments.json:
         print(json.dumps(document, indent=1))
     else:
-        console = Console()
-        console.print(startup_table("commands", document["commands"]))
-        console.print(startup_table("a worker, from its start", document["worker"]))
+        print_tables(
+            startup_table("commands", document["commands"]),
+            startup_table("a worker, from its start", document["worker"]),
+        )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@
     python benchmarks/step.py --json > RESULTS.json
     python benchmarks/step.py --against RESULTS.json
 
-The step is the one that training takes (discriminator, generator, average; engines, checks and the
-reader of pictures included), at the paper's widths and half faded in; key=value words are those of
-`progan train`. Beside it: the same step on bare torch, without DeepSpeed, and with `--peers` those
-of other programs, from a folder with checkouts of them (peers.py). With `--against`, exit code 1
-says that a step takes over 10 % more than it did, both relative to a convolution timed in turn with
-it. How to read the table: benchmarks/README.md.
+The step is that of training (discriminator, generator, average; with engines, checks and data
+loading), at the paper's widths and alpha 0.5; key=value words are those of `progan train`. It is
+compared with the same step on bare torch, without DeepSpeed, and with `--peers` with the steps of
+other programs, from a folder with checkouts of them (measuring/peers.py). With `--against`, exit
+code 1 says that a step takes over 10 % longer than before, both relative to a convolution timed in
+turn with it. How to read the table: benchmarks/README.md.
 """
 
 import argparse
@@ -25,42 +25,53 @@ from typing import Any
 import torch
 from rich.table import Table
 
-import apart  # noqa: F401
-from measuring import (
+import measuring.deepspeed_to_stderr  # noqa: F401
+from measuring.peers import PEERS, peers
+from measuring.real_step import (
+    StageFactory,
+    configuration,
+    count_flop,
+    one_step,
+    peak_bytes,
+    stage_factory,
+    without_deepspeed,
+)
+from measuring.results import machine, new_table, read_results, show
+from measuring.timing import (
     clock,
     interleaved,
     keep_memory,
-    machine,
-    product,
+    matrix_product,
     ratio,
-    read_results,
     reference_convolution,
-    show,
 )
-from peers import peers
 from progan.stages.specs.penalties import Penalties, Penalty
 from progan.stages.training.stage import Stage
-from realstep import Toys, bare, configuration, count_flop, one_step, peak_bytes, toys
 
-SLOWER = 1.10
+TOLERANCE = 1.10
 REFERENCE = "reference convolution"
 
 
 def intervals(penalties: Penalties) -> list[int]:
-    """Updates between those that have a penalty."""
+    """The intervals of the penalties."""
     return [each.interval for each in penalties if isinstance(each, Penalty)]
 
 
-def measure(toys: Toys, resolution: int, precision: str, arguments: argparse.Namespace) -> Any:
+def measure(
+    factory: StageFactory, resolution: int, precision: str, arguments: argparse.Namespace
+) -> Any:
     """One row: a resolution at a precision."""
     batch = arguments.batch
     config = configuration(batch, precision, tuple(arguments.overrides))
-    stage = toys.stage(config, resolution)
+    stage = factory.stage(config, resolution)
     device = stage.world.device
-    gemm, gemm_flop = product(precision, device)
-    # A penalty that is not in every step: as many steps as it takes for all to have been.
+    gemm, gemm_flop = matrix_product(precision, device)
+    # With penalties that have an interval, one action is as many steps as their cycle.
     period = math.lcm(*intervals(stage.spec.objective.penalties))
-    actions = {"progan": lambda: several(stage, period), REFERENCE: reference_convolution(device)}
+    actions = {
+        "progan": lambda: take_steps(stage, period),
+        REFERENCE: reference_convolution(device),
+    }
     flop = peak = 0
     with stage.batches:
         for _ in range(period):
@@ -68,12 +79,12 @@ def measure(toys: Toys, resolution: int, precision: str, arguments: argparse.Nam
             stage.position += batch
         peak = peak_bytes(stage)
         if not arguments.only:
-            twin = bare(stage)
-            actions |= {"bare": lambda: several(twin, period), "gemm": gemm}
+            bare = without_deepspeed(stage)
+            actions |= {"bare": lambda: take_steps(bare, period), "gemm": gemm}
         if arguments.peers:
             actions |= peers(arguments.peers, resolution, batch)
-        taken = interleaved(actions, arguments.seconds, clock(device))
-    ours, per_picture = taken["progan"], 1000 / (batch * period)
+        timings = interleaved(actions, arguments.seconds, clock(device))
+    ours, per_picture = timings["progan"], 1000 / (batch * period)
     row = {
         "resolution": resolution,
         "precision": precision,
@@ -81,46 +92,42 @@ def measure(toys: Toys, resolution: int, precision: str, arguments: argparse.Nam
         "overrides": sorted(arguments.overrides),
         "rounds": len(ours),
         "ms_per_picture": statistics.median(ours) * per_picture,
-        "against_reference": ratio(ours, taken[REFERENCE]) / period,
+        "against_reference": ratio(ours, timings[REFERENCE]) / period,
         "gflop_per_picture": flop / 1e9 / (batch * period),
         "peak_bytes": peak,
     }
-    if "bare" in taken:
-        speed = [gemm_flop / seconds for seconds in taken["gemm"]]
-        row["bare_ms_per_picture"] = statistics.median(taken["bare"]) * per_picture
-        row["overhead"] = ratio(ours, taken["bare"]) - 1
+    if "bare" in timings:
+        speed = [gemm_flop / seconds for seconds in timings["gemm"]]
+        row["bare_ms_per_picture"] = statistics.median(timings["bare"]) * per_picture
+        row["overhead"] = ratio(ours, timings["bare"]) - 1
         row["gemm_gflop_per_second"] = statistics.median(speed) / 1e9
-        row["share_of_gemm"] = flop / gemm_flop / ratio(ours, taken["gemm"])
-    for name in set(taken) & {"pytorch_GAN_zoo", "pro_gan_pytorch"}:
+        row["share_of_gemm"] = flop / gemm_flop / ratio(ours, timings["gemm"])
+    for name in set(timings) & set(PEERS):
         row[name] = {
-            "ms_per_picture": statistics.median(taken[name]) * 1000 / batch,
-            "times_ours": period * ratio(taken[name], ours),
+            "ms_per_picture": statistics.median(timings[name]) * 1000 / batch,
+            "times_ours": period * ratio(timings[name], ours),
         }
     return row
 
 
-def several(stage: Stage, steps: int) -> None:
-    """So many steps one after the other; only the position moves on."""
+def take_steps(stage: Stage, steps: int) -> None:
+    """Several steps; the stage's position advances, its images_seen does not."""
     for _ in range(steps):
         one_step(stage)
         stage.position += stage.spec.batch
 
 
 def step_table(document: dict[str, Any]) -> Table:
-    """The rows for a person."""
-    names = sorted({name for row in document["rows"] for name in row} & {
-        "pytorch_GAN_zoo", "pro_gan_pytorch"
-    })  # fmt: skip
+    """One row a resolution and precision."""
+    names = sorted({name for row in document["rows"] for name in row} & set(PEERS))
     facts = document["machine"]
-    table = Table(
+    table = new_table(
+        ("size", "precision", "batch", "ms a picture", "GFLOP", "of GEMM", "DeepSpeed", "reference",
+         "MiB", *names),
         title=f"one step, {facts['threads']} threads of {facts['device']}",
         caption="DeepSpeed: time over bare torch; GEMM: share of a matrix product's FLOP/s; "
         "reference: times a convolution",
-    )
-    headings = ["size", "precision", "batch", "ms a picture", "GFLOP", "of GEMM", "DeepSpeed",
-                "reference", "MiB", *names]  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    )  # fmt: skip
     for row in document["rows"]:
         table.add_row(
             str(row["resolution"]),
@@ -138,33 +145,34 @@ def step_table(document: dict[str, Any]) -> Table:
 
 
 def peer_cell(peer: dict[str, float] | None) -> str:
-    """A peer's time, and how many times ours it is."""
+    """A peer's time, and its ratio to ours in brackets."""
     return f"{peer['ms_per_picture']:.4g} ({peer['times_ours']:.2f}x)" if peer else ""
 
 
-def slower(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
-    """A line for every row of `new` that takes over 10 % more than the same row of `old`.
+def slower_rows(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+    """A line for every row of `new` that takes over 10 % longer than the same row of `old`.
 
     Both relative to the reference convolution of their own run, so that the machines may differ
-    in speed, though not in what they are.
+    in speed, but not in kind.
     """
-    key = "resolution", "precision", "batch", "overrides"
-    before = {str([row[k] for k in key]): row["against_reference"] for row in old["rows"]}
-    found = []
+    before = {row_key(row): row["against_reference"] for row in old["rows"]}
+    lines = []
     for row in new["rows"]:
-        was = before.get(str([row[k] for k in key]))
-        if was and row["against_reference"] > SLOWER * was:
-            times = row["against_reference"] / was
+        times = row["against_reference"] / before.get(row_key(row), math.inf)
+        if times > TOLERANCE:
             size = f"{row['resolution']}x{row['resolution']}"
-            found.append(f"{size} {row['precision']} batch {row['batch']}: {times:.2f} times")
-    return found
+            lines.append(f"{size} {row['precision']} batch {row['batch']}: {times:.2f} times")
+    return lines
 
 
 def comparable(new: dict[str, Any], old: dict[str, Any]) -> bool:
     """Whether any row of the two is of the same step."""
-    key = "resolution", "precision", "batch", "overrides"
-    rows = [{str([row[k] for k in key]) for row in found["rows"]} for found in (new, old)]
-    return bool(rows[0] & rows[1])
+    return bool({row_key(row) for row in new["rows"]} & {row_key(row) for row in old["rows"]})
+
+
+def row_key(row: dict[str, Any]) -> str:
+    """Equal for rows that measure the same step."""
+    return str([row[key] for key in ("resolution", "precision", "batch", "overrides")])
 
 
 def main() -> None:
@@ -185,19 +193,19 @@ def main() -> None:
     keep_memory()
     warnings.simplefilter("ignore")
     torch.set_num_threads(arguments.threads)
-    with toys() as made:
+    with stage_factory() as factory:
         rows = [
-            measure(made, resolution, precision, arguments)
+            measure(factory, resolution, precision, arguments)
             for precision in arguments.precisions
             for resolution in arguments.resolutions
         ]
-        document = {"machine": machine(made.world.device), "rows": rows}
+        document = {"machine": machine(factory.world.device), "rows": rows}
     show(document, step_table, arguments.json)
     if old:
         if not comparable(document, old):
             sys.exit(f"{arguments.against}: no row of the same resolution, precision and batch")
-        if found := slower(document, old):
-            sys.exit("slower than in " + str(arguments.against) + ": " + "; ".join(found))
+        if slower := slower_rows(document, old):
+            sys.exit("slower than in " + str(arguments.against) + ": " + "; ".join(slower))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that outlive the one that started them, each known by a handle."""
+"""Processes that outlive the one that started them, each identified by a handle."""
 
 import ctypes
 import os
@@ -11,9 +11,9 @@ import psutil
 
 
 class Detached:
-    """Processes in sessions of their own. A handle is a process id and the moment it was born.
+    """Processes in sessions of their own, which continue if the starting process is killed.
 
-    They go on when the process that started them is killed; another one can pick them up.
+    A handle is a process id and a creation time; it is valid in other processes on this machine.
     """
 
     def __init__(self) -> None:
@@ -24,37 +24,38 @@ class Detached:
         argv: Sequence[str],
         log: Path,
         env: dict[str, str],
-        told: bytes | None = None,
+        stdin: bytes | None = None,
         attached: bool = False,
     ) -> str:
-        """Start a command whose output is added to `log`, and whose input is `told`, if anything.
+        """Start a command; returns its handle.
 
-        `env` goes on top of the environment here. If `attached`, it dies with this process.
+        Output is appended to `log`; `env` is added to this process's environment; `stdin` is the
+        content of standard input. If `attached`, the process is killed when this one dies.
         """
         with log.open("ab") as file:
             child = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL if told is None else subprocess.PIPE,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | env,
                 start_new_session=True,
                 preexec_fn=die_with_parent if attached else None,
             )
-        if told is not None and child.stdin:
+        if stdin is not None and child.stdin:
             with child.stdin as pipe:
-                pipe.write(told)
+                pipe.write(stdin)
         handle = f"{child.pid}@{psutil.Process(child.pid).create_time()}"
         self._children[handle] = child
         return handle
 
     def alive(self, handle: str) -> bool:
-        """Whether the process of a handle has not ended."""
+        """Whether a process has not ended."""
         child = self._children.get(handle)
         return _find(handle) is not None if child is None else child.poll() is None
 
     def end(self, handle: str, patience_seconds: float) -> None:
-        """Ask a process to end by SIGTERM; after a while, end it all the same."""
+        """Send a process SIGTERM, and SIGKILL if it does not end in time."""
         process = _find(handle)
         if process is None:
             return
@@ -67,17 +68,17 @@ class Detached:
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when its parent dies, however that dies. Linux only."""
+    """Have the kernel kill this process when its parent dies, for whatever reason. Linux only."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _find(handle: str) -> psutil.Process | None:
-    """The living process of a handle; a process id alone may have been given to another."""
-    pid, _, born = handle.partition("@")
+    """The running process of a handle; the creation time tells it from a later one with its id."""
+    pid, _, created = handle.partition("@")
     try:
         process = psutil.Process(int(pid))
-        alive = str(process.create_time()) == born and process.status() != psutil.STATUS_ZOMBIE
+        alive = str(process.create_time()) == created and process.status() != psutil.STATUS_ZOMBIE
     except (ValueError, psutil.NoSuchProcess):  # ValueError: another backend's handle
         return None
     return process if alive else None

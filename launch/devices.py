@@ -1,4 +1,4 @@
-"""Which GPUs this machine offers; without torch, whose import takes seconds."""
+"""The GPUs of this machine; without torch, whose import takes seconds."""
 
 import os
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ import pynvml
 
 
 def count_gpus() -> int:
-    """GPUs that a process started now would see: CUDA_VISIBLE_DEVICES, else the driver's count."""
+    """Number of GPUs visible to processes: CUDA_VISIBLE_DEVICES, else the driver's count."""
     visible = _visible()
     if visible is not None:
         return len(visible)
-    with _driver() as there:
-        return int(pynvml.nvmlDeviceGetCount()) if there else 0
+    with _driver() as is_available:
+        return int(pynvml.nvmlDeviceGetCount()) if is_available else 0
 
 
 def gpu_memory_bytes() -> list[int]:
-    """Memory of each of these GPUs; none where the driver does not know them by that name."""
+    """Memory of each visible GPU; an empty list if the driver does not know one by its name."""
     names = _visible()
-    with _driver() as there:
-        if not there:
+    with _driver() as is_available:
+        if not is_available:
             return []
-        found = range(pynvml.nvmlDeviceGetCount()) if names is None else names
+        gpus = range(pynvml.nvmlDeviceGetCount()) if names is None else names
         try:
-            return [int(pynvml.nvmlDeviceGetMemoryInfo(_handle(gpu)).total) for gpu in found]
+            return [int(pynvml.nvmlDeviceGetMemoryInfo(_handle(gpu)).total) for gpu in gpus]
         except pynvml.NVMLError:
             return []
 
@@ -45,7 +45,7 @@ def _handle(gpu: int | str) -> object:
 
 @contextmanager
 def _driver() -> Iterator[bool]:
-    """Whether there is a driver to ask."""
+    """NVML, initialised; False where there is no driver."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

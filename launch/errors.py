@@ -1,4 +1,4 @@
-"""What went wrong in starting processes, told to a person."""
+"""Errors in starting processes; their messages are for the user."""
 
 
 class LaunchError(RuntimeError):
@@ -6,4 +6,4 @@ class LaunchError(RuntimeError):
 
 
 class UnreachableError(LaunchError):
-    """A machine does not answer, which may be another matter in a while."""
+    """A machine does not answer; trying again later may succeed."""

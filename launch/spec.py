@@ -20,7 +20,7 @@ NEEDED = {
     "slurm": ("nodes", "gpus_per_node"),
     "kubernetes": ("nodes", "gpus_per_node", "image", "volume_claim", "volume_mount"),
 }
-"""Keys that have to be said, by backend."""
+"""Required keys, by backend"""
 
 
 class LaunchSpec(BaseModel):
@@ -30,15 +30,15 @@ class LaunchSpec(BaseModel):
 
     backend: Literal["local", "ssh", "torchrun", "slurm", "kubernetes"] = "local"
     nodes: PositiveInt | Literal["auto"] = "auto"
-    """Machines. `auto` means this one, or for ssh all of the hostfile."""
+    """Number of machines. `auto` means this one, or for ssh all of the hostfile."""
     min_nodes: PositiveInt | None = None
-    """For ssh: go on with as few machines as this when others cannot be reached; by default none
-    may be missing. They are asked again whenever a stage is started."""
+    """For ssh: the fewest machines to continue with when others cannot be reached; by default all.
+    Unreachable ones are tried again whenever a stage is started."""
     gpus_per_node: PositiveInt | Literal["auto"] = "auto"
-    """Processes per machine, one a GPU. On a machine without GPUs they share its CPU cores, and
+    """Processes per machine, one per GPU. On a machine without GPUs they share its CPU cores, and
     `auto` means two; for ssh it means the hostfile's slots."""
     hostfile: Annotated[Path, AfterValidator(Path.absolute)] | None = None
-    """For ssh: a file of lines `HOST slots=N`, as DeepSpeed and MPI know it."""
+    """For ssh: a file of lines `HOST slots=N`, as for DeepSpeed and MPI."""
     rendezvous: Annotated[str, StringConstraints(pattern=r"^\S+:\d+$")] | None = None
     """For torchrun: HOST:PORT of the machine where `progan train` runs, as the others see it."""
     namespace: str | None = None
@@ -46,27 +46,27 @@ class LaunchSpec(BaseModel):
     volume_claim: str | None = None
     """PersistentVolumeClaim with runs and data sets (kubernetes)."""
     volume_mount: Path | None = None
-    """Where pods see it: the path by which this machine sees it, too (kubernetes)."""
+    """Where pods mount it: the same path as on this machine (kubernetes)."""
     interface: str | None = None
-    """Network interface that ranks talk over, such as ib0 or eth0; NCCL and gloo choose else."""
+    """Network interface of the ranks, such as ib0 or eth0; by default NCCL and gloo choose."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment variables of every rank."""
     partition: str | None = None
-    """Slurm's partition; else its default."""
+    """Slurm's partition; by default the cluster's."""
     account: str | None = None
-    """What a job is charged to."""
+    """The account that jobs are charged to (slurm)."""
     time_limit: Annotated[str | None, Field(coerce_numbers_to_str=True)] = None
-    """Of one job, as Slurm writes it: minutes, 12:00:00, 2-00:00:00. A stage that takes longer goes
-    on in another job; the partition's limit if there is none."""
+    """Of one job, in Slurm's format: minutes, 12:00:00, 2-00:00:00. A stage that takes longer
+    continues in another job; by default the partition's limit."""
     image: str | None = None
     """Container image that the ranks run in, with progan installed (slurm, kubernetes)."""
     mounts: list[str] = Field(default_factory=list)
-    """Folders that the container sees, as HOST:CONTAINER; the run and the data set must be among
+    """Folders mounted in the container, as HOST:CONTAINER; the run and the data set must be among
     them, under the same paths."""
     sbatch: list[str] = Field(default_factory=list)
-    """Further #SBATCH lines, such as --cpus-per-task=12; they count more than progan's own."""
+    """Further #SBATCH lines, such as --cpus-per-task=12; they override progan's own."""
     max_restarts: NonNegativeInt = 3
-    """How often a stage whose processes died is started again without having come any further."""
+    """How often a stage whose processes died is restarted without progress in between."""
 
     @model_validator(mode="after")
     def _has_what_its_backend_needs(self) -> "LaunchSpec":

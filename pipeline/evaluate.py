@@ -18,7 +18,7 @@ from progan.stages.metrics.evaluation import Result, add_results
 from progan.stages.metrics.measure import Subject, heartbeats, measure
 from progan.stages.metrics.names import fits, values_of
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.spectral import fitted
+from progan.stages.networks.spectral import convert_spectral_norm
 from progan.stages.specs.stage import MetricName, MetricsSpec
 from progan.stages.storage.final import Final, read_final
 from progan.stages.storage.stage_folder import StageFolder
@@ -126,7 +126,7 @@ def _generator(folder: StageFolder, final: Final) -> Generator:
     """The averaged generator of a finished stage, on the device that measures."""
     generator = Generator(final.model, final.resolution)
     ema = read_tensors(folder.final / "ema.safetensors")
-    generator.load_state_dict(fitted(ema, generator))
+    generator.load_state_dict(convert_spectral_norm(ema, generator))
     return generator.eval().requires_grad_(False).to(_single_process().device)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from progan.datasets.format.manifest import Manifest, load_manifest
-from progan.launch.backend import BACKENDS, Backend
-from progan.launch.schedulers.slurm import Slurm
+from progan.launch.backends.backend import BACKENDS, Backend
+from progan.launch.backends.slurm import Slurm
 from progan.pipeline.config.schema import RunConfig, default_values, validate
 from progan.pipeline.config.yaml_io import apply_override, read_yaml, write_yaml
 from progan.pipeline.errors import ConfigError, RunError, StoppedError

@@ -1,5 +1,11 @@
-"""What tests of several folders need: a small data set, a clean environment."""
+"""Shared by all tests: a data set, a clean environment, the order of modules, limited skips."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +13,51 @@ import pytest
 
 from progan.datasets.build.prepare import prepare
 from progan.datasets.synthetic import draw_dataset
+
+WAITING = ("test_slurm.py", "test_hosts.py")
+"""Modules in tests/cluster whose tests mostly wait: others compute meanwhile."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one worker a core, and one for each module that mostly waits."""
+    return min(os.cpu_count() or 1, 8) + len(WAITING)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of pytest-xdist, order modules so that no worker is left with a long one."""
+    if not hasattr(config, "workerinput"):
+        return
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+
+    def turn(item: pytest.Item) -> tuple[bool, int, Path]:
+        return not _waits(item.path), -slow[item.path], item.path
+
+    items.sort(key=turn)
+
+
+def _waits(module: Path) -> bool:
+    return module.parent.name == "cluster" and module.name in WAITING
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped, allowed = _skips(terminalreporter)
+    limit = "" if allowed is None else f", {allowed} allowed"
+    terminalreporter.write_line(f"{skipped} skipped{limit} (PROGAN_SKIPS_ALLOWED)")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """More skips than the environment allows are a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:  # None in a worker of pytest-xdist
+        skipped, allowed = _skips(reporter)
+        if allowed is not None and skipped > allowed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skips(reporter: pytest.TerminalReporter) -> tuple[int, int | None]:
+    """How many tests were skipped and how many may be."""
+    allowed = os.environ.get("PROGAN_SKIPS_ALLOWED")
+    return len(reporter.stats.get("skipped", ())), int(allowed) if allowed else None
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +71,14 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_gpu_counted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Tests run on the CPU wherever they run, unless they ask for a GPU."""
+    """Tests run on the CPU on every machine, unless they ask for a GPU."""
     if "gpu" not in request.keywords:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What progan remembers of former runs is not looked at, nor added to."""
+    """What progan remembers of former runs is neither read nor changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -4,9 +4,9 @@
 #     launch/scripts/hostfile.sh HOSTFILE RUN/stages/0064/spec.json [NAME=VALUE]...
 #
 # HOSTFILE has lines `HOST slots=N`; NAME=VALUE are variables for the ranks, such as
-# NCCL_SOCKET_IFNAME=ib0. Needed: ssh to every host without a password; RUN, data set and progan's
-# environment at the same path on all of them. MASTER_ADDR is the first host by default, MASTER_PORT
-# 29500. Unlike progan, this script does not end the ranks of a host that it has lost; they end by
+# NCCL_SOCKET_IFNAME=ib0. Required: ssh to every host without a password; RUN, data set and progan's
+# environment at the same path on all hosts. MASTER_ADDR is by default the first host, MASTER_PORT
+# 29500. Unlike progan, this script does not end the other ranks when a host is lost; they end by
 # themselves after engine.collective_timeout_minutes.
 set -euo pipefail
 
@@ -21,13 +21,13 @@ stop=$(dirname "$(dirname "$stage")")/STOP
 mapfile -t hosts < <(sed 's/#.*//' "$hostfile" | awk 'NF {print $1}')
 mapfile -t slots < <(sed 's/#.*//' "$hostfile" | sed -n 's/.*slots=\([0-9]*\).*/\1/p')
 
-# Signals sent to DeepSpeed's launcher leave ranks behind; the file reaches all of them, and each
-# writes its checkpoint first.
+# DeepSpeed's launcher may leave ranks running when it gets a signal; all ranks see the file, and
+# write a checkpoint first.
 rm -f "$stop"
 trap 'touch "$stop"' INT TERM
 
 for node in "${!hosts[@]}"; do
-    # The same for every rank, see local.sh; $(nproc) is that host's.
+    # The variables of local.sh; $(nproc) is evaluated on the host.
     words=(PYTHONSAFEPATH=1 "OMP_NUM_THREADS=\$((\$(nproc) < ${slots[node]} ? 1 : \$(nproc) / ${slots[node]}))"
         MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
         MALLOC_TOP_PAD_=268435456)
@@ -40,6 +40,6 @@ for node in "${!hosts[@]}"; do
         "${hosts[node]}" env "${words[@]}" </dev/null &
 done
 
-# Exit codes of launchers prove nothing: the stage is done when its result is there.
+# Launchers' exit codes are not reliable: the stage is done when its result exists.
 while [ -n "$(jobs -rp)" ]; do wait || true; done
 [ -e "$stage/final/manifest.json" ]

@@ -3,9 +3,9 @@
 #
 #     launch/scripts/local.sh RUN/stages/0064/spec.json [RANKS]
 #
-# RANKS is the number of GPUs, or without any 2. The stage goes on from its newest checkpoint; it is
-# done when RUN/stages/0064/final is there. Ctrl-C or `touch RUN/STOP` (remove it afterwards): the
-# ranks write a checkpoint and end. progan's environment must be on the PATH.
+# RANKS is by default the number of GPUs, or 2 without any. The stage resumes from its newest
+# checkpoint; it is done when RUN/stages/0064/final exists. On Ctrl-C or `touch RUN/STOP` (remove it
+# afterwards) the ranks write a checkpoint and end. progan's environment must be on the PATH.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ ! -f "$1" ]; then
@@ -16,14 +16,14 @@ spec=$(realpath "$1")
 gpus=$(nvidia-smi --list-gpus 2>/dev/null | wc -l) || gpus=0
 ranks=${2:-$((gpus > 0 ? gpus : 2))}
 
-# A worker finds Hugging Face's `datasets`, never a folder of that name here.
+# `import datasets` finds Hugging Face's, not a folder of that name here.
 export PYTHONSAFEPATH=${PYTHONSAFEPATH:-1}
 
-# CPU threads are shared out among the ranks.
+# The ranks share the CPU threads equally.
 threads=$(($(nproc) / ranks))
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}
 
-# glibc keeps the memory of freed tensors for the next step: a CPU step takes 0.7 of its time.
+# glibc keeps the memory of freed tensors for the next step: a CPU step then takes 0.7 of the time.
 export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-4294967296}
 export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-8589934592}
 export MALLOC_TOP_PAD_=${MALLOC_TOP_PAD_:-268435456}

@@ -1,23 +1,28 @@
-"""A task host_plan over hosts, as each of them is told."""
+"""How a task's ranks are spread over hosts: sent to the supervisor of each host."""
 
 import base64
 import json
+import os
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from progan.launch.spec import LaunchSpec
 from progan.launch.ssh.hostfile import Host
 
-BEAT = b"."
-"""Sent to every host every few seconds; one that hears nothing ends its ranks."""
-BEAT_SECONDS = 5.0
-SILENCE_SECONDS = 45.0
+HEARTBEAT = b"."
+"""Sent to every host at regular intervals; a host that receives nothing ends its ranks."""
+HEARTBEATS_MISSED = 9
 STOP = b"s"
 """Sent once: ask the ranks to stop."""
 
 
+def _silence_seconds() -> float:
+    """Tests shorten it through the environment."""
+    return float(os.environ.get("PROGAN_SSH_SILENCE_SECONDS", "45"))
+
+
 class HostPlan(BaseModel):
-    """Everything that a host has to know to start its share of the ranks."""
+    """Everything that a host needs to start its share of the ranks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +32,18 @@ class HostPlan(BaseModel):
     """Where the first rank listens, on the first host."""
     port: int
     argv: tuple[str, ...]
+    silence_seconds: float = Field(default_factory=_silence_seconds)
+    """A host that receives nothing for this long ends its ranks."""
+
+    @property
+    def lost_seconds(self) -> float:
+        """A connection that is silent for this long is lost: before its host ends the ranks."""
+        return self.silence_seconds * 2 / 3
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """The interval at which heartbeats are sent."""
+        return self.silence_seconds / HEARTBEATS_MISSED
 
     def launcher(self, node: int) -> list[str]:
         """The arguments of Python that start the ranks of one host with DeepSpeed's launcher."""

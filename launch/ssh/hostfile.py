@@ -1,4 +1,4 @@
-"""The hosts of a run, from a file as DeepSpeed and MPI know it."""
+"""The hosts of a run, from a hostfile in the format of DeepSpeed and MPI."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LINE = re.compile(r"(?P<name>[^\s=]+)\s+slots=(?P<slots>[1-9]\d*)")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine, by the name that ssh knows, and how many ranks it gets."""
+    """A machine's name for ssh, and its number of ranks."""
 
     name: str
     slots: int
@@ -24,7 +24,7 @@ def read_hostfile(path: Path) -> list[Host]:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise LaunchError(f"launch.hostfile: {path}: {error.strerror}") from error
-    seen: dict[str, int] = {}
+    line_numbers: dict[str, int] = {}
     hosts: list[Host] = []
     for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
@@ -34,9 +34,10 @@ def read_hostfile(path: Path) -> list[Host]:
         if match is None:
             raise LaunchError(f"{path}, line {number}: not of the form HOST slots=N: {text}")
         name = match["name"]
-        if name in seen:
-            raise LaunchError(f"{path}, line {number}: {name} stands in line {seen[name]} already")
-        seen[name] = number
+        if name in line_numbers:
+            earlier = line_numbers[name]
+            raise LaunchError(f"{path}, line {number}: {name} stands in line {earlier} already")
+        line_numbers[name] = number
         hosts.append(Host(name, int(match["slots"])))
     if not hosts:
         raise LaunchError(f"{path}: no host in it; a line looks like HOST slots=N")
@@ -44,7 +45,7 @@ def read_hostfile(path: Path) -> list[Host]:
 
 
 def chosen_hosts(spec: LaunchSpec) -> list[Host]:
-    """The hosts that a run gets: the first `nodes` of its hostfile, `gpus_per_node` slots each."""
+    """The hosts of a run: the first `nodes` of its hostfile, with `gpus_per_node` slots each."""
     assert spec.hostfile is not None
     hosts = read_hostfile(spec.hostfile)
     if spec.nodes != "auto":

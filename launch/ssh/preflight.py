@@ -1,9 +1,9 @@
-"""Run on every host before a task starts: can it take part?
+"""Checks a host before a task starts; ssh runs it on every host.
 
     python -m progan.launch.ssh.preflight FOLDER
 
-Prints a free port and the address by which this host was reached. Where FOLDER is not to be seen,
-the last words on standard error say so.
+Prints a free port and the address by which this host was reached. Fails with a message on standard
+error if FOLDER does not exist here.
 """
 
 import os

@@ -12,56 +12,61 @@ from progan.launch.errors import LaunchError
 OPTIONS = (
     "BatchMode=yes",  # never ask for a password
     "ConnectTimeout=10",
-    "ServerAliveInterval=10",  # a connection that is silent for 30 s is lost
     "ServerAliveCountMax=3",
-    "ControlMaster=no",  # a connection shared with others would have their options
+    "ControlMaster=no",  # a connection shared with other programs would have their options
     "ControlPath=none",
 )
-ANSWER_SECONDS = 60.0
+LOST_SECONDS = 30.0
+PREFLIGHT_SECONDS = 60.0
 SSH_FAILED = 255
-AT_ONCE = 64
+MAX_CONNECTIONS = 64
 
 
-def ssh(host: str, *words: str) -> list[str]:
+def ssh(host: str, *words: str, lost_seconds: float = LOST_SECONDS) -> list[str]:
     """The command that runs our Python on a host with these arguments.
 
-    The environment is taken to lie at the same path there, mostly on a shared disk.
+    The environment must lie at the same path there, usually on a shared disk. A connection that is
+    silent for `lost_seconds` is lost.
     """
-    options = [word for option in OPTIONS for word in ("-o", option)]
+    alive = f"ServerAliveInterval={max(1, round(lost_seconds / 3))}"
+    options = [word for option in (*OPTIONS, alive) for word in ("-o", option)]
     return ["ssh", "-T", *options, host, shlex.join([sys.executable, *words])]
 
 
-def ask_all(hosts: Sequence[str], folder: Path) -> tuple[dict[str, str], list[str]]:
-    """What preflight.py says on each host that answers, and a line on each that does not.
+def preflight_all(hosts: Sequence[str], folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Run preflight.py on all hosts at once; outputs by host, and a message for each unreachable.
 
-    All are asked at once. Raises LaunchError where a host answers but lacks something; the message
-    names every such host and has its own words.
+    LaunchError, naming every such host and its error, if a host is reached but the check fails.
     """
-    with ThreadPoolExecutor(min(AT_ONCE, len(hosts))) as pool:
-        answers = list(pool.map(lambda host: _ask(host, folder), hosts))
-    able, lost, unable = {}, [], []
-    for host, (code, words) in zip(hosts, answers, strict=True):
+    with ThreadPoolExecutor(min(MAX_CONNECTIONS, len(hosts))) as pool:
+        results = list(pool.map(lambda host: _preflight(host, folder), hosts))
+    outputs, unreachable, failures = {}, [], []
+    for host, (code, line) in zip(hosts, results, strict=True):
         if code == 0:
-            able[host] = words
+            outputs[host] = line
         elif code == SSH_FAILED:
-            lost.append(f"{host} cannot be reached: {words}")
+            unreachable.append(f"{host} cannot be reached: {line}")
         else:
-            unable.append(f"{host} cannot take part: {words}")
-    if unable:
-        raise LaunchError("\n".join(unable))
-    return able, lost
+            failures.append(f"{host} cannot take part: {line}")
+    if failures:
+        raise LaunchError("\n".join(failures))
+    return outputs, unreachable
 
 
-def _ask(host: str, folder: Path) -> tuple[int, str]:
-    """Exit code and last words."""
+def _preflight(host: str, folder: Path) -> tuple[int, str]:
+    """Exit code and last line of output."""
     argv = ssh(host, "-m", "progan.launch.ssh.preflight", str(folder))
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS
+        result = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PREFLIGHT_SECONDS,
         )
     except FileNotFoundError as error:
         raise LaunchError("ssh is not installed here") from error
     except subprocess.TimeoutExpired:
-        return SSH_FAILED, f"no answer for {ANSWER_SECONDS:.0f} s"
-    printed = (done.stderr if done.returncode else done.stdout).strip().splitlines()
-    return done.returncode, printed[-1] if printed else f"ssh ended with {done.returncode}"
+        return SSH_FAILED, f"no answer for {PREFLIGHT_SECONDS:.0f} s"
+    lines = (result.stderr if result.returncode else result.stdout).strip().splitlines()
+    return result.returncode, lines[-1] if lines else f"ssh ended with {result.returncode}"

@@ -1,4 +1,4 @@
-"""Ranks on the hosts of a hostfile, over ssh: DeepSpeed's launcher on each, under watch."""
+"""The ssh backend: ranks on the hosts of a hostfile, started by DeepSpeed's launcher on each."""
 
 import ipaddress
 import sys
@@ -8,16 +8,16 @@ from progan.launch.errors import UnreachableError
 from progan.launch.spec import LaunchSpec
 from progan.launch.ssh.host_plan import HostPlan
 from progan.launch.ssh.hostfile import Host, chosen_hosts
-from progan.launch.ssh.remote import ask_all
+from progan.launch.ssh.remote import preflight_all
 from progan.launch.task import State, Task
 
 PATIENCE_SECONDS = 60.0
 
 
 class Ssh:
-    """A process that keeps the connections (ssh_supervisor.py); its handle is Detached's.
+    """A detached process (ssh_supervisor.py) that holds the connections to all hosts.
 
-    It goes on when the process that submitted the task is killed; another one can pick it up.
+    The task continues if the submitting process is killed.
     """
 
     def __init__(self, spec: LaunchSpec) -> None:
@@ -27,28 +27,28 @@ class Ssh:
         self._detached = Detached()
 
     def submit(self, task: Task) -> str:
-        """Connect to all hosts and start the ranks; see Backend. LaunchError names a host."""
-        answers, lost = ask_all([host.name for host in self._hosts], task.log.parent)
-        hosts = self._enough([host for host in self._hosts if host.name in answers], task)
+        """Check all hosts and start the ranks; see Backend. LaunchError names failing hosts."""
+        outputs, unreachable = preflight_all([h.name for h in self._hosts], task.log.parent)
+        hosts = self._choose([host for host in self._hosts if host.name in outputs], task)
         if not hosts:
-            raise UnreachableError("\n".join(lost))
+            raise UnreachableError("\n".join(unreachable))
         first = hosts[0].name
-        port, address = answers[first].split()
+        port, address = outputs[first].split()
         host_plan = HostPlan(
             launch=self._spec,
             hosts=tuple(hosts),
-            # Reached from itself, the first host tells an address that means nothing to others.
+            # Reached from itself, the first host reports a loopback address, useless to others.
             address=first if ipaddress.ip_address(address).is_loopback else address,
             port=int(port),
             argv=task.argv,
         )
         argv = [sys.executable, "-m", "progan.launch.ssh.ssh_supervisor"]
-        return self._detached.start(argv, task.log, {}, told=host_plan.model_dump_json().encode())
+        return self._detached.start(argv, task.log, {}, stdin=host_plan.model_dump_json().encode())
 
-    def _enough(self, reached: list[Host], task: Task) -> list[Host]:
-        """As many hosts as the task can be shared out over; none if that is less than wanted."""
-        least = self._spec.min_nodes or len(self._hosts)
-        for count in range(len(reached), least - 1, -1):
+    def _choose(self, reached: list[Host], task: Task) -> list[Host]:
+        """The most hosts that fit the task; none if they are fewer than `min_nodes`."""
+        min_nodes = self._spec.min_nodes or len(self._hosts)
+        for count in range(len(reached), min_nodes - 1, -1):
             hosts = reached[:count]
             if count == len(self._hosts) or task.fits(sum(host.slots for host in hosts)):
                 return hosts
@@ -59,5 +59,5 @@ class Ssh:
         return "running" if self._detached.alive(handle) else "ended"
 
     def cancel(self, handle: str) -> None:
-        """Ask all ranks to stop; after a while, end them all the same. See Backend."""
+        """Ask all ranks on all hosts to stop; see Backend."""
         self._detached.end(handle, PATIENCE_SECONDS)

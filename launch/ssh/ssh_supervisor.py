@@ -1,10 +1,10 @@
-"""The connections to all hosts of a task, in a process that outlives the orchestrator.
+"""Holds the connections to all hosts of a task, in a process that outlives the orchestrator.
 
-    python -m progan.launch.ssh.ssh_supervisor < SPREAD.json
+    python -m progan.launch.ssh.ssh_supervisor < HOST_PLAN.json
 
-Each host runs host_supervisor.py at the other end of its connection. SIGTERM asks all ranks to
+Every host runs host_supervisor.py at the other end of its connection. SIGTERM asks all ranks to
 stop. Once the ranks of one host have ended, or its connection is lost, the others have half a
-minute to end by themselves and are ended then. If this process dies, so do all ranks.
+minute to end by themselves and are killed then. If this process dies, all ranks are killed.
 """
 
 import signal
@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 
-from progan.launch.ssh.host_plan import BEAT, BEAT_SECONDS, STOP, HostPlan
+from progan.launch.ssh.host_plan import HEARTBEAT, STOP, HostPlan
 from progan.launch.ssh.remote import SSH_FAILED, ssh
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 GRACE_SECONDS = 30.0
-LAST_SECONDS = 10.0
+"""For the other hosts to end by themselves after the first"""
+CLOSE_SECONDS = 10.0
+"""For a closed connection to end before it is killed"""
 
 
 class Connection:
@@ -26,28 +28,31 @@ class Connection:
     def __init__(self, name: str, node: int, host_plan: HostPlan) -> None:
         self.name = name
         self._ssh = subprocess.Popen(
-            ssh(name, "-m", "progan.launch.ssh.host_supervisor", str(node)),
+            ssh(
+                *(name, "-m", "progan.launch.ssh.host_supervisor", str(node)),
+                lost_seconds=host_plan.lost_seconds,
+            ),
             stdin=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # signals to this process's group are not for ssh
         )
         self.send(host_plan.model_dump_json().encode() + b"\n")
 
-    def send(self, order: bytes) -> None:
-        """Say something to the guard, if it is still there."""
+    def send(self, message: bytes) -> None:
+        """Send a message to the host's supervisor, if the connection is still open."""
         assert self._ssh.stdin is not None
         try:
-            self._ssh.stdin.write(order)
+            self._ssh.stdin.write(message)
         except (BrokenPipeError, ValueError):
             pass
 
-    def hang_up(self) -> None:
-        """The guard ends its ranks."""
+    def close(self) -> None:
+        """Close the connection: the host's supervisor kills its ranks."""
         assert self._ssh.stdin is not None
         self._ssh.stdin.close()
 
     def kill(self) -> None:
-        """For a connection that does not end, being cut."""
+        """Kill ssh, for a connection that is cut and does not end."""
         self._ssh.kill()
 
     @property
@@ -63,48 +68,50 @@ class Connection:
 
 def main() -> None:
     """Command line."""
-    asked: list[int] = []
+    stop_signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: asked.append(number))
+        signal.signal(number, lambda number, frame: stop_signals.append(number))
     host_plan = HostPlan.model_validate_json(sys.stdin.buffer.read())
     connections = [
         Connection(host.name, node, host_plan) for node, host in enumerate(host_plan.hosts)
     ]
-    first = attend(connections, asked)
-    print(f"progan: {first}", file=sys.stderr)
+    first_end = supervise(connections, stop_signals, host_plan.heartbeat_seconds)
+    print(f"progan: {first_end}", file=sys.stderr)
 
 
-def attend(connections: list[Connection], asked: list[int]) -> str:
-    """Keep the connections until all have ended; returns how the first one did."""
-    first: str | None = None
-    told = hung_up = False
-    beat = deadline = time.monotonic()
+def supervise(
+    connections: list[Connection], stop_signals: list[int], heartbeat_seconds: float
+) -> str:
+    """Hold the connections until all have ended; returns how the first one ended."""
+    first_end: str | None = None
+    stop_sent = closed = False
+    next_heartbeat = deadline = time.monotonic()
     while any(connection.end is None for connection in connections):
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         now = time.monotonic()
-        if asked and not told:
-            told = True
-            _tell(connections, STOP)
-        if now > beat:
-            beat = now + BEAT_SECONDS
-            _tell(connections, BEAT)
-        if first is None:
-            first = next((connection.end for connection in connections if connection.end), None)
+        if stop_signals and not stop_sent:
+            stop_sent = True
+            _broadcast(connections, STOP)
+        if now > next_heartbeat:
+            next_heartbeat = now + heartbeat_seconds
+            _broadcast(connections, HEARTBEAT)
+        if first_end is None:
+            first_end = next((each.end for each in connections if each.end), None)
             deadline = now + GRACE_SECONDS
-        elif now > deadline and not hung_up:
-            hung_up = True
-            deadline = now + LAST_SECONDS
+        elif now > deadline and not closed:
+            closed = True
+            deadline = now + CLOSE_SECONDS
             for connection in connections:
-                connection.hang_up()
+                connection.close()
         elif now > deadline:
             for connection in connections:
                 connection.kill()
-    return first or "all ranks ended"
+    return first_end or "all ranks ended"
 
 
-def _tell(connections: list[Connection], order: bytes) -> None:
+def _broadcast(connections: list[Connection], message: bytes) -> None:
     for connection in connections:
-        connection.send(order)
+        connection.send(message)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ for command in (
 @json_option
 def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show the stages of a run as a table, with the memory each will need; start nothing."""
-    from progan.launch.backend import BACKENDS
+    from progan.launch.backends.backend import BACKENDS
     from progan.launch.devices import gpu_memory_bytes
     from progan.pipeline.cli.plan_view import plan_document, plan_table
     from progan.pipeline.config.schema import load_config

@@ -87,7 +87,7 @@ def generate(
         seed=seed or 0,
         seeds=chosen,
         truncation=truncation,
-        wanted=wanted,
+        class_=wanted,
         codes=codes,
     )
     click.echo(f"{out}: {count} pictures", err=True)

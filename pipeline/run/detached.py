@@ -1,7 +1,7 @@
 """Submits a whole run to a scheduler: one job per stage, each after the previous one; no torch."""
 
-from progan.launch.backend import Backend
-from progan.launch.schedulers.slurm import Slurm
+from progan.launch.backends.backend import Backend
+from progan.launch.backends.slurm import Slurm
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import job_of, prepared_task

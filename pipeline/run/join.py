@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 
-from progan.launch.torchrun import Torchrun
+from progan.launch.backends.torchrun import Torchrun
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
 from progan.pipeline.run.events import Event, EventLog
 from progan.pipeline.run.orchestrator import stage_task

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from progan.datasets.errors import DataError
 from progan.datasets.files import write_whole
-from progan.launch.backend import Backend
+from progan.launch.backends.backend import Backend
 from progan.launch.errors import UnreachableError
 from progan.launch.task import Task
 from progan.pipeline.errors import CrashedError, RunError, StoppedError

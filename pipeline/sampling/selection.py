@@ -1,4 +1,4 @@
-"""Seeds as people write them: 0-63,100; no torch."""
+"""Command-line choices of what to draw: seeds, a class and codes. Does not import torch."""
 
 import difflib
 import math
@@ -9,11 +9,13 @@ from statistics import NormalDist
 from progan.pipeline.errors import ConfigError
 from progan.stages.specs.model import CodesSpec
 
-MOST = 1_000_000
+MAX_SEEDS = 1_000_000
+MAX_NAMES_SHOWN = 12
+"""Class names in an error message"""
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`0-2,7` -> [0, 1, 2, 7], in the order written. ConfigError if it means nothing."""
+    """`0-2,7` -> [0, 1, 2, 7], in the order written. ConfigError if the text is invalid."""
     seeds: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part)
@@ -23,36 +25,33 @@ def parse_seeds(text: str) -> list[int]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise ConfigError(f"--seeds {text}: {part.strip()} goes backwards")
-        if last - first >= MOST - len(seeds):
-            raise ConfigError(f"--seeds {text}: these are more than {MOST:,}")
+        if last - first >= MAX_SEEDS - len(seeds):
+            raise ConfigError(f"--seeds {text}: these are more than {MAX_SEEDS:,}")
         seeds += range(first, last + 1)
     return seeds
 
 
-SHOWN = 12
-
-
-def class_number(wanted: str, names: Sequence[str]) -> int:
-    """The label of a class given by its name or its label. ConfigError if there is none such."""
+def parse_class(text: str, names: Sequence[str]) -> int:
+    """The label of a class given by its name or label. ConfigError if there is no such class."""
     if not names:
-        raise ConfigError(f"--class {wanted}: this generator was not trained with classes")
-    if wanted in names:
-        return names.index(wanted)
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    close = difflib.get_close_matches(wanted, names, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"there are {len(names)}: {shown}"
-    raise ConfigError(f"--class {wanted}: no such class; {meant}")
+        raise ConfigError(f"--class {text}: this generator was not trained with classes")
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    shown = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
+    close = difflib.get_close_matches(text, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {len(names)}: {shown}"
+    raise ConfigError(f"--class {text}: no such class; {hint}")
 
 
-def code_noise(words: Sequence[str], spec: CodesSpec) -> dict[int, float]:
-    """The number of N(0, 1) that each code named in `words` comes from, by the code's number.
+def parse_codes(words: Sequence[str], spec: CodesSpec) -> dict[int, float]:
+    """NUMBER=VALUE words -> by code number, the N(0, 1) value that gives the code this value.
 
-    Words are NUMBER=VALUE: a categorical code's value counts from 0, a continuous one's lies from
-    -1 to 1. Categorical codes are numbered first. ConfigError if one means nothing here.
+    A categorical code's values count from 0, a continuous one's are from -1 to 1. Categorical codes
+    are numbered first. ConfigError if a word is invalid for this generator.
     """
-    found = {}
+    noise = {}
     for word in words:
         match = re.fullmatch(r"(\d{1,4})=(-?\d*\.?\d+)", word)
         if match is None:
@@ -60,12 +59,12 @@ def code_noise(words: Sequence[str], spec: CodesSpec) -> dict[int, float]:
         number, value = int(match[1]), float(match[2])
         if number >= spec.count:
             raise ConfigError(f"--code {word}: this generator has {spec.count or 'no'} codes")
-        found[number] = _noise(_share(word, number, value, spec))
-    return found
+        noise[number] = _inverse_normal(_quantile(word, number, value, spec))
+    return noise
 
 
-def _share(word: str, number: int, value: float, spec: CodesSpec) -> float:
-    """Where the value lies among all, from 0 to 1."""
+def _quantile(word: str, number: int, value: float, spec: CodesSpec) -> float:
+    """The value's place in the code's uniform distribution, from 0 to 1."""
     if number < len(spec.categorical):
         size = spec.categorical[number]
         if value not in range(size):
@@ -76,8 +75,8 @@ def _share(word: str, number: int, value: float, spec: CodesSpec) -> float:
     return (value + 1) / 2
 
 
-def _noise(share: float) -> float:
-    """The inverse of the normal distribution function, its ends too."""
-    if share in (0, 1):
-        return math.copysign(math.inf, share - 0.5)
-    return NormalDist().inv_cdf(share)
+def _inverse_normal(quantile: float) -> float:
+    """The inverse distribution function of N(0, 1), infinite at 0 and 1."""
+    if quantile in (0, 1):
+        return math.copysign(math.inf, quantile - 0.5)
+    return NormalDist().inv_cdf(quantile)

@@ -13,7 +13,7 @@ from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.memory.deepspeed_model import DeepSpeedModel
 from progan.stages.memory.live_bytes import REST, LiveBytes
-from progan.stages.networks.encoder import together
+from progan.stages.networks.encoder import generator_module
 from progan.stages.objectives.objective import make_terms
 from progan.stages.objectives.passes import Side
 from progan.stages.objectives.replay_buffer import make_replay
@@ -76,7 +76,7 @@ def _stage(spec: StageSpec, ranks: int, live: LiveBytes) -> Stage:
         discriminator=discriminator,
         ema=networks.ema,
         encoder=networks.encoder,
-        generator_engine=engine(together(generator, networks.encoder), spec, ranks, live),
+        generator_engine=engine(generator_module(generator, networks.encoder), spec, ranks, live),
         discriminator_engine=engine(discriminator, spec, ranks, live),
         batches=batches,
         rng=rng,

@@ -55,7 +55,7 @@ def reconstruct(
     return images
 
 
-def together(generator: Generator, encoder: Encoder | None) -> nn.Module:
+def generator_module(generator: Generator, encoder: Encoder | None) -> nn.Module:
     """The module of the generator's optimiser: the generator, with the encoder if there is one."""
     if encoder is None:
         return generator

@@ -50,7 +50,7 @@ def largest_singular_value(weight: Tensor, u: Tensor) -> Tensor:
     return sigma
 
 
-def normalise(network: nn.Module) -> None:
+def add_spectral_norm(network: nn.Module) -> None:
     """Apply spectral normalisation to every weighted layer of a network.
 
     The vectors come from torch's generator: the same on all ranks, for any number of ranks.
@@ -59,11 +59,11 @@ def normalise(network: nn.Module) -> None:
         u = torch.randn(len(layer.weight), dtype=layer.weight.dtype)
         layer.u = nn.functional.normalize(u, dim=0)
     for _ in range(FIRST_ITERATIONS):
-        iterate(network)
+        power_iteration(network)
 
 
 @torch.no_grad()
-def iterate(network: nn.Module) -> None:
+def power_iteration(network: nn.Module) -> None:
     """One power iteration in every normalised layer: v = W^T u / |.|, u = W v / |.|.
 
     Frozen layers keep their vector, so that their effective weight does not change.
@@ -75,7 +75,7 @@ def iterate(network: nn.Module) -> None:
             layer.u.copy_(nn.functional.normalize(matrix @ v, dim=0))
 
 
-def fitted(given: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def convert_spectral_norm(given: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """The state `given` of a network, converted for one with or without spectral normalisation.
 
     Where only the given state is normalised, weights are divided by their singular values, so that

@@ -20,7 +20,7 @@ def install(side: Side, network: nn.Module, penalties: Penalties) -> None:
     """Make a network that was just drawn what the constraints want; before weights are loaded."""
     for each in penalties:
         if isinstance(each, specs.SpectralNorm) and side in each.networks:
-            spectral.normalise(network)
+            spectral.add_spectral_norm(network)
 
 
 class SpectralNorm(Term):
@@ -32,7 +32,7 @@ class SpectralNorm(Term):
     def before_update(self, side: Side, network: nn.Module) -> None:
         """The power iteration."""
         if side in self.spec.networks:
-            spectral.iterate(network)
+            spectral.power_iteration(network)
 
 
 class WeightClip(Term):

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from progan.stages.errors import StageError
-from progan.stages.networks.spectral import fitted
+from progan.stages.networks.spectral import convert_spectral_norm
 from progan.stages.specs.stage import InitSpec
 from progan.stages.storage.final import DOCUMENT, Final, read_final
 from progan.stages.storage.pretrained import Network, read_published
@@ -60,7 +60,10 @@ def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
         if name not in published.files:
             log.warning("%s has no %s: it begins anew", init.path, name)
             continue
-        loaded, own = fitted(read_tensors(published.files[name]), network), network.state_dict()
+        loaded, own = (
+            convert_spectral_norm(read_tensors(published.files[name]), network),
+            network.state_dict(),
+        )
         for key in sorted(loaded.keys() | own.keys()):
             if key not in loaded or key not in own or loaded[key].shape != own[key].shape:
                 raise StageError(f"the {name} in {init.path} does not fit this run's, first {key}")
@@ -84,7 +87,7 @@ def grow(network: nn.Module, previous: dict[str, Tensor], resolution: int) -> No
     Raises StageError unless exactly the new block and the new to/fromRGB layer keep their drawn
     weights.
     """
-    found = network.load_state_dict(fitted(previous, network), strict=False)
+    found = network.load_state_dict(convert_spectral_norm(previous, network), strict=False)
     new = at_resolution(resolution, "blocks|to_rgb|from_rgb")
     expected = {name for name in network.state_dict() if new.match(name)}
     if found.unexpected_keys or set(found.missing_keys) != expected:

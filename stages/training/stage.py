@@ -13,7 +13,7 @@ from progan.stages.engine.compile import compile_passes
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.precision import memory_format
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.encoder import Encoder, together
+from progan.stages.networks.encoder import Encoder, generator_module
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import MultiDiscriminator
 from progan.stages.objectives import objective
@@ -104,7 +104,7 @@ def build(
         networks.discriminator,
         networks.encoder,
     )
-    generator_engine = Engine("generator", together(generator, encoder), spec, world)
+    generator_engine = Engine("generator", generator_module(generator, encoder), spec, world)
     discriminator_engine = Engine("discriminator", discriminator, spec, world)
     if spec.compile != "off":
         compile_passes(generator, discriminator, encoder)

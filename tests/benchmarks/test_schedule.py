@@ -1,29 +1,30 @@
-"""Hours from milliseconds."""
+"""Hours of a run from milliseconds a picture."""
 
 import pytest
 
 from progan.pipeline.config.schema import load_config
-from schedule import given, measured, schedule
+from schedule import measured, parse_milliseconds, schedule
 
 
 def test_hours_are_pictures_times_milliseconds() -> None:
     config = load_config(
         "demo", ("growth.last=8", "growth.fade_kimg=600", "growth.steady_kimg=1200")
     )
-    found = schedule(config, {4: 3.0, 8: 6.0}, ranks=1, share=1.0)
-    assert [stage["hours"] for stage in found["stages"]] == [1.0, 3.0]
-    assert found["hours"] == 4.0
+    document = schedule(config, {4: 3.0, 8: 6.0}, ranks=1, share=1.0)
+    assert [stage["hours"] for stage in document["stages"]] == [1.0, 3.0]
+    assert document["hours"] == 4.0
     assert schedule(config, {4: 3.0, 8: 6.0}, ranks=4, share=0.5)["hours"] == 2.0
-    at_once = load_config("demo", ("growth.last=8", "growth.mode=none", "growth.steady_kimg=1200"))
-    assert schedule(at_once, {4: 3.0, 8: 6.0}, ranks=1, share=1.0)["hours"] == 3.0
+    no_fade = load_config("demo", ("growth.last=8", "growth.mode=none", "growth.steady_kimg=1200"))
+    assert schedule(no_fade, {4: 3.0, 8: 6.0}, ranks=1, share=1.0)["hours"] == 3.0
 
 
-def test_what_was_not_measured_is_said() -> None:
-    found = schedule(load_config("demo", ()), given(["4=1", "32=1.5"]), ranks=1, share=1.0)
-    assert found["not_measured"] == [8, 16]
+def test_stages_without_measurement_are_listed() -> None:
+    times = parse_milliseconds(["4=1", "32=1.5"])
+    document = schedule(load_config("demo", ()), times, ranks=1, share=1.0)
+    assert document["not_measured"] == [8, 16]
 
 
-def test_rows_are_taken_by_precision_without_overrides_at_the_largest_batch() -> None:
+def test_measured_rows_have_no_overrides_and_the_largest_batch_of_the_precision() -> None:
     rows = [
         {"resolution": 4, "precision": precision, "batch": batch, "overrides": words,
          "ms_per_picture": ms}

@@ -1,5 +1,5 @@
-"""Hosts for the tests: namespaces of this machine, each with its own network, name, processes and
-sshd, on a switch whose cables can be cut. They share the disk. Needs root, Linux, ip and sshd."""
+"""Hosts for tests: namespaces of this machine, each with its own network, host name, processes and
+sshd, on a switch whose links can be cut. They share the disk. Needs root, Linux, ip and sshd."""
 
 import os
 import shutil
@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from progan.launch.detached import die_with_parent
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 NETWORK = "10.86.4"
@@ -38,20 +40,20 @@ exec {ssh} -i {folder}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/de
 
 
 def missing() -> str | None:
-    """Why there can be no hosts here; None if there can."""
+    """Why hosts cannot be started on this machine; None if they can."""
     if os.geteuid() != 0:
         return "hosts need root"
     programs = {"sshd": SSHD} | {name: shutil.which(name) for name in ("ssh", "ip", "unshare")}
-    lacking = [name for name, path in programs.items() if path is None]
-    if lacking:
-        return f"hosts need {', '.join(lacking)}"
+    absent = [name for name, path in programs.items() if path is None]
+    if absent:
+        return f"hosts need {', '.join(absent)}"
     probe = ["unshare", *NAMESPACES, "--fork", "ip", "link", "add", "type", "bridge"]
     done = subprocess.run(probe, capture_output=True, text=True)
-    return f"no namespaces here: {done.stderr.strip()}" if done.returncode else None
+    return f"hosts need namespaces: {done.stderr.strip()}" if done.returncode else None
 
 
 class Hosts:
-    """Some hosts and their switch, in a folder."""
+    """Hosts and their switch; their files are in a folder."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
@@ -72,24 +74,28 @@ class Hosts:
         self, name: str, argv: Sequence[str], cwd: Path, **options: Any
     ) -> "subprocess.Popen[Any]":
         """Run a command on a host, in the background."""
-        env = os.environ | {"PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
-        there = ["env", f"--chdir={cwd}"]
-        return subprocess.Popen([*self._enter(name), *there, *argv], env=env, **options)
+        env = (
+            os.environ
+            | options.pop("env", {})
+            | {"PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+        )
+        chdir = ["env", f"--chdir={cwd}"]
+        return subprocess.Popen([*self._enter(name), *chdir, *argv], env=env, **options)
 
     def call(self, name: str, *argv: str) -> None:
-        """Run a command on a host, to its good end."""
+        """Run a command on a host; it must succeed."""
         subprocess.run([*self._enter(name), *argv], check=True, timeout=20)
 
     def cut(self, name: str) -> None:
-        """Cut a host's cable: nobody is told."""
+        """Cut a host's link: packets are lost without an error."""
         self.call(SWITCH, "ip", "link", "set", f"to-{name}", "down")
 
     def mend(self, name: str) -> None:
-        """The cable is whole again."""
+        """Restore a host's link."""
         self.call(SWITCH, "ip", "link", "set", f"to-{name}", "up")
 
     def down(self) -> None:
-        """Every process of every host ends."""
+        """End every process of every host."""
         for init in self._inits.values():
             init.kill()
             init.wait()
@@ -113,18 +119,20 @@ class Hosts:
 
     def _boot(self, name: str) -> None:
         argv = ["unshare", *NAMESPACES, "--fork", "--kill-child", "bash", "-c", BOOT, "init", name]
-        self._inits[name] = subprocess.Popen([*argv, str(self.folder)], stdin=subprocess.DEVNULL)
+        self._inits[name] = subprocess.Popen(
+            [*argv, str(self.folder)], stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
+        )
         deadline = time.monotonic() + 20
         while not (self.folder / f"{name}.up").exists():
             assert time.monotonic() < deadline and self._inits[name].poll() is None
             time.sleep(0.02)
 
     def _plug_in(self, name: str, number: int) -> None:
-        """One end of a cable in the switch, the other one the host's eth0."""
+        """Connect the host's eth0 to the switch."""
         add = ["ip", "link", "add", f"to-{name}", "type", "veth", "peer", "name", f"of-{name}"]
         self.call(SWITCH, *add)
         pid = _only_child(self._inits[name].pid)
-        # The switch has a process tree of its own, where the host's id means nothing.
+        # The switch has its own process tree, in which the host's process id does not exist.
         switch = _only_child(self._inits[SWITCH].pid)
         move = ["ip", "link", "set", f"of-{name}", "netns", str(pid), "name", "eth0"]
         subprocess.run(["nsenter", f"--target={switch}", "--net", "--", *move], check=True)
@@ -134,13 +142,13 @@ class Hosts:
 
 
 def _only_child(pid: int) -> int:
-    """`unshare --fork` waits for the first process of the new namespaces."""
+    """The process for which `unshare --fork` waits: the first one of the new namespaces."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
 @contextmanager
 def hosts_up(folder: Path, *names: str) -> Iterator[Hosts]:
-    """Hosts for a while."""
+    """Hosts that are ended when the block is left."""
     hosts = Hosts(folder, names)
     try:
         yield hosts

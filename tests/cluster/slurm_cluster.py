@@ -1,7 +1,7 @@
 """A real Slurm of two nodes on this machine: munged, slurmctld, two slurmd; needs root.
 
-Each slurmd lives in a UTS namespace of its own, so that it has a node's host name, and sees an
-/etc/hosts in which the nodes are this machine. All of them belong to this process and end with it.
+Each slurmd runs in its own UTS namespace, which gives it a node's host name, and sees an /etc/hosts
+that resolves both nodes to this machine. All daemons are children of this process.
 """
 
 import os
@@ -11,10 +11,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import pytest
+
+from progan.launch.detached import die_with_parent
 
 NODES = ("n1", "n2")
 CONF = """
@@ -58,20 +61,26 @@ PartitionName=urgent Nodes=n1,n2 MaxTime=60 PriorityTier=9 PreemptMode=OFF State
 AS_NODE = 'hostname "$1" && mount --bind "$2" /etc/hosts && exec slurmd -D -N "$1"'
 
 
+def missing() -> str | None:
+    """Why no cluster can run on this machine; None if one can."""
+    if os.geteuid() != 0:
+        return "Slurm needs root"
+    programs = [name for name in ("slurmctld", "slurmd", "munged") if not shutil.which(name)]
+    if programs:
+        return f"Slurm needs {', '.join(programs)}"
+    probe = subprocess.run(["unshare", "--uts", "--mount", "true"], capture_output=True)
+    return "Slurm's nodes need namespaces" if probe.returncode else None
+
+
 class SlurmCluster:
-    """Started by `up`, taken down by `down`."""
+    """Started by `up`, ended by `down`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self) -> None:
-        """Return when both nodes are idle; skips the test where there can be no cluster."""
-        if not shutil.which("slurmctld") or not shutil.which("munged"):
-            pytest.skip("no slurmctld")
-        allowed = subprocess.run(["unshare", "--uts", "--mount", "true"], capture_output=True)
-        if os.geteuid() != 0 or allowed.returncode:
-            pytest.skip("no slurmctld: it needs root and namespaces")
+        """Return when both nodes are idle."""
         self._configure()
         os.environ["SLURM_CONF"] = str(self.folder / "slurm.conf")
         munge = [f"--{name}={self.folder}/munge.{file}" for name, file in [
@@ -88,7 +97,7 @@ class SlurmCluster:
         subprocess.run(["scancel", "--user=root"], timeout=20)
         until = time.monotonic() + 20
         while self.ask("squeue", "--noheader") and time.monotonic() < until:
-            time.sleep(0.5)
+            time.sleep(0.1)
         for name in reversed(list(self._daemons)):
             self.stop(name, signal.SIGTERM)
         del os.environ["SLURM_CONF"]
@@ -100,18 +109,20 @@ class SlurmCluster:
         self._start(name, ["slurmctld", "-D"] if name == "slurmctld" else node)
 
     def power_off(self, node: str) -> None:
-        """End whatever runs under a node's host name."""
-        place = os.readlink(f"/proc/{self._daemons[node].pid}/ns/uts")
-        for process in psutil.process_iter():
-            try:
-                if os.readlink(f"/proc/{process.pid}/ns/uts") == place:
-                    process.kill()
-            except (OSError, psutil.NoSuchProcess):
-                pass
+        """Kill every process under a node's host name."""
+        for process in self._processes(node):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.stop(node)
 
+    def has_steps(self, node: str) -> bool:
+        """Whether a batch script or a step of a job still runs on a node."""
+        with suppress(psutil.NoSuchProcess):
+            return any(process.name() == "slurmstepd" for process in self._processes(node))
+        return True  # one of them has just ended
+
     def stop(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """End a daemon, and nothing that it has started."""
+        """End a daemon, but no process that it started."""
         daemon = self._daemons.pop(name)
         daemon.send_signal(number)
         try:
@@ -121,21 +132,34 @@ class SlurmCluster:
             daemon.wait()
 
     def ask(self, *argv: str) -> str:
-        """What one of Slurm's commands prints."""
+        """Return what one of Slurm's commands prints."""
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=60)
         return answer.stdout.strip()
 
     def wait_for_nodes(self, state: str, count: int) -> None:
-        """Until so many nodes are in a state."""
+        """Wait until `count` nodes are in a state."""
         until = time.monotonic() + 60
         while self.ask("sinfo", "--noheader", "--format=%D", f"--states={state}") != str(count):
             assert time.monotonic() < until, self.ask("sinfo", "-N")
             time.sleep(0.2)
 
+    def _processes(self, node: str) -> Iterator[psutil.Process]:
+        """All processes in a node's UTS namespace."""
+        namespace = os.readlink(f"/proc/{self._daemons[node].pid}/ns/uts")
+        for process in psutil.process_iter():
+            with suppress(OSError, psutil.NoSuchProcess):
+                if os.readlink(f"/proc/{process.pid}/ns/uts") == namespace:
+                    yield process
+
     def _start(self, name: str, argv: list[str]) -> None:
         with (self.folder / f"{name}.out").open("ab") as out:
             self._daemons[name] = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         if name == "munged":
             until = time.monotonic() + 10
@@ -144,7 +168,7 @@ class SlurmCluster:
                 time.sleep(0.05)
 
     def _configure(self) -> None:
-        """slurm.conf and what it names; the GPUs are devices that exist and do nothing."""
+        """Write slurm.conf and the files it names; a GPU is /dev/null."""
         self.folder.chmod(0o755)
         for name in ("state", *(f"spool.{node}" for node in NODES)):
             (self.folder / name).mkdir()
@@ -157,12 +181,12 @@ class SlurmCluster:
         (self.folder / "slurm.conf").write_text(conf + nodes + PARTITIONS)
         (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=autodetect\nIgnoreSystemd=yes\n")
-        here = "".join(f"127.0.0.1 {name}\n" for name in NODES)
-        (self.folder / "hosts").write_text(Path("/etc/hosts").read_text() + here)
+        lines = "".join(f"127.0.0.1 {name}\n" for name in NODES)
+        (self.folder / "hosts").write_text(Path("/etc/hosts").read_text() + lines)
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Two hosts with sshd: a run over both by ssh and by torchrun, and its link cut in mid-stage."""
+"""Two hosts with sshd: runs over both by ssh and by torchrun, and links cut in mid-stage."""
 
 import subprocess
 import time
@@ -14,30 +14,50 @@ from progan.launch.devices import count_gpus
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import read_progress
 from progan.pipeline.run_folder import RunFolder
-from progan.stages.storage.final import is_done
+from required import require
 from soak import CONFIG
 from workers import BIN, checkpoints, content
 
-REASON = "the hosts would share this machine's GPUs" if count_gpus() else missing()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
+pytestmark = pytest.mark.slow
 
-SHORT = ["growth.last=16", "growth.fade_kimg=0.64", "growth.steady_kimg=0.64"]
+SHORT = ["growth.last=8", "growth.fade_kimg=0.64", "growth.steady_kimg=1.28"]
 SSH = ["launch.backend=ssh", "launch.hostfile=hostfile"]
 TORCHRUN = ["launch.backend=torchrun", "launch.rendezvous=n1:29603", "launch.nodes=2",
             "launch.gpus_per_node=1", "engine.collective_timeout_minutes=0.3"]  # fmt: skip
+IMPATIENT = {"PROGAN_SSH_SILENCE_SECONDS": "6"}
+
+
+@pytest.fixture(scope="module")
+def possible() -> None:
+    """The GPUs of a machine would be shared by its hosts."""
+    if count_gpus():
+        pytest.skip("the hosts would share this machine's GPUs")
+    require("sshd", missing())
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[Hosts]:
+def hosts(tmp_path: Path, possible: None) -> Iterator[Hosts]:
     """n1 and n2."""
     folder = tmp_path / "hosts"
     folder.mkdir()
-    with hosts_up(folder, "n1", "n2") as them:
-        yield them
+    with hosts_up(folder, "n1", "n2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    shapes: Path, tmp_path_factory: pytest.TempPathFactory, possible: None
+) -> RunFolder:
+    """A run by two ranks on one host that was never interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with hosts_up(folder, "n1") as hosts:
+        training = Training(hosts, shapes, folder / "work", ["launch.gpus_per_node=2"])
+        assert training.finish(300) == [0], training.output()
+    return training.run
 
 
 class Training:
-    """`progan train` on n1 and, if it is to be joined, `progan join` on n2."""
+    """`progan train` on n1 and, with torchrun, `progan join` on n2."""
 
     def __init__(self, hosts: Hosts, shapes: Path, folder: Path, words: list[str]) -> None:
         folder.mkdir(exist_ok=True)
@@ -48,50 +68,51 @@ class Training:
         (folder / "tiny.yaml").write_text(config)
         self._hosts = hosts
         self._words = words
-        self._said = folder / "said"
+        self._log = folder / "log"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.start()
 
     def start(self) -> None:
-        """What a person types, on each host, also to go on."""
+        """Start the commands of a user, on each host; also to resume."""
         progan = str(BIN / "progan")
         train = [progan, "train", "tiny.yaml", *SHORT, *self._words, "--run", "run"]
-        with self._said.open("ab") as log:
+        with self._log.open("ab") as log:
             common: dict[str, Any] = {"cwd": self.run.path.parent, "stdout": log, "stderr": log}
+            common["env"] = IMPATIENT
             self.processes = [self._hosts.start("n1", train, **common)]
             if self._words is TORCHRUN:
                 self.processes += [self._hosts.start("n2", [progan, "join", "run"], **common)]
 
     def crashes(self) -> list[str]:
-        """Why the stage had to be started again, each time."""
+        """The reason of every crash of a stage."""
         events = EventLog(self.run.events).events()
         return [event.fields["reason"] for event in events if event.kind == "stage_crashed"]
 
     def nodes_at(self, resolution: int) -> int | None:
-        """The machines that a stage is trained on, once it is."""
+        """The number of hosts that train a stage; None if it is not trained yet."""
         progress = read_progress(self.run.stage(resolution))
         return progress["nodes"] if progress else None
 
-    def wait_for(self, what: Callable[[], object], seconds: float) -> None:
-        """Return when something has come true while the run goes on."""
+    def wait_for(self, condition: Callable[[], object], seconds: float) -> None:
+        """Return when a condition is true; the run must still be going on then."""
         deadline = time.monotonic() + seconds
-        while not what():
-            assert time.monotonic() < deadline, self.said()
-            assert self.processes[0].poll() is None, self.said()
+        while not condition():
+            assert time.monotonic() < deadline, self.output()
+            assert self.processes[0].poll() is None, self.output()
             time.sleep(0.05)
 
     def finish(self, seconds: float) -> list[int]:
         """Their exit codes."""
         return [process.wait(seconds) for process in self.processes]
 
-    def said(self) -> str:
-        """What they printed."""
-        return self._said.read_text()
+    def output(self) -> str:
+        """What the commands printed."""
+        return self._log.read_text()
 
 
-def terminate(entered: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM for the process that a host was entered with."""
-    (child,) = psutil.Process(entered.pid).children()
+def terminate(nsenter: "subprocess.Popen[bytes]") -> None:
+    """Send SIGTERM to the command on a host, below the process that entered the host."""
+    (child,) = psutil.Process(nsenter.pid).children()
     child.terminate()
 
 
@@ -99,42 +120,41 @@ BOTH = pytest.mark.parametrize("words", [SSH, TORCHRUN], ids=["ssh", "torchrun"]
 
 
 @BOTH
-def test_two_hosts_make_what_two_ranks_of_one_make(
-    hosts: Hosts, shapes: Path, tmp_path: Path, words: list[str]
+def test_two_hosts_stop_resume_and_end_with_the_bytes_of_two_ranks_on_one(
+    hosts: Hosts, undisturbed: RunFolder, shapes: Path, tmp_path: Path, words: list[str]
 ) -> None:
-    alone = Training(hosts, shapes, tmp_path / "alone", ["launch.gpus_per_node=2"])
-    assert alone.finish(200) == [0], alone.said()
     training = Training(hosts, shapes, tmp_path / "both", words)
     training.wait_for(lambda: training.nodes_at(8) == 2, 150)
     terminate(training.processes[-1])
-    assert set(training.finish(100)) == {75}, training.said()
+    assert set(training.finish(100)) == {75}, training.output()
     training.start()
-    assert set(training.finish(200)) == {0}, training.said()
-    for resolution in (4, 8, 16):
-        found, wanted = (each.run.stage(resolution).final for each in (training, alone))
-        assert content(found) == content(wanted)
+    assert set(training.finish(200)) == {0}, training.output()
+    for resolution in (4, 8):
+        found, expected = (run.stage(resolution).final for run in (training.run, undisturbed))
+        assert content(found) == content(expected)
 
 
-def test_a_run_goes_on_without_a_host_that_is_lost(
-    hosts: Hosts, shapes: Path, tmp_path: Path
-) -> None:
-    training = Training(hosts, shapes, tmp_path, [*SSH, "launch.min_nodes=1"])
-    training.wait_for(lambda: checkpoints(training.run.stage(8)), 150)
+def test_run_continues_without_a_lost_host(hosts: Hosts, shapes: Path, tmp_path: Path) -> None:
+    training = Training(hosts, shapes, tmp_path / "one", [*SSH, "launch.min_nodes=1"])
+    training.wait_for(lambda: checkpoints(training.run.stage(4)), 150)
     hosts.cut("n2")
-    assert training.finish(300) == [0], training.said()
+    assert training.finish(300) == [0], training.output()
     assert "n2" in training.crashes()[0] and len(training.crashes()) == 1
-    assert "rank 0 of 1: at" in training.run.stage(8).log.read_text()
+    for resolution in (4, 8):
+        assert "rank 0 of 1: at" in training.run.stage(resolution).log.read_text()
 
 
 @BOTH
-def test_a_run_goes_on_over_a_cut_link(
-    hosts: Hosts, shapes: Path, tmp_path: Path, words: list[str]
+def test_run_continues_on_both_hosts_after_a_cut_link_is_restored(
+    hosts: Hosts, shapes: Path, tmp_path: Path, undisturbed: RunFolder, words: list[str]
 ) -> None:
-    training = Training(hosts, shapes, tmp_path, words)
-    training.wait_for(lambda: checkpoints(training.run.stage(8)), 150)
+    training = Training(hosts, shapes, tmp_path / "both", words)
+    training.wait_for(lambda: checkpoints(training.run.stage(4)), 150)
     hosts.cut("n2")
     training.wait_for(training.crashes, 100)
     assert "n2" in training.crashes()[0]
     hosts.mend("n2")
-    assert set(training.finish(300)) == {0}, training.said()
-    assert is_done(training.run.stage(16).final)
+    assert set(training.finish(300)) == {0}, training.output()
+    for resolution in (4, 8):
+        found, expected = (run.stage(resolution).final for run in (training.run, undisturbed))
+        assert content(found) == content(expected)

@@ -109,9 +109,9 @@ def main() -> None:
     """Command line."""
     if sys.argv[1] == "--compare":
         one, other = (json.loads(Path(name).read_text()) for name in sys.argv[2:4])
-        found = differences(one, other)
-        print(f"{len(one | other)} configurations; different: {', '.join(found) or 'none'}")
-        sys.exit(bool(found))
+        changed = differences(one, other)
+        print(f"{len(one | other)} configurations; different: {', '.join(changed) or 'none'}")
+        sys.exit(bool(changed))
     shapes, out = Path(sys.argv[1]), Path(sys.argv[2])
     torch.set_num_threads(1)
     world = detect()

@@ -67,7 +67,7 @@ def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
     assert "progan/stages/networks/generator.py" in names
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_install_steps_make_an_environment_that_works(tmp_path: Path) -> None:
     """They are run as they stand, with two folders of the image elsewhere."""
     copy_context(tmp_path / "src")

@@ -1,9 +1,11 @@
 """Every format, as another process without progan loads it; and an OUT that is whole or absent."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from networks import published
@@ -11,6 +13,8 @@ from progan.pipeline import export as export_module
 from progan.pipeline.cli.models import FORMATS
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.export import export_networks
+from progan.pipeline.exports import check as check_module
+from progan.pipeline.exports.check import TOLERANCE
 from progan.pipeline.exports.formats import WRITERS
 from progan.pipeline.exports.reload import READERS
 from progan.pipeline.sampling.generate import load_generator, load_networks
@@ -18,6 +22,20 @@ from progan.pipeline.sampling.generate import load_generator, load_networks
 
 def test_the_command_offers_what_there_is() -> None:
     assert list(FORMATS) == list(WRITERS) == list(READERS)
+
+
+@pytest.fixture
+def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are checked in this process, which hides progan meanwhile: that takes no start."""
+
+    def check(kind: str, folder: Path, latents: np.ndarray, expected: np.ndarray) -> None:
+        with pytest.MonkeyPatch.context() as hidden:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "progan"]:
+                hidden.setitem(sys.modules, name, None)
+            drawn = READERS[kind](folder, latents)
+        np.testing.assert_allclose(drawn, expected, rtol=0, atol=TOLERANCE)
+
+    monkeypatch.setattr(check_module, "check", check)
 
 
 @pytest.mark.slow
@@ -31,7 +49,9 @@ def test_a_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None:
+def test_a_format_draws_the_classes_asked_for(
+    tmp_path: Path, kind: str, checked_here: None
+) -> None:
     networks = published(tmp_path / "final", classes=3, generator={"norm": "virtual_batch"})
     export_networks(networks, tmp_path / "out", formats=[kind])
     name = "config.json" if kind == "huggingface" else "generator.json"
@@ -44,7 +64,7 @@ def test_a_format_draws_the_classes_asked_for(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_a_format_draws_what_dcgan_draws(tmp_path: Path, kind: str) -> None:
+def test_a_format_draws_what_dcgan_draws(tmp_path: Path, kind: str, checked_here: None) -> None:
     """Norms and the reference batch are those of training here, and scaled as they are there."""
     networks = published(
         tmp_path / "final", 16, arch="dcgan", generator={"norm": "batch", "attention": (8,)}
@@ -55,7 +75,7 @@ def test_a_format_draws_what_dcgan_draws(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path) -> None:
+def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path, checked_here: None) -> None:
     networks = published(tmp_path / "final")
     export_networks(networks, tmp_path / "out", formats=["huggingface"], weights="generator")
     ours = load_networks(networks, "generator").state_dict()

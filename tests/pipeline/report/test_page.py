@@ -11,17 +11,18 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from drawn_run import draw_run
 from progan.pipeline.report.page import write_report
+from required import require
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 WORDS = ("growth.last=16", "growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05",
          "ticks.samples_every=2", "ticks.grid=3")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    require("chromium", None if CHROMIUM else "no Chromium is installed")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running

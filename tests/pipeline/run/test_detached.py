@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from progan.launch.schedulers.slurm import Slurm
+from progan.launch.backends.slurm import Slurm
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 from progan.pipeline.config.schema import load_config

@@ -82,12 +82,12 @@ def test_training_never_waits_and_everything_arrives_once(
     following = Tracker(run.folder, run.config, run.specs)
     following.start()
     run.train(4, ticks=3)
-    time.sleep(3)
+    wait_for(lambda: caplog.text.count(tracker.UNTOLD) == 1)
     between.down = False  # it was down at the start
     wait_for(lambda: len(steps(told_of(run, server, 4))) == 3)
     between.down = True
     run.train(4, ticks=3)
-    time.sleep(1)
+    wait_for(lambda: caplog.text.count(tracker.UNTOLD) == 2)
     between.down = False  # and in the middle
     run.finish(4)
     run.train(8, ticks=2)

@@ -12,11 +12,11 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import EqualizedConv2d, EqualizedLinear, downscale, upscale
 from progan.stages.networks.spectral import (
-    fitted,
-    iterate,
+    add_spectral_norm,
+    convert_spectral_norm,
     largest_singular_value,
     layers,
-    normalise,
+    power_iteration,
     used_weight,
 )
 from progan.stages.specs.model import ModelSpec
@@ -26,9 +26,9 @@ MODEL = ModelSpec(latent=8, fmap_base=64, fmap_max=8, stddev_group=2)
 
 
 def normalised(network: nn.Module, iterations: int = 1) -> nn.Module:
-    normalise(network)
+    add_spectral_norm(network)
     for _ in range(iterations):
-        iterate(network)
+        power_iteration(network)
     return network
 
 
@@ -41,7 +41,7 @@ def test_power_iteration_matches_numpy() -> None:
     layer = EqualizedLinear(5, 3).double()
     layer.u = torch.nn.functional.normalize(torch.randn(3, dtype=torch.float64), dim=0)
     weight, before = layer.weight.detach().numpy(), layer.u.numpy().copy()
-    iterate(layer)
+    power_iteration(layer)
     v = weight.T @ before
     u = weight @ (v / np.linalg.norm(v))
     np.testing.assert_allclose(layer.u, u / np.linalg.norm(u), 1e-12)
@@ -74,7 +74,7 @@ def test_gradient_matches_the_papers_formula() -> None:
 def test_fused_resampling_equals_two_steps(resample: str) -> None:
     torch.manual_seed(0)
     fused = EqualizedConv2d(3, 5, resample="up" if resample == "up" else "down")
-    normalise(fused)
+    add_spectral_norm(fused)
     plain = copy.deepcopy(fused)
     plain.resample = None
     x = torch.randn(2, 3, 8, 8)
@@ -84,7 +84,7 @@ def test_fused_resampling_equals_two_steps(resample: str) -> None:
 
 def test_equalized_scale_cancels_out() -> None:
     layer = EqualizedLinear(4, 3)
-    normalise(layer)
+    add_spectral_norm(layer)
     before = used_weight(layer)
     layer.scale *= 7
     torch.testing.assert_close(used_weight(layer), before)
@@ -92,7 +92,7 @@ def test_equalized_scale_cancels_out() -> None:
 
 def test_singular_value_is_float32_under_autocast() -> None:
     layer = EqualizedLinear(64, 64)
-    normalise(layer)
+    add_spectral_norm(layer)
     assert layer.u is not None
     with torch.autocast("cpu", torch.bfloat16):
         half = largest_singular_value(layer.weight, layer.u)
@@ -111,7 +111,7 @@ def test_vectors_are_reproducible_and_in_the_state_dict() -> None:
 
 def test_folded_weights_generate_the_same_images() -> None:
     generator, plain = converged(Generator(MODEL, 16)), Generator(MODEL, 16)
-    plain.load_state_dict(fitted(generator.state_dict(), plain))
+    plain.load_state_dict(convert_spectral_norm(generator.state_dict(), plain))
     latents = torch.randn(3, 8)
     torch.testing.assert_close(plain(latents), generator(latents), rtol=1e-4, atol=1e-5)
 
@@ -143,7 +143,7 @@ def test_growing_keeps_the_image_with_or_without_normalisation(before: bool, aft
 def test_ema_copies_the_singular_vectors() -> None:
     generator = converged(Generator(MODEL, 4))
     average = copy.deepcopy(generator)
-    iterate(generator)
+    power_iteration(generator)
     ema.update(average, generator, 0.5)
     for own, other in zip(average.buffers(), generator.buffers(), strict=True):
         assert torch.equal(own, other)

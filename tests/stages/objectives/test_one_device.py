@@ -21,7 +21,7 @@ from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.distributed.world import World
 from progan.stages.engine.optimizers import MOMENTS, Moments
 from progan.stages.engine.update import Objective, StepId, Update
-from progan.stages.networks.encoder import together
+from progan.stages.networks.encoder import generator_module
 from progan.stages.objectives.objective import make_terms
 from progan.stages.objectives.replay_buffer import make_replay
 from progan.stages.rng import RngStreams
@@ -156,7 +156,9 @@ def on(device: torch.device, spec: StageSpec, world: World) -> Stage:
         discriminator=drawn.discriminator,
         ema=drawn.ema,
         encoder=drawn.encoder,
-        generator_engine=engine("generator", together(drawn.generator, drawn.encoder), spec, world),
+        generator_engine=engine(
+            "generator", generator_module(drawn.generator, drawn.encoder), spec, world
+        ),
         discriminator_engine=engine("discriminator", drawn.discriminator, spec, world),
         batches=batches,
         rng=rng,

@@ -1,6 +1,6 @@
-"""One training step of other programs' progressive GANs, at the paper's widths and half faded in.
+"""One training step of other progressive GANs, at the paper's widths and alpha 0.5.
 
-They are read from checkouts of their repositories: `pytorch_GAN_zoo` (facebookresearch) and
+They are imported from checkouts of their repositories: `pytorch_GAN_zoo` (facebookresearch) and
 `pro_gan_pytorch` (akanimax) in one folder. Neither runs on today's torch as published; the shims
 here change nothing that they compute.
 """
@@ -20,11 +20,11 @@ from torch import Tensor
 
 FMAP_BASE, FMAP_MAX, LATENT = 8192, 512, 512
 Step = Callable[[Tensor], object]
-"""Takes a step on reals, (N, 3, R, R) in [-1, 1]"""
+"""Trains for one step on reals, (N, 3, R, R) in [-1, 1]"""
 
 
 def pytorch_gan_zoo(resolution: int) -> Step:
-    """WGAN-GP, Adam and the average, as its `train.py` calls them."""
+    """WGAN-GP, Adam and the moving average, as its `train.py` calls them."""
     model: Any = importlib.import_module("models.progressive_gan").ProgressiveGAN(
         dimLatentVector=LATENT, depthScale0=FMAP_MAX, miniBatchStdDev=True, initBiasToZero=True,
         lossMode="WGANGP", lambdaGP=10.0, epsilonD=0.001, baseLearningRate=0.001, useGPU=False,
@@ -39,7 +39,7 @@ def pytorch_gan_zoo(resolution: int) -> Step:
 
 
 def pro_gan_pytorch(resolution: int) -> Step:
-    """The parts of its `ProGAN.train`, once."""
+    """The body of the loop in its `ProGAN.train`."""
     sys.modules.setdefault("torch.utils.tensorboard", _module(SummaryWriter=object))
     builtins.Tuple = tuple  # type: ignore[attr-defined]  # networks.py forgets to import it
     networks: Any = importlib.import_module("pro_gan_pytorch.networks")
@@ -69,29 +69,29 @@ PEERS: dict[str, Callable[[int], Step]] = {
 
 
 def peers(folder: Path, resolution: int, batch: int) -> dict[str, Callable[[], object]]:
-    """A step of each peer in `folder`, on reals of its own."""
-    _fit_todays_torch()
+    """A step of each peer that has a checkout in `folder`, on random reals."""
+    _patch_torch()
     reals = torch.rand(batch, 3, resolution, resolution) * 2 - 1
-    found: dict[str, Callable[[], object]] = {}
+    steps: dict[str, Callable[[], object]] = {}
     for name, make in PEERS.items():
         if (folder / name).exists():
             sys.path.insert(0, str(folder / name))
             with contextlib.redirect_stdout(io.StringIO()):
                 step = make(resolution)
-            found[name] = lambda step=step: step(reals)  # type: ignore[misc]
-    return found
+            steps[name] = lambda step=step: step(reals)  # type: ignore[misc]
+    return steps
 
 
-def _fit_todays_torch() -> None:
-    """Adam wants floats, and a transposed convolution the number of dimensions."""
+def _patch_torch() -> None:
+    """Today's Adam needs float betas, and a transposed convolution the number of dimensions."""
     adam: Any = torch.optim.Adam
     if not hasattr(adam, "takes_integers"):
-        begin = adam.__init__
+        original = adam.__init__
 
         def init(
             self: Any, parameters: Any, lr: Any = 1e-3, betas: Any = (0.9, 0.999), **rest: Any
         ) -> None:
-            begin(self, parameters, lr, tuple(map(float, betas)), **rest)
+            original(self, parameters, lr, tuple(map(float, betas)), **rest)
 
         adam.__init__, adam.takes_integers = init, True
         transposed: Any = torch.nn.modules.conv._ConvTransposeNd
@@ -104,6 +104,6 @@ def _fit_todays_torch() -> None:
 
 
 def _module(**content: object) -> ModuleType:
-    made = ModuleType("stand-in")
-    made.__dict__.update(content)
-    return made
+    module = ModuleType("stand-in")
+    module.__dict__.update(content)
+    return module

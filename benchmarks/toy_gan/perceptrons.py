@@ -1,4 +1,4 @@
-"""The networks of the toy: perceptrons of the project's layers, and of its heads."""
+"""The toy's networks: perceptrons made of the project's layers and discriminator heads."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def as_pictures(points: Tensor) -> Tensor:
 
 
 class Perceptron(nn.Module):
-    """Two hidden layers and, if wanted, an outer one."""
+    """Two hidden layers and, if `outputs`, a linear one."""
 
     def __init__(self, inputs: int, outputs: int = 0) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class Perceptron(nn.Module):
         """(N, inputs) -> (N, outputs or WIDTH)."""
         for layer in self.hidden:
             x = leaky_relu_(layer(x))
-        made: Tensor = self.last(x)
-        return made
+        y: Tensor = self.last(x)
+        return y
 
 
 class ToyGenerator(nn.Module):
-    """Latents -> points as pictures."""
+    """Latents -> points as one-pixel pictures."""
 
     def __init__(self, model: ModelSpec, inputs: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class ToyGenerator(nn.Module):
 
 
 class ToyEncoder(nn.Module):
-    """Points as pictures -> latents."""
+    """Points as one-pixel pictures -> latents."""
 
     def __init__(self, model: ModelSpec) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class ToyEncoder(nn.Module):
 
     def forward(self, images: Tensor, alpha: float) -> Tensor:
         """(N, 3, 1, 1) -> (N, latent)."""
-        made: Tensor = self.latents(images[:, :2, 0, 0])
-        return made
+        latents: Tensor = self.latents(images[:, :2, 0, 0])
+        return latents
 
 
 class ToyAutoencoder(Autoencoder):
-    """The real one's energy, decoded by a perceptron."""
+    """The energy of `Autoencoder`, with a perceptron as decoder."""
 
     def __init__(self, features: int, model: ModelSpec, growing: Growing) -> None:
         nn.Module.__init__(self)
@@ -74,7 +74,7 @@ class ToyAutoencoder(Autoencoder):
 
 
 class ToyDiscriminator(Discriminator):
-    """Points as pictures -> verdicts, by the real one's last layers on a perceptron's features."""
+    """A perceptron's features with minibatch layer and head of the real discriminator."""
 
     def __init__(self, model: ModelSpec) -> None:
         nn.Module.__init__(self)
@@ -94,7 +94,7 @@ class ToyDiscriminator(Discriminator):
 
 
 class ToyCritics(MultiDiscriminator):
-    """Several."""
+    """Several toy discriminators."""
 
     def __init__(self, model: ModelSpec) -> None:
         nn.Module.__init__(self)

@@ -1,4 +1,4 @@
-"""The step that training takes, put together on toy data: what the benchmarks time."""
+"""The real training step on drawn pictures, which the benchmarks time."""
 
 import gc
 import tempfile
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import apart  # noqa: F401
-from flop import FlopCount
+import measuring.deepspeed_to_stderr  # noqa: F401
+from measuring.flop import FlopCount
 from progan.datasets.build.prepare import prepare
 from progan.datasets.format.manifest import load_manifest
 from progan.datasets.synthetic import draw_dataset
@@ -38,19 +38,19 @@ from progan.stages.training.stage import Stage, build
 PICTURES = 64
 
 
-class Toys:
-    """Drawn pictures, and networks to grow from, made when first asked for."""
+class StageFactory:
+    """Builds stages; draws their data sets, and publishes networks for them to grow from."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.world = join()
+        self.world = join_process_group()
 
     def stage(self, config: RunConfig, resolution: int) -> Stage:
-        """A stage as a run of this configuration has it; half faded in if it can be.
+        """The stage of a run with this configuration, half-way through its fade if it has one.
 
-        It does not move on: every step is at the same number of images.
+        Its images_seen stays the same at every step.
         """
-        data = self._pictures(resolution)
+        data = self._data_set(resolution)
         config = config.model_copy(
             update={"data": config.data.model_copy(update={"path": str(data)})}
         )
@@ -68,45 +68,47 @@ class Toys:
         stage.images_seen = spec.growth.fade_images // 2
         return stage
 
-    def _pictures(self, resolution: int) -> Path:
+    def _data_set(self, resolution: int) -> Path:
         target = self.folder / f"data-{resolution}"
         if not target.exists():
             drawn = self.folder / f"drawn-{resolution}"
             draw_dataset(drawn, num=PICTURES, size=max(8, resolution))
-            with ThreadPoolExecutor(1) as here:  # a process would have to load torch first
-                prepare(drawn, target, resolution, executor=here)
+            with ThreadPoolExecutor(1) as thread:  # a process would have to load torch first
+                prepare(drawn, target, resolution, executor=thread)
         return target
 
 
 @contextmanager
-def toys() -> Iterator[Toys]:
-    """Toys for as long as the block lasts."""
+def stage_factory() -> Iterator[StageFactory]:
+    """A factory with a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="progan-benchmark-") as name:
-        yield Toys(Path(name))
+        yield StageFactory(Path(name))
 
 
-def join() -> World:
-    """The process group that the launcher's environment describes, or one of our own."""
+def join_process_group() -> World:
+    """Join the process group that the launcher's environment describes, or one of a single rank."""
     world = detect()
     start_distributed(world, timedelta(minutes=10))
     return world
 
 
 def configuration(batch: int, precision: str, overrides: tuple[str, ...]) -> RunConfig:
-    """The paper's networks and objective, changed by `key=value` words."""
+    """The paper's networks and objective with `key=value` overrides."""
     words = (f"batch={batch}", f"engine.precision={precision}", *overrides)
     return load_config("celebahq-1024-1gpu", words)
 
 
-def silent(name: str, moment: StepId, world: World, scalars: Mapping[str, Tensor]) -> Update:
-    """What an engine says that looks at nothing: scalars for what the objective remembers."""
+def unchecked_update(
+    name: str, step_id: StepId, world: World, scalars: Mapping[str, Tensor]
+) -> Update:
+    """The result of an engine that checks and measures nothing: only the objective's scalars."""
     return Update(
-        name, moment, world, AsyncScalars(scalars, stack_scalars(scalars)), {}, None, False
+        name, step_id, world, AsyncScalars(scalars, stack_scalars(scalars)), {}, None, False
     )
 
 
 class BareEngine:
-    """What `Engine` does without DeepSpeed: backward, torch's optimiser, nothing looked at."""
+    """`Engine` without DeepSpeed: backward and torch's optimiser, without checks."""
 
     def __init__(self, name: str, module: torch.nn.Module, spec: StageSpec, world: World) -> None:
         self.name = name
@@ -115,36 +117,35 @@ class BareEngine:
         self._adam = make_optimizer(module.parameters(), rate, spec.optimizer)
 
     def update(
-        self, objectives: Iterable[Objective], moment: StepId, piggybacked: object = None
+        self, objectives: Iterable[Objective], step_id: StepId, piggybacked: object = None
     ) -> Update:
-        """One step down the gradient; has nothing to say that could be read."""
+        """One optimiser step; the result has no scalars."""
         for objective in objectives:
             objective.loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
-        return silent(self.name, moment, self._world, {})
+        return unchecked_update(self.name, step_id, self._world, {})
 
 
-def bare(stage: Stage) -> Stage:
-    """A stage with the same networks' twins, data and random numbers, without DeepSpeed."""
-    twins = _twins(stage)
+def without_deepspeed(stage: Stage) -> Stage:
+    """The stage with copies of its networks in bare engines; data and random numbers are shared."""
+    copies = _copy_networks(stage)
     engines: dict[str, Any] = {
-        f"{name}_engine": BareEngine(name, twins[name], stage.spec, stage.world)
+        f"{name}_engine": BareEngine(name, copies[name], stage.spec, stage.world)
         for name in ("generator", "discriminator")
     }
-    return replace(stage, **twins, **engines)
+    return replace(stage, **copies, **engines)
 
 
 def one_step(stage: Stage) -> None:
-    """Discriminator, generator, average; nothing kept."""
+    """Update discriminator, generator and average; the scalars are dropped."""
     step(stage, dict)
 
 
 def count_flop(stage: Stage) -> int:
-    """Multiplications and additions of one step that convolutions and matrix products make.
+    """FLOP of the convolutions and matrix products of one step, which it runs uncompiled.
 
-    Counted while it runs, so that a penalty that is not in every step has to be averaged by the
-    caller; and not compiled, as nothing can be seen of what is.
+    For penalties with an interval the caller has to average over steps.
     """
     with torch.compiler.set_stance("force_eager"), FlopCount() as count:
         one_step(stage)
@@ -152,7 +153,7 @@ def count_flop(stage: Stage) -> int:
 
 
 def peak_bytes(stage: Stage) -> int:
-    """The most that tensors take during a step, weights and moments included."""
+    """Peak memory of tensors during a step, weights and moments included."""
     if stage.world.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         one_step(stage)
@@ -168,19 +169,19 @@ def peak_bytes(stage: Stage) -> int:
     for event in sorted(events, key=lambda event: event.start_ns()):
         now += event.nbytes()
         peak = max(peak, now)
-    return int(peak) + _held(stage)
+    return int(peak) + _state_bytes(stage)
 
 
-def _held(stage: Stage) -> int:
-    """Weights, average and Adam's moments, which are there before the step."""
-    weights = sum(p.numel() for p in stage.generator.parameters())
-    others = sum(p.numel() for p in stage.discriminator.parameters())
-    copies = stage.spec.engine.sharding(stage.world.size) > 0  # ZeRO's own
-    return 4 * ((3 + copies) * (weights + others) + weights)
+def _state_bytes(stage: Stage) -> int:
+    """Bytes of weights, average and Adam's moments, which exist before the step."""
+    generator = sum(p.numel() for p in stage.generator.parameters())
+    discriminator = sum(p.numel() for p in stage.discriminator.parameters())
+    copies = stage.spec.engine.sharding(stage.world.size) > 0  # of the weights, by ZeRO
+    return 4 * ((3 + copies) * (generator + discriminator) + generator)
 
 
 def _publish(spec: StageSpec, folder: Path) -> None:
-    """What a finished stage before this one would have left."""
+    """Write what the stage before this one would have published."""
     before = spec.resolution // 2
     generator, discriminator = Generator(spec.model, before), make_discriminator(spec.model, before)
     networks = {"generator": generator, "discriminator": discriminator, "ema": generator}
@@ -194,16 +195,16 @@ def _publish(spec: StageSpec, folder: Path) -> None:
     handoff.publish(folder, final, dict(networks))
 
 
-def _twins(stage: Stage) -> dict[str, Any]:
+def _copy_networks(stage: Stage) -> dict[str, Any]:
     spec, device = stage.spec, stage.world.device
     shape = {"fading": spec.grown_from is not None}
     generator = Generator(spec.model, spec.resolution, **shape)
-    average = Generator(spec.model, spec.resolution, **shape).requires_grad_(False)
-    found: dict[str, Any] = {
+    ema = Generator(spec.model, spec.resolution, **shape).requires_grad_(False)
+    networks: dict[str, Any] = {
         "generator": generator,
-        "average": average,
+        "ema": ema,
         "discriminator": Discriminator(spec.model, spec.resolution, **shape),
     }
-    for name, twin in found.items():
-        twin.to(device).load_state_dict(getattr(stage, name).state_dict())
-    return found
+    for name, network in networks.items():
+        network.to(device).load_state_dict(getattr(stage, name).state_dict())
+    return networks

@@ -1,4 +1,4 @@
-"""Counting the work of a piece of code while it runs."""
+"""Counts the FLOP of code while it runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,10 @@ from torch.utils.flop_counter import flop_registry
 
 
 class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, adds up the multiplications and additions of convolutions and matrix products.
+    """While active, adds up the FLOP of convolutions and matrix products, by torch's formulas.
 
-    torch's own FlopCounterMode cannot see through a gradient penalty: its module hooks refuse
-    `autograd.grad` inside a forward pass. The formulas are torch's.
+    torch's own FlopCounterMode cannot be used with a gradient penalty: its module hooks refuse
+    `autograd.grad` inside a forward pass.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class FlopCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Run an operation and count it, if it is one of those."""
+        """Run an operation, and count it if torch has a formula for it."""
         result = func(*args, **(kwargs or {}))
         formula: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
         if formula:

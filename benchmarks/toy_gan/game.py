@@ -1,9 +1,9 @@
-"""A game small enough for seconds on one core, in which plain minimax drops modes.
+"""A GAN that trains in seconds on one core, and in which plain minimax drops modes.
 
-Reals come from Gaussians in the plane, on a ring (Metz et al. 2017, section 3.1) or a grid; both
-networks are perceptrons of the project's layers. All else is a stage's: its step, its random
-numbers, its optimisers, and whatever its configuration asks for. A point is a picture of one pixel,
-whose third channel is always 0.
+Reals are drawn from a mixture of Gaussians in the plane, on a ring (Metz et al. 2017, section 3.1)
+or a grid; the networks are perceptrons made of the project's layers. Step, random numbers,
+optimisers, objective and everything else are those of a real stage. A point is a picture of one
+pixel, whose third channel is always 0.
 """
 
 import copy
@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perceptrons import ToyCritics, ToyDiscriminator, ToyEncoder, ToyGenerator, as_pictures
+from measuring.real_step import unchecked_update
 from progan.stages.distributed.world import World
 from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.engine.update import Objective, StepId, Update
-from progan.stages.networks.encoder import together
+from progan.stages.networks.encoder import generator_module
 from progan.stages.objectives import constraints
 from progan.stages.objectives.objective import make_terms
 from progan.stages.objectives.replay_buffer import make_replay
@@ -28,20 +28,20 @@ from progan.stages.specs.penalties import has_encoder
 from progan.stages.specs.stage import StageSpec
 from progan.stages.training.loop import step
 from progan.stages.training.stage import Stage
-from realstep import silent
+from toy_gan.perceptrons import ToyCritics, ToyDiscriminator, ToyEncoder, ToyGenerator, as_pictures
 
 BATCH, RATE = 128, 0.01
 SPREAD = 0.05
 """Standard deviation of every Gaussian; the ring has radius 1 and the grid reaches from -1 to 1"""
-SHOWN = 2500
-"""Samples that are judged"""
-JUDGED = 5
-"""Moments of a game's last half when it is judged: one would not show hopping from mode to mode"""
+NUM_SAMPLES = 2500
+"""Samples of the generator for one score"""
+NUM_SCORES = 5
+"""Scores taken in the second half of training: one would miss hopping from mode to mode"""
 
-Says = dict[str, Any]
-"""What a configuration would say, in a stage's words"""
+Fields = dict[str, Any]
+"""Fields of a stage's specification"""
 
-PLAIN: Says = {
+DEFAULTS: Fields = {
     "resolution": 1,
     "grown_from": None,
     "data": {"path": ""},
@@ -60,29 +60,29 @@ PLAIN: Says = {
 
 
 class Score(NamedTuple):
-    """What a generator makes, on average over the moments."""
+    """The quality of a generator's samples."""
 
     modes: float
-    """Gaussians that at least a tenth of their share of the samples is good for"""
+    """Gaussians with at least a tenth of their share of good samples"""
     good: float
-    """Share of samples within three standard deviations of a Gaussian's centre"""
+    """Share of good samples: within three standard deviations of a Gaussian's centre"""
 
 
 class Gaussians(Iterator[tuple[Tensor, Tensor, Any]]):
-    """Batches of reals, none of which has a label."""
+    """Batches of reals, all with label 0."""
 
     def __init__(self, shape: str, seed: int) -> None:
         self.modes = centres(shape)
-        self.random = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
 
     def __next__(self) -> tuple[Tensor, Tensor, Any]:
-        around = self.modes[torch.from_numpy(self.random.integers(len(self.modes), size=BATCH))]
-        noise = torch.from_numpy(self.random.standard_normal((BATCH, 2), dtype=np.float32))
-        return as_pictures(around + SPREAD * noise), torch.zeros(BATCH, dtype=torch.long), None
+        means = self.modes[torch.from_numpy(self.rng.integers(len(self.modes), size=BATCH))]
+        noise = torch.from_numpy(self.rng.standard_normal((BATCH, 2), dtype=np.float32))
+        return as_pictures(means + SPREAD * noise), torch.zeros(BATCH, dtype=torch.long), None
 
 
 class ToyEngine:
-    """What a stage's engine does, without DeepSpeed, which takes twice as long as such a step."""
+    """A stage's engine without DeepSpeed, which would take twice as long as such a step."""
 
     loss_factor = 1.0
 
@@ -92,31 +92,31 @@ class ToyEngine:
         self.optimizer = make_optimizer(module.parameters(), lr, spec.optimizer)
 
     def update(
-        self, objectives: Iterable[Objective], moment: StepId, piggybacked: object = None
+        self, objectives: Iterable[Objective], step_id: StepId, piggybacked: object = None
     ) -> Update:
-        """One step down the gradient of the only objective."""
+        """One optimiser step on the only objective."""
         (objective,) = objectives
         self.optimizer.zero_grad()
         torch.autograd.backward(objective.loss)
         self.optimizer.step()
-        return silent("", moment, self.world, objective.scalars)
+        return unchecked_update("", moment, self.world, objective.scalars)
 
     def flat_moments(self) -> Moments:
-        """What the optimiser remembers."""
-        own = [self.optimizer.state[each] for each in self.module.parameters()]
+        """The optimiser's moments and step, concatenated over parameters."""
+        states = [self.optimizer.state[each] for each in self.module.parameters()]
         names = MOMENTS[self.kind]
-        flat = {name: torch.cat([each[name].flatten() for each in own]) for name in names}
-        return Moments(int(own[0]["step"]), flat)
+        flat = {name: torch.cat([each[name].flatten() for each in states]) for name in names}
+        return Moments(int(states[0]["step"]), flat)
 
     @torch.no_grad()
     def clip(self, bounds: dict[str, float]) -> None:
-        """Cut each parameter's values off at its bound."""
+        """Clip each parameter's values to its bound."""
         for name, parameter in self.module.named_parameters():
             parameter.clamp_(-bounds[name], bounds[name])
 
 
 def centres(shape: str) -> Tensor:
-    """Of the Gaussians: (modes, 2)."""
+    """The means of the Gaussians, (modes, 2)."""
     if shape == "ring":
         angles = torch.arange(8) * (2 * math.pi / 8)
         return torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -124,27 +124,27 @@ def centres(shape: str) -> Tensor:
 
 
 def score(points: Tensor, modes: Tensor) -> Score:
-    """Judge samples (N, 2) by how near they are to the modes."""
-    nearest, mode = torch.cdist(points, modes).min(dim=1)
-    good = nearest < 3 * SPREAD
-    found = torch.bincount(mode[good], minlength=len(modes))
-    covered = found >= len(points) / len(modes) / 10
+    """Score samples (N, 2) by their distances to the modes."""
+    distances, nearest = torch.cdist(points, modes).min(dim=1)
+    good = distances < 3 * SPREAD
+    counts = torch.bincount(nearest[good], minlength=len(modes))
+    covered = counts >= len(points) / len(modes) / 10
     return Score(int(covered.sum()), float(good.float().mean()))
 
 
-def stage(says: Says, shape: str, seed: int, world: World) -> Stage:
+def toy_stage(fields: Fields, shape: str, seed: int, world: World) -> Stage:
     """A stage of toy networks and data."""
-    spec = StageSpec.model_validate(PLAIN | says | {"seed": seed})
+    spec = StageSpec.model_validate(DEFAULTS | fields | {"seed": seed})
     torch.manual_seed(weight_seed(seed, 1))
     generator: Any = ToyGenerator(spec.model, spec.model.inputs)
-    several = spec.model.discriminator.critics > 1
-    discriminator = ToyCritics(spec.model) if several else ToyDiscriminator(spec.model)
+    has_critics = spec.model.discriminator.critics > 1
+    discriminator = ToyCritics(spec.model) if has_critics else ToyDiscriminator(spec.model)
     encoder: Any = ToyEncoder(spec.model) if has_encoder(spec.objective.penalties) else None
     constraints.install("generator", generator, spec.objective.penalties)
     constraints.install("discriminator", discriminator, spec.objective.penalties)
     engine: Any = ToyEngine
     batches: Any = Gaussians(shape, seed)
-    draws = RngStreams(seed, 1, BATCH, 0, 1)
+    rng = RngStreams(seed, 1, BATCH, 0, 1)
     return Stage(
         spec=spec,
         world=world,
@@ -152,27 +152,29 @@ def stage(says: Says, shape: str, seed: int, world: World) -> Stage:
         discriminator=discriminator,
         ema=copy.deepcopy(generator).requires_grad_(False),
         encoder=encoder,
-        generator_engine=engine(together(generator, encoder), spec.rates["generator"], spec, world),
+        generator_engine=engine(
+            generator_module(generator, encoder), spec.rates["generator"], spec, world
+        ),
         discriminator_engine=engine(discriminator, spec.rates["discriminator"], spec, world),
         batches=batches,
-        rng=draws,
+        rng=rng,
         images_seen=0,
         position=0,
         terms=make_terms(spec.objective, {"generator": generator, "discriminator": discriminator}),
-        replay=make_replay(spec, draws, world.device),
+        replay=make_replay(spec, rng, world.device),
     )
 
 
-def play(says: Says, shape: str, steps: int, seed: int, world: World) -> Score:
-    """Train, and judge the generator at some moments of the last half."""
-    game, modes = stage(says, shape, seed, world), centres(shape)
-    latents = grid_latents(seed, SHOWN, game.spec.model.noise)
-    found = []
+def train_toy(fields: Fields, shape: str, steps: int, seed: int, world: World) -> Score:
+    """Train; the mean of the generator's scores in the second half."""
+    stage, modes = toy_stage(fields, shape, seed, world), centres(shape)
+    latents = grid_latents(seed, NUM_SAMPLES, stage.spec.model.noise)
+    scores = []
     for number in range(1, steps + 1):
-        step(game, dict)
-        game.images_seen += game.spec.images_per_step
-        game.position += game.spec.images_per_step
-        if number > steps / 2 and number % (steps // (2 * JUDGED)) == 0:
+        step(stage, dict)
+        stage.images_seen += stage.spec.images_per_step
+        stage.position += stage.spec.images_per_step
+        if number > steps / 2 and number % (steps // (2 * NUM_SCORES)) == 0:
             with torch.no_grad():
-                found.append(score(game.generator(latents)[:, :2, 0, 0], modes))
-    return Score(*(sum(values) / len(found) for values in zip(*found, strict=True)))
+                scores.append(score(stage.generator(latents)[:, :2, 0, 0], modes))
+    return Score(*(sum(values) / len(scores) for values in zip(*scores, strict=True)))

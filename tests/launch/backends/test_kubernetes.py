@@ -12,8 +12,8 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
+from progan.launch.backends.kubernetes import TEMPLATE, Kubernetes, job_name, manifest, state
 from progan.launch.errors import LaunchError
-from progan.launch.schedulers.kubernetes import TEMPLATE, Kubernetes, job_name, manifest, state
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 

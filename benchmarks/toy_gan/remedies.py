@@ -1,66 +1,65 @@
-"""What is played, and what each remedy is compared with: the same without it.
+"""The remedies that are trained, each with its baseline: the same configuration without it.
 
-Every entry is what a configuration would say. Where a remedy's paper has a setting in which
-training goes wrong, remedy and comparison both have that setting.
+Where a remedy's paper has a setting in which training fails, remedy and baseline both use it.
 """
 
 from typing import Any, NamedTuple
 
-from toy import BATCH, RATE, Says
+from toy_gan.game import BATCH, RATE, Fields
 
 
 class Entry(NamedTuple):
     """One configuration."""
 
-    says: Says
-    beside: str | None = None
-    """The entry that lacks the remedy; none if there is none to lack"""
+    fields: Fields
+    baseline: str | None = None
+    """Name of the entry without the remedy; none for a baseline"""
 
 
-def objective(**changes: Any) -> Says:
-    """Plain minimax, but for what is given."""
+def objective(**changes: Any) -> Fields:
+    """Plain minimax with changes."""
     return {"objective": {"loss": "minimax", "penalties": ()} | changes}
 
 
-def penalised(kind: str, weight: float | None = None, loss: Any = "minimax", **keys: Any) -> Says:
+def penalised(kind: str, weight: float | None = None, loss: Any = "minimax", **keys: Any) -> Fields:
     """A loss with one penalty, or with a constraint, which has no weight."""
     weighted = {} if weight is None else {"weight": weight}
     return objective(loss=loss, penalties=[{"kind": kind, **weighted, **keys}])
 
 
-def discriminator(**pieces: Any) -> Says:
-    """Pieces of the discriminator."""
-    return {"model": {"latent": 16, "discriminator": {"minibatch": "none"} | pieces}}
+def discriminator(**changes: Any) -> Fields:
+    """The toy's discriminator with changes."""
+    return {"model": {"latent": 16, "discriminator": {"minibatch": "none"} | changes}}
 
 
 NONSATURATING = objective(loss="nonsaturating")
 CLIPPED_WGAN = penalised("weight_clip", loss="wgan", bound=0.2)  # 0.01 is for wider layers
 ENERGY = discriminator(head={"kind": "autoencoder"})
-AHEAD: Says = {"lr": RATE, "discriminator_lr": 5 * RATE}
-"""A discriminator that is nearly always right, so that a loss that saturates says nothing"""
-BEHIND: Says = {"lr": RATE, "discriminator_lr": RATE / 10}
-"""One that is slow to answer, so that the generator moves on from mode to mode"""
-SLOWER: Says = {"lr": RATE, "discriminator_lr": RATE / 2}
-"""One that answers, but late"""
-MOMENTUM: Says = {"lr": 2 * RATE, "optimizer": {"beta1": 0.9, "beta2": 0.999}}
-"""Steps that overshoot, so that both circle"""
-NO_MOMENTUM: Says = {"optimizer": {"beta1": 0.0, "beta2": 0.9}}
-HIGH: Says = {"lr": 5 * RATE}
+FAST_DISCRIMINATOR: Fields = {"lr": RATE, "discriminator_lr": 5 * RATE}
+"""A discriminator that is nearly always right, so that the gradients of minimax vanish"""
+SLOW_DISCRIMINATOR: Fields = {"lr": RATE, "discriminator_lr": RATE / 10}
+"""One so slow that the generator moves from mode to mode"""
+SLOWER_DISCRIMINATOR: Fields = {"lr": RATE, "discriminator_lr": RATE / 2}
+"""One that lags behind the generator a little"""
+MOMENTUM: Fields = {"lr": 2 * RATE, "optimizer": {"beta1": 0.9, "beta2": 0.999}}
+"""Steps that overshoot, so that both networks oscillate"""
+NO_MOMENTUM: Fields = {"optimizer": {"beta1": 0.0, "beta2": 0.9}}
+HIGH_RATE: Fields = {"lr": 5 * RATE}
 """Steps that are too large for an unbounded discriminator"""
-RMSPROP: Says = {"optimizer": {"kind": "rmsprop"}}
+RMSPROP: Fields = {"optimizer": {"kind": "rmsprop"}}
 
 
-def beside(name: str, setting: Says, remedies: dict[str, Says]) -> dict[str, Entry]:
-    """Remedies in a setting, which are compared with the entry of this name."""
-    return {remedy: Entry(setting | says, name) for remedy, says in remedies.items()}
+def against(baseline: str, setting: Fields, remedies: dict[str, Fields]) -> dict[str, Entry]:
+    """Remedies in a setting, compared with the baseline of this name."""
+    return {remedy: Entry(setting | fields, baseline) for remedy, fields in remedies.items()}
 
 
 DIVERGENCES = ("kl", "reverse_kl", "pearson", "neyman", "squared_hellinger", "jensen_shannon",
                "total_variation")  # fmt: skip
 EBGAN = {"kind": "ebgan", "margin": 1}
 LOSSES = {
-    "minimax": Entry(AHEAD),
-    **beside("minimax", AHEAD, {
+    "minimax": Entry(FAST_DISCRIMINATOR),
+    **against("minimax", FAST_DISCRIMINATOR, {
         "labels smoothed": objective(loss={"kind": "minimax", "smoothing": 0.1}),
         **{
             loss: objective(loss={"kind": loss})
@@ -72,13 +71,13 @@ LOSSES = {
         },
     }),
     "ebgan": Entry(ENERGY | objective(loss=EBGAN)),
-    **beside("ebgan", ENERGY, {
+    **against("ebgan", ENERGY, {
         "pulling_away": penalised("pulling_away", 0.1, EBGAN, group=BATCH),
         "began": objective(loss="began"),
     }),
 }  # fmt: skip
 PENALTIES = {
-    **beside("minimax", AHEAD, {
+    **against("minimax", FAST_DISCRIMINATOR, {
         "gradient": penalised("gradient", 1),
         "gradient, one-sided": penalised("gradient", 1, one_sided=True),
         **{
@@ -86,18 +85,18 @@ PENALTIES = {
         },
     }),
     "wgan": Entry(objective(loss="wgan")),
-    **beside("wgan", {}, {
+    **against("wgan", {}, {
         "wgan + gradient": penalised("gradient", 1, "wgan"),
         "orthogonal": penalised("orthogonal", 0.1, "wgan"),
     }),
     "hinge, no momentum": Entry(NO_MOMENTUM | objective(loss="hinge")),
-    **beside("hinge, no momentum", NO_MOMENTUM, {
+    **against("hinge, no momentum", NO_MOMENTUM, {
         "spectral_norm": penalised("spectral_norm", loss="hinge"),
     }),
     "wgan, rmsprop": Entry(RMSPROP | objective(loss="wgan")),
-    **beside("wgan, rmsprop", RMSPROP, {"weight_clip": CLIPPED_WGAN}),
+    **against("wgan, rmsprop", RMSPROP, {"weight_clip": CLIPPED_WGAN}),
     "nonsaturating, momentum": Entry(MOMENTUM | NONSATURATING),
-    **beside("nonsaturating, momentum", MOMENTUM, {
+    **against("nonsaturating, momentum", MOMENTUM, {
         "r1, momentum": penalised("r1", 0.2, "nonsaturating"),
         "historical_average": penalised(
             "historical_average", 0.001, "nonsaturating", networks=["generator", "discriminator"]
@@ -107,13 +106,13 @@ PENALTIES = {
         "replay": objective(loss="nonsaturating", replay={"size": 100 * BATCH, "share": 0.5}),
     }),
 }  # fmt: skip
-PIECES = {
-    "minimax, high rate": Entry(HIGH | objective()),
-    **beside("minimax, high rate", HIGH, {
+NETWORKS = {
+    "minimax, high rate": Entry(HIGH_RATE | objective()),
+    **against("minimax, high rate", HIGH_RATE, {
         "mode_regularizer": penalised("mode_regularizer", 1, lambda_1=5),
     }),
-    "nonsaturating, high rate": Entry(HIGH | NONSATURATING),
-    **beside("nonsaturating, high rate", HIGH, {
+    "nonsaturating, high rate": Entry(HIGH_RATE | NONSATURATING),
+    **against("nonsaturating, high rate", HIGH_RATE, {
         "minibatch: stddev": NONSATURATING | discriminator(minibatch="stddev"),
         "minibatch: discrimination": NONSATURATING | discriminator(minibatch="discrimination"),
         "critics: 3, mean": NONSATURATING | discriminator(critics=3),
@@ -122,15 +121,15 @@ PIECES = {
     }),
 }  # fmt: skip
 UPDATES = {
-    "nonsaturating, slow D": Entry(BEHIND | NONSATURATING),
-    **beside("nonsaturating, slow D", BEHIND, {
+    "nonsaturating, slow D": Entry(SLOW_DISCRIMINATOR | NONSATURATING),
+    **against("nonsaturating, slow D", SLOW_DISCRIMINATOR, {
         "critic_steps: 5": objective(loss="nonsaturating", critic_steps=5),
         "two rates": NONSATURATING | {"discriminator_lr": 5 * RATE},
     }),
-    "minimax, slower D": Entry(SLOWER | objective()),
-    **beside("minimax, slower D", SLOWER, {"unrolled: 5": objective(unrolled=5)}),
+    "minimax, slower D": Entry(SLOWER_DISCRIMINATOR | objective()),
+    **against("minimax, slower D", SLOWER_DISCRIMINATOR, {"unrolled: 5": objective(unrolled=5)}),
     "weight_clip, momentum": Entry(CLIPPED_WGAN | {"optimizer": MOMENTUM["optimizer"]}),
-    **beside("weight_clip, momentum", CLIPPED_WGAN, {"rmsprop": RMSPROP}),
+    **against("weight_clip, momentum", CLIPPED_WGAN, {"rmsprop": RMSPROP}),
 }  # fmt: skip
-REMEDIES: dict[str, Entry] = LOSSES | PENALTIES | PIECES | UPDATES
+REMEDIES: dict[str, Entry] = LOSSES | PENALTIES | NETWORKS | UPDATES
 """By name"""

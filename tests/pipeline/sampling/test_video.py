@@ -1,4 +1,4 @@
-"""Films and pictures from the command line: what is in the files, and what is refused."""
+"""Videos and pictures from the command line: contents of the files, and errors."""
 
 import shutil
 import subprocess
@@ -26,9 +26,9 @@ PROGAN = str(Path(sys.executable).with_name("progan"))
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a generator nobody trained, `model`, and a run, `run`."""
-    folder = tmp_path_factory.mktemp("films")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an untrained generator, `model`, and a run, `run`."""
+    folder = tmp_path_factory.mktemp("videos")
     model = ModelSpec(latent=16, fmap_base=64, fmap_max=16)
     (folder / "model").mkdir()
     save_file(Generator(model, 8).state_dict(), folder / "model" / WEIGHTS)
@@ -51,27 +51,27 @@ def progan(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def decoded(file: Path) -> tuple[str, bytes]:
-    """What ffmpeg says of a film, and the RGB bytes of all its frames."""
+    """ffmpeg's description of a video, and the RGB bytes of all its frames."""
     words = ["-i", str(file), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     result = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *words], capture_output=True)
     return result.stderr.decode(), result.stdout
 
 
-def test_a_seed_names_the_same_picture_alone_and_among_others(workplace: Path) -> None:
+def test_picture_of_a_seed_does_not_depend_on_other_seeds(workspace: Path) -> None:
     for out, seeds in (("many", "0-4,100"), ("few", "100,3")):
-        result = progan("generate", "model", out, "--seeds", seeds, cwd=workplace)
+        result = progan("generate", "model", out, "--seeds", seeds, cwd=workspace)
         assert result.returncode == 0, result.stderr
-    assert len(list((workplace / "many").iterdir())) == 6
+    assert len(list((workspace / "many").iterdir())) == 6
     for name in ("seed000100.png", "seed000003.png"):
-        many, few = (Image.open(workplace / folder / name) for folder in ("many", "few"))
+        many, few = (Image.open(workspace / folder / name) for folder in ("many", "few"))
         assert ImageChops.difference(many, few).getbbox() is None
 
 
-def test_an_interpolation_is_a_seamless_gif(workplace: Path) -> None:
+def test_interpolation_is_seamless_gif(workspace: Path) -> None:
     words = ("--seconds", "1", "--fps", "24", "--num", "3", "--grid", "2")
-    result = progan("interpolate", "model", "loop.gif", *words, cwd=workplace)
+    result = progan("interpolate", "model", "loop.gif", *words, cwd=workspace)
     assert result.returncode == 0 and "24 frames" in result.stderr, result.stderr
-    with Image.open(workplace / "loop.gif") as gif:
+    with Image.open(workspace / "loop.gif") as gif:
         frames = [np.asarray(f.convert("RGB"), float) for f in ImageSequence.Iterator(gif)]
         durations = [f.info["duration"] for f in ImageSequence.Iterator(gif)]
     assert len(frames) == 24 and sum(durations) == 1000 and set(durations) <= {40, 50}
@@ -79,11 +79,11 @@ def test_an_interpolation_is_a_seamless_gif(workplace: Path) -> None:
     assert abs(frames[-1] - frames[0]).mean() < 2 * max(steps)
 
 
-def test_a_timelapse_is_an_mp4_that_players_know(workplace: Path) -> None:
+def test_timelapse_is_h264_with_yuv420p(workspace: Path) -> None:
     words = ("--seconds", "1", "--fps", "10")
-    result = progan("timelapse", "run", "growth.mp4", *words, cwd=workplace)
+    result = progan("timelapse", "run", "growth.mp4", *words, cwd=workspace)
     assert result.returncode == 0 and "8 grids" in result.stderr, result.stderr
-    about, pixels = decoded(workplace / "growth.mp4")
+    about, pixels = decoded(workspace / "growth.mp4")
     assert "Video: h264" in about and "yuv420p" in about and "10 fps" in about
     width, height = 2 * 256 + 6, 2 * 256 + 6 + 44
     assert f"{width}x{height}" in about
@@ -91,8 +91,8 @@ def test_a_timelapse_is_an_mp4_that_players_know(workplace: Path) -> None:
     assert pixels[: len(pixels) // 20] != pixels[-len(pixels) // 20 :]
 
 
-def test_time_in_a_timelapse_goes_evenly_in_images(workplace: Path) -> None:
-    grids = all_grids(RunFolder(workplace / "run"))
+def test_timelapse_frames_are_evenly_spaced_in_images_seen(workspace: Path) -> None:
+    grids = all_grids(RunFolder(workspace / "run"))
     assert [grid.at for grid in grids] == [50, 100, 150, 200, 250, 300, 350, 400]
     shown = [grid.at for grid in film([grids[0], grids[3], grids[-1]], 8)]
     assert shown == [50, 50, 50, 200, 200, 200, 200, 400]
@@ -114,19 +114,19 @@ def test_time_in_a_timelapse_goes_evenly_in_images(workplace: Path) -> None:
         (["report", "nowhere"], 1, "nowhere is no run"),
     ],
 )
-def test_wrong_input_is_one_line_and_writes_nothing(
-    words: list[str], code: int, text: str, workplace: Path
+def test_invalid_input_gives_one_line_and_writes_nothing(
+    words: list[str], code: int, text: str, workspace: Path
 ) -> None:
-    (workplace / "empty").mkdir(exist_ok=True)
-    shutil.copy(workplace / "run" / "config.yaml", workplace / "empty")
-    before = set(workplace.iterdir())
-    result = progan(*words, cwd=workplace)
+    (workspace / "empty").mkdir(exist_ok=True)
+    shutil.copy(workspace / "run" / "config.yaml", workspace / "empty")
+    before = set(workspace.iterdir())
+    result = progan(*words, cwd=workspace)
     assert (result.returncode, text in result.stderr) == (code, True), result.stderr
-    assert "Traceback" not in result.stderr and set(workplace.iterdir()) == before
+    assert "Traceback" not in result.stderr and set(workspace.iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["x.gif", "x.mp4"])
-def test_a_film_that_fails_half_way_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_video_that_fails_halfway_leaves_no_file(name: str, tmp_path: Path) -> None:
     def frames() -> Iterator[Image.Image]:
         yield Image.new("RGB", (64, 64))
         raise MemoryError
@@ -136,7 +136,7 @@ def test_a_film_that_fails_half_way_leaves_nothing(name: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_video_extra_mp4_is_refused_with_what_to_do(
+def test_mp4_without_the_video_extra_is_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)

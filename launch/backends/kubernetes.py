@@ -1,4 +1,4 @@
-"""A stage as an Indexed Job on Kubernetes, through kubectl."""
+"""The kubernetes backend: an Indexed Job for each task, through kubectl."""
 
 import json
 import re
@@ -15,12 +15,12 @@ from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 
 TEMPLATE = Path(__file__).parents[1] / "scripts" / "kubernetes.yaml"
-LONGEST_NAME = 44
-"""Of a task in a job's name: a pod's host name, which adds to it, has 63 characters at most"""
+MAX_NAME = 44
+"""Characters of a task's name in a job's name: the pods' longer host names may have 63"""
 
 
 class Kubernetes:
-    """One Job and one headless Service for each task. A handle is their name."""
+    """One Job and one headless Service for each task. The handle is their name."""
 
     def __init__(self, spec: LaunchSpec) -> None:
         assert spec.nodes != "auto" and spec.gpus_per_node != "auto", "LaunchSpec refuses it"
@@ -36,12 +36,12 @@ class Kubernetes:
         return name
 
     def poll(self, handle: str) -> State:
-        """See Backend. While the cluster does not answer, a job is taken to be waiting."""
+        """See Backend. "waiting" while the cluster does not answer."""
         try:
-            found = self._kubectl("get", "job", handle, "--ignore-not-found", "--output=json")
+            output = self._kubectl("get", "job", handle, "--ignore-not-found", "--output=json")
         except LaunchError:
             return "waiting"
-        return state(json.loads(found)) if found.strip() else "ended"
+        return state(json.loads(output)) if output.strip() else "ended"
 
     def cancel(self, handle: str) -> None:
         """Delete Job and Service; pods get SIGTERM and the grace period. See Backend."""
@@ -49,10 +49,10 @@ class Kubernetes:
                       "--cascade=foreground", "--wait")  # fmt: skip
 
     def _kubectl(self, *words: str, content: str | None = None) -> str:
-        where = ["--namespace", self._spec.namespace] if self._spec.namespace else []
+        namespace = ["--namespace", self._spec.namespace] if self._spec.namespace else []
         try:
             result = subprocess.run(
-                ["kubectl", *where, *words], input=content, capture_output=True, text=True
+                ["kubectl", *namespace, *words], input=content, capture_output=True, text=True
             )
         except FileNotFoundError as error:
             raise LaunchError("kubectl is not on PATH: kubernetes.io/docs/tasks/tools") from error
@@ -62,13 +62,13 @@ class Kubernetes:
 
 
 def job_name(task: str) -> str:
-    """A name that no other job has, as DNS allows it."""
-    plain = re.sub("[^a-z0-9]+", "-", task.lower()).strip("-")[-LONGEST_NAME:].strip("-")
-    return f"progan-{plain}-{secrets.token_hex(2)}"
+    """A unique DNS label."""
+    label = re.sub("[^a-z0-9]+", "-", task.lower()).strip("-")[-MAX_NAME:].strip("-")
+    return f"progan-{label}-{secrets.token_hex(2)}"
 
 
 def manifest(name: str, task: Task, spec: LaunchSpec) -> list[dict[str, Any]]:
-    """Service and Job: the template with what a task and a configuration say."""
+    """Service and Job: the template, filled in."""
     service, job = (json.loads(json.dumps(d)) for d in YAML(typ="safe").load_all(TEMPLATE))
     service["metadata"]["name"] = job["metadata"]["name"] = name
     service["spec"]["selector"] = {"job-name": name}
@@ -87,20 +87,20 @@ def manifest(name: str, task: Task, spec: LaunchSpec) -> list[dict[str, Any]]:
 
 
 def variables(name: str, task: Task, spec: LaunchSpec) -> list[tuple[str, str]]:
-    """The environment of the container: what its command line reads, and what ranks find."""
+    """The container's environment: variables of its command line, then those of the ranks."""
     specification = task.argv[task.argv.index("--spec") + 1]
-    told = {
+    command_line = {
         "NODES": str(spec.nodes),
         "GPUS": str(spec.gpus_per_node),
         "MASTER": f"{name}-0.{name}",
         "SPEC": specification,
         "LOG": str(task.log),
     }
-    return list((told | environment.of_ranks(spec)).items())
+    return list((command_line | environment.rank_variables(spec)).items())
 
 
 def state(job: dict[str, Any]) -> State:
-    """From a Job as the cluster describes it."""
+    """The state of a Job, given as the cluster describes it."""
     status = job.get("status", {})
     for condition in status.get("conditions", []):
         if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from progan.launch import environment
+from progan.launch.backends import slurm
+from progan.launch.backends.slurm import SCRIPT, Slurm, script, state
 from progan.launch.errors import LaunchError
-from progan.launch.schedulers import slurm
-from progan.launch.schedulers.slurm import SCRIPT, Slurm, script, state
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 from progan.stages.storage.stage_folder import StageFolder
@@ -110,7 +110,7 @@ def test_the_script_knows_a_stages_folder() -> None:
 def test_by_hand_and_by_progan_the_same_is_started(
     stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in environment.of_ranks(SPEC):
+    for name in environment.rank_variables(SPEC):
         monkeypatch.delenv(name, raising=False)  # Dask, in this process before, sets some of them
     stand_in(stand_ins, "scontrol", "echo n1; echo n2")
     tell = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"

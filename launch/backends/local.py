@@ -1,4 +1,4 @@
-"""Ranks on this machine, started and watched by torchrun."""
+"""The local backend: ranks on this machine, started by torchrun."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 40.0
 
 
 def processes(spec: LaunchSpec) -> int:
-    """Ranks that this machine is to have."""
+    """The number of ranks on this machine."""
     if spec.gpus_per_node != "auto":
         return spec.gpus_per_node
     return count_gpus() or min(CPU_PROCESSES, os.cpu_count() or 1)
@@ -31,10 +31,7 @@ def torchrun() -> str:
 
 
 class Local:
-    """torchrun in a session of its own, whose handle is Detached's.
-
-    The task goes on when the process that submitted it is killed; another one can pick it up.
-    """
+    """torchrun as a detached process; the task continues if the submitting process is killed."""
 
     def __init__(self, spec: LaunchSpec) -> None:
         self.world_size = processes(spec)
@@ -44,7 +41,7 @@ class Local:
     def submit(self, task: Task) -> str:
         """Start torchrun; see Backend."""
         argv = [torchrun(), "--standalone", f"--nproc-per-node={self.world_size}", "--no-python"]
-        env = environment.on_this_machine(self._spec, self.world_size)
+        env = environment.local_variables(self._spec, self.world_size)
         return self._detached.start([*argv, *task.argv], task.log, env)
 
     def poll(self, handle: str) -> State:
@@ -52,5 +49,5 @@ class Local:
         return "running" if self._detached.alive(handle) else "ended"
 
     def cancel(self, handle: str) -> None:
-        """Ask torchrun to end its ranks; after a while, end it all the same. See Backend."""
+        """Send SIGTERM to torchrun, which stops its ranks; see Backend."""
         self._detached.end(handle, PATIENCE_SECONDS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progan.launch.backends.local import Local, processes
 from progan.launch.devices import count_gpus
-from progan.launch.local import Local, processes
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 

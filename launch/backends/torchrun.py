@@ -1,19 +1,19 @@
-"""Ranks on machines that somebody else's scheduler started: torchrun on each, one rendezvous.
+"""The torchrun backend: torchrun on every machine, with one rendezvous; any scheduler starts them.
 
-`progan train` on one machine submits the tasks and `progan join` on the others takes part in them.
+`progan train` on one machine submits the tasks, `progan join` on the others joins them.
 """
 
 import secrets
 
 from progan.launch import environment
+from progan.launch.backends.local import PATIENCE_SECONDS, processes, torchrun
 from progan.launch.detached import Detached
-from progan.launch.local import PATIENCE_SECONDS, processes, torchrun
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 
 
 class Torchrun:
-    """torchrun in a session of its own. A handle is Detached's and the rendezvous's id."""
+    """torchrun as a detached process. A handle is that of Detached, and the rendezvous's id."""
 
     def __init__(self, spec: LaunchSpec) -> None:
         assert spec.nodes != "auto"
@@ -23,37 +23,37 @@ class Torchrun:
         self._detached = Detached()
 
     def submit(self, task: Task) -> str:
-        """Start this machine's ranks, and the rendezvous that others come to; see Backend."""
-        # Whoever is late for one attempt must not get into the next one.
-        meeting = secrets.token_hex(4)
-        return f"{self._start(task, meeting, is_host=True)}/{meeting}"
+        """Start this machine's ranks and the rendezvous; see Backend."""
+        # A new id for every attempt: machines that are late for one must not enter the next.
+        rendezvous_id = secrets.token_hex(4)
+        return f"{self._start(task, rendezvous_id, is_host=True)}/{rendezvous_id}"
 
     def join(self, task: Task, handle: str) -> str:
         """Start this machine's ranks of a task that another machine submitted.
 
-        Returns the handle of this machine's share. It ends when this process does.
+        Returns a handle for these ranks, which end when this process does.
         """
-        meeting = handle.partition("/")[2]
-        return f"{self._start(task, meeting, is_host=False)}/{meeting}"
+        rendezvous_id = handle.partition("/")[2]
+        return f"{self._start(task, rendezvous_id, is_host=False)}/{rendezvous_id}"
 
     def poll(self, handle: str) -> State:
         """See Backend."""
         return "running" if self._detached.alive(handle.partition("/")[0]) else "ended"
 
     def cancel(self, handle: str) -> None:
-        """Ask torchrun to end its ranks; after a while, end it all the same. See Backend."""
+        """Send SIGTERM to torchrun, which stops all ranks; see Backend."""
         self._detached.end(handle.partition("/")[0], PATIENCE_SECONDS)
 
-    def _start(self, task: Task, meeting: str, is_host: bool) -> str:
+    def _start(self, task: Task, rendezvous_id: str, is_host: bool) -> str:
         argv = [
             torchrun(),
             f"--nnodes={self._spec.nodes}",
             f"--nproc-per-node={self._ranks_here}",
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={self._spec.rendezvous}",
-            f"--rdzv-id={meeting}",
+            f"--rdzv-id={rendezvous_id}",
             f"--rdzv-conf=is_host={is_host}",
             "--no-python",
         ]
-        env = environment.on_this_machine(self._spec, self._ranks_here)
+        env = environment.local_variables(self._spec, self._ranks_here)
         return self._detached.start([*argv, *task.argv], task.log, env, attached=not is_host)

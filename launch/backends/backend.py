@@ -1,33 +1,33 @@
-"""What every way of starting a stage's processes has in common."""
+"""The interface of backends, and the table of them."""
 
 from collections.abc import Callable
 from typing import Protocol
 
-from progan.launch.local import Local
-from progan.launch.schedulers.kubernetes import Kubernetes
-from progan.launch.schedulers.slurm import Slurm
+from progan.launch.backends.kubernetes import Kubernetes
+from progan.launch.backends.local import Local
+from progan.launch.backends.slurm import Slurm
+from progan.launch.backends.torchrun import Torchrun
 from progan.launch.spec import LaunchSpec
 from progan.launch.ssh.ssh import Ssh
 from progan.launch.task import State, Task
-from progan.launch.torchrun import Torchrun
 
 
 class Backend(Protocol):
-    """Starts tasks and looks after them by a handle, which outlives the process that asked."""
+    """Starts, polls and cancels tasks; a task's handle is valid in other processes, too."""
 
     world_size: int
-    """Ranks that a task gets"""
+    """Ranks of a task"""
 
     def submit(self, task: Task) -> str:
         """Start a task; LaunchError if that is not possible. Returns its handle."""
         ...
 
     def poll(self, handle: str) -> State:
-        """Where the task stands. How it ended is told by what it left, never by a code."""
+        """The task's state. Success is read from the stage's files, never from an exit code."""
         ...
 
     def cancel(self, handle: str) -> None:
-        """Ask the task to stop, wait until it is gone, and end it if that takes too long."""
+        """Ask the task to stop and wait until it has ended; kill it if that takes too long."""
         ...
 
 
