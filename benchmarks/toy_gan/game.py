@@ -99,7 +99,7 @@ class ToyEngine:
         self.optimizer.zero_grad()
         torch.autograd.backward(objective.loss)
         self.optimizer.step()
-        return unchecked_update("", moment, self.world, objective.scalars)
+        return unchecked_update("", step_id, self.world, objective.scalars)
 
     def flat_moments(self) -> Moments:
         """The optimiser's moments and step, concatenated over parameters."""
