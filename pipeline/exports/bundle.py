@@ -1,4 +1,4 @@
-"""A generator as weights, a JSON that describes them, and one file of code to use them with."""
+"""The safetensors export: weights, a JSON document, and generator.py, which needs only torch."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def write_document(path: Path, document: ExportedGenerator) -> None:
 
 
 def describe_generator(model: Path, out: Path, file: str, opset: int | None = None) -> None:
-    """Write generator.json beside a file made from a folder exported as safetensors."""
+    """Write generator.json for a file in `out` made from `model`, the safetensors export."""
     about = {"file": file, "opset": opset, "sha256": sha256_file(out / file)}
     document = read_exported(model / DOCUMENT).model_copy(update=about)
     write_document(out / DOCUMENT, document)

@@ -1,4 +1,4 @@
-"""No export is called done before another process, without progan, has drawn the same from it."""
+"""Checks an export: another process, without progan, must draw the same pictures from it."""
 
 import os
 import subprocess
@@ -15,9 +15,9 @@ TOLERANCE = 1e-4
 
 
 def fixed_latents(inputs: int) -> np.ndarray:
-    """What exports are compared on: (5, inputs), float32, the last of them zeros.
+    """Latents for the comparison: (5, inputs), float32, the last one zeros.
 
-    Five, where programs are made with two; zeros, where pixel norm lives by its epsilon.
+    Five, since programs are traced with two; zeros, since pixel norm then depends on its epsilon.
     """
     latents = np.random.default_rng(0).standard_normal((5, inputs), dtype=np.float32)
     latents[-1] = 0
@@ -25,23 +25,23 @@ def fixed_latents(inputs: int) -> np.ndarray:
 
 
 def check(kind: str, folder: Path, latents: np.ndarray, expected: np.ndarray) -> None:
-    """Draw from an export in a fresh process; RunError unless the pictures are as expected."""
+    """Draw from an export in a new process; RunError unless the pictures are as expected."""
     with tempfile.TemporaryDirectory() as temporary:
-        given, drawn = Path(temporary) / "latents.npy", Path(temporary) / "images.npy"
-        np.save(given, latents)
-        done = subprocess.run(
-            # -I: nothing from the current folder, PYTHONPATH or the user's own packages; -B: leave
-            # no byte code in the export.
-            [sys.executable, "-IB", str(RELOAD), kind, str(folder), str(given), str(drawn)],
+        inputs, outputs = Path(temporary) / "latents.npy", Path(temporary) / "images.npy"
+        np.save(inputs, latents)
+        process = subprocess.run(
+            # -I: import nothing from the current folder, PYTHONPATH or the user's site-packages;
+            # -B: write no byte code into the export.
+            [sys.executable, "-IB", str(RELOAD), kind, str(folder), str(inputs), str(outputs)],
             env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "CUDA_VISIBLE_DEVICES": ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        if done.returncode:
-            last = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+        if process.returncode:
+            last = (process.stdout.strip().splitlines() or ["it said nothing"])[-1]
             raise RunError(f"the {kind} export cannot be loaded without progan: {last}")
-        images = np.load(drawn)
+        images = np.load(outputs)
     if images.shape != expected.shape:
         raise RunError(f"the {kind} export draws {images.shape} where {expected.shape} is right")
     difference = float(np.abs(images - expected).max())

@@ -1,4 +1,4 @@
-"""The formats a generator is exported in; no torch."""
+"""The export formats and their writers. Does not import torch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from progan.pipeline.exports.onnx_model import write_onnx
 from progan.pipeline.exports.torch_programs import write_pt2, write_torchscript
 
 Writer = Callable[[Path, Path], None]
-"""(a folder exported as safetensors, the folder to write)"""
+"""(the safetensors export, the folder to write)"""
 
 WRITERS: dict[str, Writer | None] = {
     "safetensors": None,

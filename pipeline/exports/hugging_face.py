@@ -1,4 +1,4 @@
-"""A generator as a folder to be pushed to the Hugging Face Hub, with a model card."""
+"""The Hugging Face export: a folder for the Hub, with a model card."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from progan.stages.storage.pretrained import DOCUMENT, WEIGHTS, describe_inputs,
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
 UNCONDITIONAL = "pipeline_tag: unconditional-image-generation\n"
-"""The Hub has no such word for pictures of a class that is asked for"""
+"""The Hub has no such tag for class-conditional generation"""
 TRAINING = "training.json"
 ARCHITECTURES = {
     "progressive": {
@@ -27,13 +27,13 @@ ARCHITECTURES = {
         "authors": "Radford et al., ICLR 2016",
     },
 }
-"""What the model card says, by `model.arch`"""
+"""Fields of the model card, by `model.arch`"""
 
 
 def write_hugging_face(model: Path, out: Path) -> None:
-    """Write README.md, config.json, model.safetensors, generator.py and a grid of pictures.
+    """Write README.md, config.json, model.safetensors, generator.py and a grid of samples.
 
-    model: a folder exported as safetensors.
+    model: the safetensors export.
     """
     import torch
 
@@ -50,7 +50,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
     latents = grid_latents(0, GRID_SIDE**2, document.model.noise)
     classes = document.model.classes
     latents = with_conditions(latents, cycling_labels(len(latents), classes), document.model)
-    images = torch.cat([generator(part) for part in torch.split(latents, GRID_SIDE)])
+    images = torch.cat([generator(batch) for batch in torch.split(latents, GRID_SIDE)])
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())
     card = CARD.read_text().format(
@@ -61,7 +61,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
         if document.weights == "ema"
         else "the generator's weights as trained",
         parameters=f"{parameters:,}",
-        told=f", of the classes {', '.join(generator.classes)}" if classes else "",
+        classes_note=f", of the classes {', '.join(generator.classes)}" if classes else "",
         inputs=describe_inputs(document.model),
         settings=_settings(model / TRAINING),
         **ARCHITECTURES[document.model.arch],
@@ -71,7 +71,7 @@ def write_hugging_face(model: Path, out: Path) -> None:
 
 
 def _settings(training: Path) -> str:
-    """A part of the card: the run's configuration, if the generator comes from one of progan's."""
+    """The card's section with the run's configuration; empty without such a run."""
     if not training.is_file():
         return ""
     return f"\n## How it was trained\n\n```json\n{training.read_text()}```\n"

@@ -1,6 +1,6 @@
-"""What MLflow runs of a model that progan exported: models from code, nothing is pickled.
+"""The Python code of an exported MLflow model (models from code: nothing is pickled).
 
-It needs MLflow and torch. The generator's own code and weights are the artifact beside it.
+It needs MLflow and torch. The generator's code and weights are an artifact of the model.
 """
 
 import importlib.util
@@ -12,19 +12,19 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-DRAWN_AT_ONCE = 16
+BATCH = 16
 
 
-class Drawer(PythonModel):  # type: ignore[misc, unused-ignore]
+class GeneratorModel(PythonModel):  # type: ignore[misc, unused-ignore]
     """Latents -> pictures, as arrays or as PNG files."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load generator.py and its weights from the folder they are in."""
+        """Load generator.py and the weights from the artifact."""
         folder = Path(context.artifacts["generator"])
-        found = importlib.util.spec_from_file_location("generator", folder / "generator.py")
-        assert found is not None and found.loader is not None
-        self.code = importlib.util.module_from_spec(found)
-        found.loader.exec_module(self.code)
+        spec = importlib.util.spec_from_file_location("generator", folder / "generator.py")
+        assert spec is not None and spec.loader is not None
+        self.code = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.code)
         self.generator = self.code.load(folder / "generator.safetensors")
 
     def predict(
@@ -40,19 +40,17 @@ class Drawer(PythonModel):  # type: ignore[misc, unused-ignore]
         """
         import torch
 
-        wanted = (params or {}).get("output", "array")
-        if wanted not in ("array", "png"):
+        output = (params or {}).get("output", "array")
+        if output not in ("array", "png"):
             raise mlflow.MlflowException.invalid_parameter_value(
-                f"output is {wanted!r}; choose array or png"
+                f"output is {output!r}; choose array or png"
             )
         latents = torch.from_numpy(np.array(model_input, dtype=np.float32))
         with torch.inference_mode():
-            images = torch.cat(
-                [self.generator(part) for part in torch.split(latents, DRAWN_AT_ONCE)]
-            )
-        if wanted == "array":
+            images = torch.cat([self.generator(batch) for batch in torch.split(latents, BATCH)])
+        if output == "array":
             return images.numpy()
         return [self.code.png(picture) for picture in self.code.pictures(images)]
 
 
-set_model(Drawer())
+set_model(GeneratorModel())

@@ -1,4 +1,4 @@
-"""MLflow models, for `mlflow.pyfunc.load_model(...).predict` and `mlflow models serve`."""
+"""The MLflow export, for `mlflow.pyfunc.load_model(...).predict` and `mlflow models serve`."""
 
 import os
 import shutil
@@ -16,12 +16,12 @@ CODE = Path(__file__).parent / "mlflow_code.py"
 
 
 def write_mlflow_model(model: Path, out: Path) -> None:
-    """Write the MLflow model (pyfunc flavour) of a generator into the folder `out`.
+    """Write an MLflow model (pyfunc flavour) into the folder `out`.
 
-    model: a folder exported as safetensors; it goes along whole, so that the MLflow model needs
-    MLflow and torch, but not progan.
+    model: the safetensors export, which becomes an artifact, so that the MLflow model needs MLflow
+    and torch, but not progan.
     """
-    for name, value in QUIET.items():  # it is read when MLflow is imported
+    for name, value in QUIET.items():  # MLflow reads them when it is imported
         os.environ.setdefault(name, value)
     import mlflow
     import numpy as np
@@ -38,7 +38,7 @@ def write_mlflow_model(model: Path, out: Path) -> None:
         params=ParamSchema([ParamSpec("output", "string", default="array")]),
     )
     with tempfile.TemporaryDirectory() as temporary:
-        # An artifact has the name of its folder.
+        # An artifact is named after its folder.
         artifact = shutil.copytree(model, Path(temporary) / "generator")
         mlflow.pyfunc.save_model(
             out,

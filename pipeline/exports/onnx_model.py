@@ -1,4 +1,4 @@
-"""A generator as an ONNX model, for ONNX Runtime and whatever else reads them."""
+"""The ONNX export."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ from progan.pipeline.exports.bundle import describe_generator
 from progan.pipeline.exports.torch_programs import load_standalone
 
 OPSET = 18
-"""The oldest that torch writes without converting: the more programs read it."""
+"""The oldest that torch writes without conversion, for the widest support"""
 
 
 def write_onnx(model: Path, out: Path) -> None:
-    """Write generator.onnx: latents (N, latent) -> images (N, C, R, R), N as in each call."""
+    """Write generator.onnx: latents (N, inputs) -> images (N, C, R, R), for any N."""
     import onnx  # noqa: F401
     import onnxruntime  # noqa: F401
-    import onnxscript  # noqa: F401  # all of the extra, before minutes are spent
+    import onnxscript  # noqa: F401  # fail before the conversion, which takes minutes
     import torch
 
     generator = load_standalone(model)
@@ -24,7 +24,7 @@ def write_onnx(model: Path, out: Path) -> None:
             generator,
             (torch.zeros(2, generator.inputs),),
             dynamo=True,
-            # Its optimiser takes pixel norm's 1e-8 for 0, and a latent of zeros would give NaN.
+            # Its optimiser replaces pixel norm's 1e-8 by 0, and a latent of zeros would give NaN.
             optimize=False,
             opset_version=OPSET,
             input_names=["latents"],

@@ -1,8 +1,8 @@
-"""Draws from an export in a process of its own, without progan: how others will load it.
+"""Loads an export without progan and draws pictures from it; check.py runs it in a new process.
 
     python -I reload.py FORMAT FOLDER latents.npy images.npy
 
-Imports nothing of progan, and could not: that is what this file is for.
+Importing progan is an error here, so that exports cannot depend on it.
 """
 
 import importlib.util
@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 
-def plain(folder: Path, latents: np.ndarray) -> np.ndarray:
-    """By the generator.py beside the weights."""
-    found = importlib.util.spec_from_file_location("generator", folder / "generator.py")
-    assert found is not None and found.loader is not None
-    code = importlib.util.module_from_spec(found)
-    found.loader.exec_module(code)
+def standalone(folder: Path, latents: np.ndarray) -> np.ndarray:
+    """By generator.py in the same folder as the weights."""
+    spec = importlib.util.spec_from_file_location("generator", folder / "generator.py")
+    assert spec is not None and spec.loader is not None
+    code = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(code)
     (weights,) = folder.glob("*.safetensors")
     images: np.ndarray = code.load(weights)(torch.from_numpy(latents)).numpy()
     return images
@@ -58,15 +58,15 @@ def mlflow(folder: Path, latents: np.ndarray) -> np.ndarray:
 
 
 READERS: dict[str, Callable[[Path, np.ndarray], np.ndarray]] = {
-    "safetensors": plain,
+    "safetensors": standalone,
     "torchscript": torchscript,
     "pt2": pt2,
     "onnx": onnx,
     "mlflow": mlflow,
-    "huggingface": plain,
+    "huggingface": standalone,
 }
 
 if __name__ == "__main__":
-    sys.modules["progan"] = None  # type: ignore[assignment]  # to import it is an error
+    sys.modules["progan"] = None  # type: ignore[assignment]  # importing it is an error
     kind, folder, latents, images = sys.argv[1:]
     np.save(images, READERS[kind](Path(folder), np.load(latents)))

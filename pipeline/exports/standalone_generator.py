@@ -1,8 +1,8 @@
 """A trained generator in one file that needs only torch.
 
-PGGAN's (Karras et al., ICLR 2018) or DCGAN's (Radford et al., ICLR 2016), as the weights say.
+PGGAN's (Karras et al., ICLR 2018) or DCGAN's (Radford et al., ICLR 2016), depending on the weights.
 
-The weights are the .safetensors file beside this one.
+The weights are in the .safetensors file in the same folder.
 
     python generator.py grid.png --num 16 --seed 0
 
@@ -11,11 +11,11 @@ The weights are the .safetensors file beside this one.
     images = generator(torch.randn(16, generator.latent))
     # float32 (16, channels, resolution, resolution); -1 is black, 1 is white
 
-    Where generator.classes has names, latents are followed by the class asked for, one-hot, and
-    where generator.codes says so, by codes, the categorical ones one-hot:
+    If generator.classes is not empty, latents are followed by the one-hot class, and if
+    generator.codes is not, by codes, the categorical ones one-hot:
     images = generator(torch.cat([latents, one_hot(labels, len(generator.classes))], dim=1))
 
-Made by progan, whose code it shares and does not need.
+Written by progan; it does not need progan.
 """
 
 import argparse
@@ -35,13 +35,13 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 class Generator(nn.Module):
     """Latents (N, inputs) -> images (N, channels, resolution, resolution).
 
-    `inputs` are `latent` random numbers, then for each class whether it is the one asked for, then
-    the codes. `weights` as trained, by name. The run-time scale of PGGAN's equalised learning rate,
-    gain / sqrt(fan_in), is multiplied into them here, once. `variant` as in the file: whose
-    departures from the paper the network follows. `classes`: their names. `codes`: how many values
-    each categorical one has, and how many continuous ones there are. `norm`: what follows each
-    layer; for batch and virtual_batch with statistics of the `reference` inputs, which are drawn
-    from, too. `arch`: whose layers these are.
+    `inputs`: the `latent` random numbers, the one-hot class and the codes. `weights`: as trained,
+    by name; the run-time scale of PGGAN's equalised learning rate, gain / sqrt(fan_in), is
+    multiplied into them here, once. `variant`: the implementation whose differences from the paper
+    the network has. `classes`: their names. `codes`: the number of values of each categorical code,
+    and the number of continuous codes. `norm`: normalisation after each layer; batch and
+    virtual_batch use statistics of the `reference` inputs, which go through the network in every
+    call. `arch`: progressive (PGGAN) or dcgan.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Generator(nn.Module):
         self.layers, self.to_rgb = nn.ModuleList(layers[:-1]), layers[-1]
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Draw one image a latent; PGGAN's are linear, not clipped to [-1, 1]."""
+        """One image for each latent; PGGAN's are not clipped to [-1, 1]."""
         x = torch.cat([self.reference, latents]) if self.count else latents
         for layer in self.layers:
             x = layer(x)
@@ -78,7 +78,7 @@ class Generator(nn.Module):
 def progressive(
     weights: dict[str, Tensor], resolution: int, norm: str, count: int, variant: str
 ) -> tuple[int, list[nn.Module]]:
-    """How many inputs PGGAN's generator has, and its layers; the last one makes the picture."""
+    """Number of inputs and layers of PGGAN's generator; the last layer is to_rgb."""
     dense = Dense(weights, "blocks.4.dense")
     dense_norm = "none" if variant == "pro_gan_pytorch" else norm
     layers = [dense, Norm(dense_norm, weights, "blocks.4.norm0", count)]
@@ -97,7 +97,7 @@ def progressive(
 def dcgan(
     weights: dict[str, Tensor], resolution: int, norm: str, count: int
 ) -> tuple[int, list[nn.Module]]:
-    """The same of DCGAN's generator, whose weights are used as they are."""
+    """Number of inputs and layers of DCGAN's generator, which has no run-time scales."""
     first = Transposed(weights, "blocks.4.conv")
     layers = [first, Norm(norm, weights, "blocks.4.norm", count, slope=0.0)]
     size = 8
@@ -112,7 +112,7 @@ def dcgan(
 
 
 class Dense(nn.Module):
-    """Normalises its inputs and makes 4x4 maps of them."""
+    """Pixel norm and a dense layer to 4x4 maps."""
 
     def __init__(self, weights: dict[str, Tensor], name: str) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Dense(nn.Module):
 
 
 class Transposed(nn.Module):
-    """A transposed 4x4 convolution of stride 2; of vectors it makes 4x4 maps."""
+    """A transposed 4x4 convolution of stride 2; vectors become 4x4 maps."""
 
     def __init__(self, weights: dict[str, Tensor], name: str) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class Up(nn.Module):
     def __init__(self, weights: dict[str, Tensor], name: str) -> None:
         super().__init__()
         weight = scaled(weights[f"{name}.weight"], math.sqrt(2))
-        fused = (weight.reshape(-1, 9) @ turned_shifts()).reshape(*weight.shape[:2], 4, 4)
+        fused = (weight.reshape(-1, 9) @ four_shifts()).reshape(*weight.shape[:2], 4, 4)
         self.weight = frozen(fused.transpose(0, 1))
         self.bias = frozen(weights[f"{name}.bias"])
 
@@ -192,15 +192,15 @@ class Norm(nn.Module):
         if self.kind == "none":
             return F.leaky_relu(x, self.slope)
         if self.kind == "batch":
-            of = x[: self.count]
-            variance, mean = torch.var_mean(of, dim=(0, 2, 3), correction=0, keepdim=True)
+            reference = x[: self.count]
+            variance, mean = torch.var_mean(reference, dim=(0, 2, 3), correction=0, keepdim=True)
         else:
-            mean, variance = self.with_itself(x)
+            mean, variance = self.virtual_batch_statistics(x)
         normed = (x - mean) * torch.rsqrt(variance + 1e-5)
         return F.leaky_relu(normed * self.weight + self.bias, self.slope)
 
-    def with_itself(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the reference batch and, for what is not in it, the sample."""
+    def virtual_batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the reference batch together with each other sample."""
         means = x.mean(dim=(2, 3), keepdim=True)
         squares = x.square().mean(dim=(2, 3), keepdim=True)
         mean = means[: self.count].mean(dim=0, keepdim=True)
@@ -212,7 +212,7 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention between the places of a feature map (SAGAN)."""
+    """Self-attention between the positions of a feature map (SAGAN)."""
 
     def __init__(self, weights: dict[str, Tensor], name: str, gain: float | None) -> None:
         super().__init__()
@@ -225,43 +225,43 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         query, key, value = (part(x).flatten(2) for part in (self.query, self.key, self.value))
-        shares = (key.transpose(1, 2) @ query).softmax(dim=1)
-        attended = (value @ shares).reshape(-1, value.shape[1], *x.shape[2:])
+        attention = (key.transpose(1, 2) @ query).softmax(dim=1)
+        attended = (value @ attention).reshape(-1, value.shape[1], *x.shape[2:])
         added: Tensor = self.gate * self.out(attended)
         return x + added
 
 
 def one_hot(values: Tensor, count: int) -> Tensor:
-    """Classes, or values of a code, from 0 to count - 1, (N,) -> float32 (N, count)."""
+    """Labels, or values of a code, from 0 to count - 1, (N,) -> float32 (N, count)."""
     return F.one_hot(values, count).float()
 
 
 def random_inputs(
     generator: Generator, num: int, numbers: torch.Generator, wanted: str | None = None
 ) -> Tensor:
-    """What `num` pictures are drawn from, (num, inputs): of one class or all in turn, any codes."""
-    told = [torch.randn(num, generator.latent, generator=numbers)]
+    """(num, inputs): latents, class `wanted` or all classes in turn, and random codes."""
+    inputs = [torch.randn(num, generator.latent, generator=numbers)]
     if count := len(generator.classes):
         labels = torch.arange(num) % count
         if wanted is not None:
             labels.fill_(generator.classes.index(wanted))
-        told.append(one_hot(labels, count))
+        inputs.append(one_hot(labels, count))
     categorical, continuous = generator.codes
     for size in categorical:
-        told.append(one_hot(torch.randint(size, (num,), generator=numbers), size))
-    told.append(2 * torch.rand(num, continuous, generator=numbers) - 1)
-    return torch.cat(told, dim=1)
+        inputs.append(one_hot(torch.randint(size, (num,), generator=numbers), size))
+    inputs.append(2 * torch.rand(num, continuous, generator=numbers) - 1)
+    return torch.cat(inputs, dim=1)
 
 
-def turned_shifts() -> Tensor:
-    """What turns a 3x3 kernel, as a row of 9, and sums its four shifts by one pixel: (9, 16)."""
+def four_shifts() -> Tensor:
+    """(9, 16): rotates a flattened 3x3 kernel by 180 degrees and sums its four one-pixel shifts."""
     padded = F.pad(torch.eye(9).reshape(9, 3, 3).flip(1, 2), (1, 1, 1, 1))
     rows = padded[:, 1:] + padded[:, :-1]
     return (rows[..., 1:] + rows[..., :-1]).flatten(1)
 
 
 def scaled(weight: Tensor, gain: float | None) -> Tensor:
-    """A kernel (out, in, k, k) times gain / sqrt(fan_in), or as it is."""
+    """A kernel (out, in, k, k) times gain / sqrt(fan_in); unchanged without gain."""
     return weight if gain is None else weight * (gain / math.sqrt(weight[0].numel()))
 
 
@@ -277,24 +277,24 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 def load(path: str | Path) -> Generator:
     """The generator whose weights are in a .safetensors file."""
-    tensors, about = read_safetensors(Path(path))
-    classes = tuple(json.loads(about.get("classes", "[]")))
-    codes = json.loads(about.get("codes", '{"categorical": [], "continuous": 0}'))
-    told = tuple(codes["categorical"]), codes["continuous"]
-    variant, norm = about.get("variant", "paper"), about.get("norm", "pixel")
-    arch = about.get("arch", "progressive")
-    return Generator(tensors, variant, classes, told, norm, arch).eval()
+    tensors, metadata = read_safetensors(Path(path))
+    classes = tuple(json.loads(metadata.get("classes", "[]")))
+    codes = json.loads(metadata.get("codes", '{"categorical": [], "continuous": 0}'))
+    counts = tuple(codes["categorical"]), codes["continuous"]
+    variant, norm = metadata.get("variant", "paper"), metadata.get("norm", "pixel")
+    arch = metadata.get("arch", "progressive")
+    return Generator(tensors, variant, classes, counts, norm, arch).eval()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name and what is said of them.
+    """Tensors by name, and the metadata.
 
-    The format: eight bytes of length, a JSON header of that length, then the numbers.
+    The format: eight bytes of length, a JSON header of that length, then the tensors' data.
     """
     data = bytearray(path.read_bytes())
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
-    about = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", {})
     tensors = {}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
@@ -302,11 +302,11 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         count = (end - begin) // dtype.itemsize
         flat = torch.frombuffer(data, dtype=dtype, count=count, offset=begin)
         tensors[name] = flat.reshape(entry["shape"]).clone()
-    return tensors, about
+    return tensors, metadata
 
 
 def pictures(images: Tensor) -> Tensor:
-    """float32 in [-1, 1] (what lies outside is clipped) -> uint8, any shape."""
+    """float32 in [-1, 1] (clipped) -> uint8, any shape."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
@@ -339,13 +339,13 @@ def png(picture: Tensor) -> bytes:
 
 def main() -> None:
     """Draw a grid of pictures."""
-    beside = sorted(Path(__file__).parent.glob("*.safetensors"))
+    weights = sorted(Path(__file__).parent.glob("*.safetensors"))
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("out", type=Path, help="a PNG file")
     parser.add_argument("--num", type=int, default=16, help="pictures")
     parser.add_argument("--seed", type=int, default=0, help="of torch's random numbers")
     parser.add_argument("--class", dest="wanted", help="its name  [default: they take turns]")
-    parser.add_argument("--weights", type=Path, default=beside[0] if beside else None)
+    parser.add_argument("--weights", type=Path, default=weights[0] if weights else None)
     arguments = parser.parse_args()
     if arguments.weights is None or arguments.num < 1:
         parser.error("there is nothing to draw: no weights, or --num below 1")

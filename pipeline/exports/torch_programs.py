@@ -1,4 +1,4 @@
-"""A generator as a program that torch runs without any of its code: .pt2 and TorchScript."""
+"""The torch.export (.pt2) and TorchScript exports, which torch runs without the model's code."""
 
 import warnings
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_pt2(model: Path, out: Path) -> None:
-    """Write generator.pt2, for torch.export.load(...).module(), any number of latents at once."""
+    """Write generator.pt2, for torch.export.load(...).module(), with any batch size."""
     import torch
 
     generator = load_standalone(model)
@@ -27,12 +27,12 @@ def write_pt2(model: Path, out: Path) -> None:
 
 
 def write_torchscript(model: Path, out: Path) -> None:
-    """Write generator.pt, for torch.jit.load in Python or C++, any number of latents at once."""
+    """Write generator.pt, for torch.jit.load in Python or C++, with any batch size."""
     import torch
 
     generator = load_standalone(model)
     with warnings.catch_warnings():
-        # torch recommends .pt2 instead; programs that embed libtorch still want this.
+        # torch recommends .pt2 instead, but programs that embed libtorch still use TorchScript.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         latents = torch.zeros(2, generator.inputs)
@@ -42,7 +42,7 @@ def write_torchscript(model: Path, out: Path) -> None:
 
 
 def load_standalone(model: Path) -> "Generator":
-    """The generator of a folder exported as safetensors, its scales multiplied into its weights."""
+    """The generator of the safetensors export, with run-time scales multiplied into its weights."""
     from progan.pipeline.exports.standalone_generator import load
 
     return load(model / WEIGHTS)

@@ -1,4 +1,4 @@
-"""What every importer hands over, and how it becomes networks of progan's."""
+"""Converted networks of other programs, and how they are written as a folder of progan's."""
 
 import math
 import re
@@ -25,19 +25,20 @@ SQRT2 = math.sqrt(2.0)
 
 @dataclass(frozen=True)
 class Converted:
-    """A checkpoint of another program, with each weight as that program's forward pass uses it.
+    """Networks of another program, with names and layouts of progan's.
 
-    Names and layouts are progan's; gains and run-time scales are multiplied in.
+    Each weight is as that program's forward pass uses it: gains and run-time scales are multiplied
+    in.
     """
 
     resolution: int
     model: ModelSpec
     networks: dict[Network, dict[str, Tensor]]
     left_out: dict[Network, str] = field(default_factory=dict)
-    """Networks that progan could not compute alike, and why."""
+    """Networks that progan cannot compute equally, and why."""
 
 
-def write_converted(foreign: Converted, out: Path, source_sha256: str) -> None:
+def write_converted(converted: Converted, out: Path, source_sha256: str) -> None:
     """Write the networks as a folder like a stage's `final/`."""
     kinds: dict[str, type[Generator] | type[Discriminator]] = {
         "generator": Generator,
@@ -45,40 +46,40 @@ def write_converted(foreign: Converted, out: Path, source_sha256: str) -> None:
         "discriminator": Discriminator,
     }
     networks: dict[str, nn.Module] = {}
-    for name, used in foreign.networks.items():
-        network = kinds[name](foreign.model, foreign.resolution)
-        load_used(name, network, used)
+    for name, weights in converted.networks.items():
+        network = kinds[name](converted.model, converted.resolution)
+        load_scaled(name, network, weights)
         networks[name] = network
     final = Final(
-        resolution=foreign.resolution,
+        resolution=converted.resolution,
         images_seen=0,
-        model=foreign.model,
+        model=converted.model,
         seed=0,
         data_fingerprint=f"imported from {source_sha256}",
     )
     publish(out, final, networks)
 
 
-def load_used(name: str, network: nn.Module, used: Mapping[str, Tensor]) -> None:
-    """Load weights that are used as they are into layers that scale theirs at run time.
+def load_scaled(name: str, network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights with run-time scales multiplied in into layers that apply these scales.
 
     RunError unless names and shapes are exactly the network's.
     """
     scales = {f"{path}.weight": m.scale for path, m in network.named_modules()
               if hasattr(m, "scale")}  # fmt: skip
     state = network.state_dict()
-    for key in state.keys() | used.keys():
+    for key in state.keys() | weights.keys():
         ours = tuple(state[key].shape) if key in state else "nothing"
-        theirs = tuple(used[key].shape) if key in used else "nothing"
+        theirs = tuple(weights[key].shape) if key in weights else "nothing"
         if ours != theirs:
             raise RunError(f"the {name}'s {key} does not fit: {theirs} where {ours} is expected")
-    network.load_state_dict({k: v.float() / scales.get(k, 1.0) for k, v in used.items()})
+    network.load_state_dict({k: v.float() / scales.get(k, 1.0) for k, v in weights.items()})
 
 
 def fitting_model(widths: Mapping[int, int], **fields: Any) -> ModelSpec:
-    """The shape of networks with these feature maps by resolution (2: D's dense layer).
+    """The model with these feature maps by resolution (2: the discriminator's dense layer).
 
-    RunError if they follow no fmap_base and fmap_max.
+    RunError if no fmap_base and fmap_max give these feature maps.
     """
     maximum = max(widths.values())
     base = max(math.ceil(maps * resolution / 2) for resolution, maps in widths.items())
@@ -98,7 +99,10 @@ def fitting_model(widths: Mapping[int, int], **fields: Any) -> ModelSpec:
 
 
 def require(found: Mapping[str, Any], expected: Mapping[str, Any], of: str) -> None:
-    """RunError if a setting of the checkpoint is one that progan's networks do not have."""
+    """RunError if a setting of the checkpoint differs from the expected one.
+
+    Settings that are missing are taken to be as expected.
+    """
     for key, value in expected.items():
         if found.get(key, value) != value:
             raise RunError(
@@ -107,17 +111,23 @@ def require(found: Mapping[str, Any], expected: Mapping[str, Any], of: str) -> N
             )
 
 
+def require_grown_to(size: int, resolution: int | None) -> None:
+    """RunError if another resolution than the one the networks have grown to was requested."""
+    if resolution is not None and resolution != size:
+        raise RunError(f"--resolution {resolution}: these networks have grown to {size}")
+
+
 def load_checkpoint(path: Path, allowed: Mapping[str, type] | None = None) -> dict[str, Any]:
-    """A checkpoint that torch saved: tensors and plain values only; it never runs code.
+    """A checkpoint that torch saved, with tensors and plain values only; runs no code from it.
 
     allowed: stand-ins, by full name, for classes whose objects are in the file.
     """
-    known: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         (stand_in, name) for name, stand_in in (allowed or {}).items()
     ]
     path.open("rb").close()
     try:
-        with torch.serialization.safe_globals(known):
+        with torch.serialization.safe_globals(stand_ins):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = _reason(str(error))
@@ -128,15 +138,15 @@ def load_checkpoint(path: Path, allowed: Mapping[str, type] | None = None) -> di
 
 
 def _reason(message: str) -> str:
-    """What is wrong, without torch's advice to load the file anyway."""
-    named = re.search(r"GLOBAL ([\w.]+)", message)
-    if named:
-        return f"it names {named[1]}, which no checkpoint of tensors needs"
+    """torch's error in one line, without its advice to load the file anyway."""
+    match = re.search(r"GLOBAL ([\w.]+)", message)
+    if match:
+        return f"it names {match[1]}, which no checkpoint of tensors needs"
     if "weights_only" in message or not message.strip():
         return "torch.save writes no such file"
     return message.strip().splitlines()[0][:200]
 
 
-def used(weight: Tensor, gain: float, fan_in: int, *, scaled: bool = True) -> Tensor:
-    """A weight times gain / sqrt(fan_in), or, where no such scale is used, itself."""
+def scale(weight: Tensor, gain: float, fan_in: int, *, scaled: bool = True) -> Tensor:
+    """A weight times gain / sqrt(fan_in); unchanged if the program does not scale its weights."""
     return weight * (gain / math.sqrt(fan_in)) if scaled else weight

@@ -1,4 +1,4 @@
-"""The checkpoints of other programs that can be brought in."""
+"""The checkpoints of other programs that can be imported, and their readers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from progan.pipeline.imports.official import read_official
 from progan.pipeline.imports.pro_gan import read_pro_gan
 
 Reader = Callable[[Path, int | None], Converted]
-"""(the checkpoint, the resolution to take of it or None for what it has grown to)"""
+"""(the checkpoint, the resolution to import or None for the one it has grown to)"""
 
 READERS: dict[str, Reader] = {
     "tensorflow": read_official,
@@ -21,14 +21,14 @@ READERS: dict[str, Reader] = {
 
 
 def import_checkpoint(path: Path, out: Path, kind: str, resolution: int | None) -> Converted:
-    """Read another program's checkpoint and write its networks as a folder like a stage's `final/`.
+    """Convert another program's checkpoint to a folder like a stage's `final/`.
 
-    RunError if it is damaged, foreign, or computes what progan's networks cannot.
+    RunError if it is damaged, of another program, or if progan's networks cannot compute the same.
     """
     if not path.is_file():
         raise RunError(f"{path} is not there, or no file")
     if out.exists():
         raise ConfigError(f"{out} is there already: choose another OUT, or remove it")
-    foreign = READERS[kind](path, resolution)
-    write_converted(foreign, out, sha256_file(path))
-    return foreign
+    converted = READERS[kind](path, resolution)
+    write_converted(converted, out, sha256_file(path))
+    return converted

@@ -1,9 +1,9 @@
 """Networks of facebookresearch/pytorch_GAN_zoo (its PGAN).
 
-They differ from the paper's in gains (sqrt(2) everywhere), in biases scaled like the weights and in
-a standard deviation that divides by n - 1, all of which is folded into the weights; in one bias per
-output of the first layer and means taken after the activation, for which progan has
-`model.variant`. Source: `models/networks/progressive_conv_net.py` and `custom_layers.py` there.
+Differences from the paper's that are folded into the weights: gains of sqrt(2) everywhere, biases
+scaled like the weights, and a standard deviation that divides by n - 1. Differences that
+`model.variant` covers: one bias per output of the first layer, and downsampling after the
+activation. Source: `models/networks/progressive_conv_net.py` and `custom_layers.py` there.
 """
 
 import math
@@ -21,7 +21,8 @@ from progan.pipeline.imports.converted import (
     fitting_model,
     load_checkpoint,
     require,
-    used,
+    require_grown_to,
+    scale,
 )
 from progan.stages.storage.pretrained import Network
 
@@ -29,11 +30,11 @@ STDDEV_GROUP = 4
 
 
 class Settings:
-    """Stands in for the checkpoint's configuration object: attributes, no behaviour."""
+    """Stand-in for the checkpoint's configuration object, which has only attributes."""
 
 
 def read_gan_zoo(path: Path, resolution: int | None) -> Converted:
-    """The networks in a checkpoint of pytorch_GAN_zoo, at the resolution they have grown to."""
+    """The networks of a checkpoint of pytorch_GAN_zoo, at the resolution they have grown to."""
     loaded = load_checkpoint(path, {"models.utils.config.BaseConfig": Settings})
     if not {"config", "netG", "netD"} <= loaded.keys():
         raise RunError(f"{path} is no checkpoint of pytorch_GAN_zoo: it lacks config, netG or netD")
@@ -53,8 +54,7 @@ def read_gan_zoo(path: Path, resolution: int | None) -> Converted:
     }
     widths = Layers(average, scaled).widths("toRGBLayers", "groupScale0.0")
     size = max(widths)
-    if resolution is not None and resolution != size:
-        raise RunError(f"--resolution {resolution}: these networks have grown to {size}")
+    require_grown_to(size, resolution)
     left_out: dict[Network, str] = {}
     discriminator = Layers(loaded["netD"], scaled)
     if discriminator.get("decisionLayer", "bias").numel() != 1:
@@ -75,31 +75,31 @@ def read_gan_zoo(path: Path, resolution: int | None) -> Converted:
 
 
 class Layers:
-    """A network's layers by name, as used: weights and biases scaled."""
+    """A network's layers by name, with scales multiplied into weights and biases."""
 
     def __init__(self, state: Mapping[str, Any], scaled: bool) -> None:
         self.state = state
         self.scaled = scaled
 
     def get(self, name: str, kind: str) -> Tensor:
-        """A weight or bias. RunError if it is not there."""
+        """A weight or bias. RunError if it is missing."""
         weight, value = (self.state.get(f"{name}.module.{k}") for k in ("weight", kind))
         if weight is None or value is None:
             raise RunError(f"the checkpoint lacks {name}, which pytorch_GAN_zoo's networks have")
-        return used(value.float(), SQRT2, weight[0].numel(), scaled=self.scaled)
+        return scale(value.float(), SQRT2, weight[0].numel(), scaled=self.scaled)
 
     def layer(self, ours: str, name: str) -> dict[str, Tensor]:
-        """Weight and bias under progan's name."""
+        """Weight and bias by progan's names."""
         return {f"{ours}.{kind}": self.get(name, kind) for kind in ("weight", "bias")}
 
     def widths(self, rgb: str, first: str) -> dict[int, int]:
         """Feature maps by resolution."""
-        found = {4: len(self.get(first, "bias"))}
-        scale = 0
-        while f"scaleLayers.{scale}.1.module.bias" in self.state:
-            found[8 << scale] = len(self.get(f"scaleLayers.{scale}.1", "bias"))
-            scale += 1
-        return found
+        widths = {4: len(self.get(first, "bias"))}
+        level = 0
+        while f"scaleLayers.{level}.1.module.bias" in self.state:
+            widths[8 << level] = len(self.get(f"scaleLayers.{level}.1", "bias"))
+            level += 1
+        return widths
 
 
 def _generator(source: Layers) -> dict[str, Tensor]:
@@ -111,27 +111,30 @@ def _generator(source: Layers) -> dict[str, Tensor]:
         **source.layer("blocks.4.conv", "groupScale0.0"),
         **source.layer(f"to_rgb.{max(widths)}", f"toRGBLayers.{len(widths) - 1}"),
     }
-    for scale in range(len(widths) - 1):
+    return weights | _scale_layers(source, len(widths) - 1)
+
+
+def _scale_layers(source: Layers, levels: int) -> dict[str, Tensor]:
+    """The convolutions from 8x8 on, which both networks name alike."""
+    weights: dict[str, Tensor] = {}
+    for level in range(levels):
         for index in (0, 1):
-            name = f"blocks.{8 << scale}.conv{index}"
-            weights |= source.layer(name, f"scaleLayers.{scale}.{index}")
+            name = f"blocks.{8 << level}.conv{index}"
+            weights |= source.layer(name, f"scaleLayers.{level}.{index}")
     return weights
 
 
 def _discriminator(source: Layers, size: int) -> dict[str, Tensor]:
-    scales = int(math.log2(size)) - 2
+    levels = int(math.log2(size)) - 2
     weights = {
-        **source.layer(f"from_rgb.{size}", f"fromRGBLayers.{scales}"),
+        **source.layer(f"from_rgb.{size}", f"fromRGBLayers.{levels}"),
         **source.layer("blocks.4.conv", "groupScaleZero.0"),
         **source.layer("blocks.4.dense0", "groupScaleZero.1"),
         **source.layer("head.dense", "decisionLayer"),
+        **_scale_layers(source, levels),
     }
-    for scale in range(scales):
-        for index in (0, 1):
-            name = f"blocks.{8 << scale}.conv{index}"
-            weights |= source.layer(name, f"scaleLayers.{scale}.{index}")
     conv = weights["blocks.4.conv.weight"]
-    # The deviation's map is last; theirs divides by n - 1, ours by n.
+    # The standard deviation's map is last; theirs divides by n - 1, ours by n.
     unbiased = math.sqrt(STDDEV_GROUP / (STDDEV_GROUP - 1))
     weights["blocks.4.conv.weight"] = torch.cat([conv[:, :-1], conv[:, -1:] * unbiased], dim=1)
     return weights

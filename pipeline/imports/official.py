@@ -1,7 +1,7 @@
 """Networks of the official TensorFlow code (tkarras/progressive_growing_of_gans).
 
-Its networks are the paper's, as progan's are; kernels are HWIO, dense weights (in, out), and the
-kernel of an up-scaling convolution is that of a transposed one, (H, W, out, in), turned by 180
+The networks are the paper's, as progan's are. Layouts: kernels are HWIO, dense weights (in, out);
+the kernel of an up-scaling convolution is that of a transposed one, (H, W, out, in), rotated by 180
 degrees. Source: `networks.py` and `tfutil.Network.__getstate__` there.
 """
 
@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.converted import SQRT2, Converted, fitting_model, require, used
+from progan.pipeline.imports.converted import (
+    SQRT2,
+    Converted,
+    fitting_model,
+    require,
+    require_grown_to,
+    scale,
+)
 from progan.pipeline.imports.restricted_pickle import PickledArray, PickledNetwork, read_networks
 from progan.stages.networks.widths import resolutions
 from progan.stages.storage.pretrained import Network
@@ -29,14 +36,13 @@ GENERATOR = {
 
 
 def read_official(path: Path, resolution: int | None) -> Converted:
-    """The networks in a pickle of the official code, at the resolution they have grown to."""
+    """The networks of a pickle of the official code, at the resolution they have grown to."""
     generator, discriminator, average = (Variables(network) for network in read_networks(path))
     for network in (generator, average):
-        network.is_made_by("G_paper")
+        network.require_build_function("G_paper")
         require(network.settings, GENERATOR, "the generator")
     size = _grown_to(average)
-    if resolution is not None and resolution != size:
-        raise RunError(f"--resolution {resolution}: these networks have grown to {size}")
+    require_grown_to(size, resolution)
     widths = {4: len(average["4x4/Conv/bias"])}
     widths |= {r: len(average[f"{r}x{r}/Conv1/bias"]) for r in resolutions(size, 8)}
     networks: dict[Network, dict[str, Tensor]] = {
@@ -49,7 +55,7 @@ def read_official(path: Path, resolution: int | None) -> Converted:
     elif discriminator.settings.get("mbstd_group_size", 4) < 2:
         left_out["discriminator"] = "it has no minibatch standard deviation"
     else:
-        discriminator.is_made_by("D_paper")
+        discriminator.require_build_function("D_paper")
         networks["discriminator"] = _discriminator(discriminator, size)
         widths[2] = len(discriminator["4x4/Dense0/bias"])
     model = fitting_model(
@@ -62,11 +68,11 @@ def read_official(path: Path, resolution: int | None) -> Converted:
 
 
 class Variables:
-    """A pickled network's variables by name, as tensors, and its settings."""
+    """A pickled network's variables by name, and its settings."""
 
     def __init__(self, network: PickledNetwork) -> None:
         state = network.state
-        self.made_by = str(state.get("build_func_name"))
+        self.build_function = str(state.get("build_func_name"))
         self.settings: dict[str, Any] = dict(state.get("static_kwargs", {}))
         self.scaled = bool(self.settings.get("use_wscale", True))
         self.arrays = {
@@ -79,32 +85,32 @@ class Variables:
             raise RunError(f"the pickle lacks {name}, which the official code's networks have")
         return torch.from_numpy(np.array(self.arrays[name], np.float32))
 
-    def is_made_by(self, function: str) -> None:
-        """RunError if another network than the paper's was trained."""
-        if self.made_by != function:
-            raise RunError(f"the pickle holds a network made by {self.made_by}, not {function}")
+    def require_build_function(self, name: str) -> None:
+        """RunError if the network was built by another function of the official code."""
+        if self.build_function != name:
+            raise RunError(f"the pickle holds a network made by {self.build_function}, not {name}")
 
     def dense(self, name: str, gain: float = SQRT2) -> Tensor:
-        """(in, out), as used."""
+        """(in, out), with the scale multiplied in."""
         weight = self[f"{name}/weight"]
-        return used(weight, gain, weight.shape[0], scaled=self.scaled)
+        return scale(weight, gain, weight.shape[0], scaled=self.scaled)
 
     def conv(self, name: str, gain: float = SQRT2) -> Tensor:
-        """HWIO -> (out, in, H, W), as used."""
+        """HWIO -> (out, in, H, W), with the scale multiplied in."""
         weight = self[f"{name}/weight"].permute(3, 2, 0, 1)
-        return used(weight, gain, weight[0].numel(), scaled=self.scaled)
+        return scale(weight, gain, weight[0].numel(), scaled=self.scaled)
 
     def conv_up(self, size: int) -> Tensor:
-        """An up-scaling convolution's kernel, whichever way it was trained."""
+        """The kernel of an up-scaling convolution, trained with or without fused_scale."""
         if f"{size}x{size}/Conv0/weight" in self.arrays:
             return self.conv(f"{size}x{size}/Conv0")
         weight = self[f"{size}x{size}/Conv0_up/weight"].permute(2, 3, 0, 1).flip(2, 3)
-        return used(weight, SQRT2, weight[0].numel(), scaled=self.scaled)
+        return scale(weight, SQRT2, weight[0].numel(), scaled=self.scaled)
 
     def conv_up_bias(self, size: int) -> Tensor:
-        """Its bias."""
-        plain = f"{size}x{size}/Conv0/bias"
-        return self[plain if plain in self.arrays else f"{size}x{size}/Conv0_up/bias"]
+        """The bias of an up-scaling convolution."""
+        unfused = f"{size}x{size}/Conv0/bias"
+        return self[unfused if unfused in self.arrays else f"{size}x{size}/Conv0_up/bias"]
 
 
 def _generator(source: Variables, size: int) -> dict[str, Tensor]:
@@ -148,19 +154,19 @@ def _discriminator(source: Variables, size: int) -> dict[str, Tensor]:
 
 
 def _lod(source: Variables, size: int) -> int:
-    """The official code counts the levels of detail from the largest resolution."""
+    """Level of detail: the official code counts them from the largest resolution."""
     return round(math.log2(source.settings["resolution"] / size))
 
 
 def _grown_to(average: Variables) -> int:
-    """The resolution that a snapshot has grown to; RunError in the middle of a fade."""
-    whole: int = average.settings.get("resolution", 0)
-    if whole not in list(resolutions(1024)):
-        raise RunError(f"the pickle's resolution is {whole}, no power of two from 4 to 1024")
+    """The resolution that a snapshot has grown to; RunError if it was taken during a fade."""
+    largest: int = average.settings.get("resolution", 0)
+    if largest not in list(resolutions(1024)):
+        raise RunError(f"the pickle's resolution is {largest}, no power of two from 4 to 1024")
     lod = float(average["lod"])
     if lod != round(lod):
         raise RunError(
             f"the snapshot was taken in the middle of a fade (lod {lod:.3f}): a picture is a blend "
             "of two resolutions; take a snapshot from between two fades"
         )
-    return max(4, whole >> round(lod))
+    return max(4, largest >> round(lod))

@@ -1,8 +1,8 @@
 """Networks of akanimax/pro_gan_pytorch.
 
-They differ from the paper's in gains (sqrt(2) everywhere), which is folded into the weights; in a
-first layer that is not normalised and means taken after the activation, for which progan has
-`model.variant`. Source: `pro_gan_pytorch/networks.py`, `modules.py` and `custom_layers.py` there.
+Differences from the paper's: gains of sqrt(2) everywhere, which are folded into the weights; no
+normalisation after the first layer, and downsampling after the activation, which `model.variant`
+covers. Source: `pro_gan_pytorch/networks.py`, `modules.py` and `custom_layers.py` there.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,13 @@ from typing import Any
 from torch import Tensor
 
 from progan.pipeline.errors import RunError
-from progan.pipeline.imports.converted import SQRT2, Converted, fitting_model, load_checkpoint, used
+from progan.pipeline.imports.converted import (
+    SQRT2,
+    Converted,
+    fitting_model,
+    load_checkpoint,
+    scale,
+)
 from progan.stages.networks.widths import resolutions
 from progan.stages.storage.pretrained import Network
 
@@ -20,9 +26,10 @@ STDDEV_GROUP = 4
 
 
 def read_pro_gan(path: Path, resolution: int | None) -> Converted:
-    """The networks in a checkpoint of pro_gan_pytorch, by default at their largest resolution.
+    """The networks of a checkpoint of pro_gan_pytorch, by default at their largest resolution.
 
-    A checkpoint holds all resolutions from the start; its name says which one was trained last.
+    A checkpoint holds all resolutions from the start; only its file name says which one was trained
+    last.
     """
     loaded = load_checkpoint(path)
     if not _is_network(loaded.get("generator")):
@@ -63,7 +70,7 @@ def _is_network(value: Any) -> bool:
 
 
 class Layers:
-    """A network's layers by name, as used."""
+    """A network's layers by name, with scales multiplied into the weights."""
 
     def __init__(self, saved: Mapping[str, Any]) -> None:
         self.settings = saved["conf"]
@@ -71,17 +78,17 @@ class Layers:
         self.scaled = bool(self.settings.get("use_eql", True))
 
     def layer(self, ours: str, name: str, *, transposed: bool = False) -> dict[str, Tensor]:
-        """Weight and bias under progan's name; a transposed convolution's fan-in is its input."""
+        """Weight and bias by progan's names; a transposed convolution's fan-in is dimension 0."""
         weight, bias = (self.state.get(f"{name}.{kind}") for kind in ("weight", "bias"))
         if weight is None or bias is None:
             raise RunError(f"the checkpoint lacks {name}, which pro_gan_pytorch's networks have")
         fan_in = weight.shape[0] if transposed else weight[0].numel()
-        scaled = used(weight.float(), SQRT2, fan_in, scaled=self.scaled)
+        scaled = scale(weight.float(), SQRT2, fan_in, scaled=self.scaled)
         return {f"{ours}.weight": scaled, f"{ours}.bias": bias.float()}
 
 
 def _generator(source: Layers, size: int) -> dict[str, Tensor]:
-    """Layer i makes 4 * 2^i pixels."""
+    """Layer i is that of resolution 4 * 2^i."""
     weights = {
         **source.layer("blocks.4.dense", "layers.0.conv_1", transposed=True),
         **source.layer("blocks.4.conv", "layers.0.conv_2"),
@@ -95,14 +102,14 @@ def _generator(source: Layers, size: int) -> dict[str, Tensor]:
 
 
 def _discriminator(source: Layers, size: int) -> dict[str, Tensor]:
-    """Layers are counted from the largest resolution; the last one sees 4x4."""
-    at = {r: int(source.settings["depth"]) - 2 - i for i, r in enumerate(resolutions(size))}
-    weights = source.layer("blocks.4.conv", f"layers.{at[4]}.conv_1")
-    weights |= source.layer("blocks.4.dense0", f"layers.{at[4]}.conv_2")
-    weights |= source.layer("head.dense", f"layers.{at[4]}.conv_3")
+    """Layers are counted from the largest resolution; the last one is that of 4x4."""
+    index = {r: int(source.settings["depth"]) - 2 - i for i, r in enumerate(resolutions(size))}
+    weights = source.layer("blocks.4.conv", f"layers.{index[4]}.conv_1")
+    weights |= source.layer("blocks.4.dense0", f"layers.{index[4]}.conv_2")
+    weights |= source.layer("head.dense", f"layers.{index[4]}.conv_3")
     for dense in ("blocks.4.dense0", "head.dense"):
         weights[f"{dense}.weight"] = weights[f"{dense}.weight"].flatten(1)
     for r in resolutions(size, 8):
-        weights |= source.layer(f"blocks.{r}.conv0", f"layers.{at[r]}.conv_1")
-        weights |= source.layer(f"blocks.{r}.conv1", f"layers.{at[r]}.conv_2")
-    return weights | source.layer(f"from_rgb.{size}", f"from_rgb.{at[size]}.0")
+        weights |= source.layer(f"blocks.{r}.conv0", f"layers.{index[r]}.conv_1")
+        weights |= source.layer(f"blocks.{r}.conv1", f"layers.{index[r]}.conv_2")
+    return weights | source.layer(f"from_rgb.{size}", f"from_rgb.{index[size]}.0")

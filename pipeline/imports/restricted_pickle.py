@@ -1,7 +1,7 @@
-"""Reads the pickles of the official TensorFlow code; nothing in the file can make it run code.
+"""Reads the pickles of the official TensorFlow code without running code from the file.
 
-A pickle is a program for a small machine, whose way out is to call what it names. Here it can name
-only the classes below: stand-ins that keep what they are given.
+A pickle can call any class or function that it names. Here it can name only those in ALLOWED:
+stand-ins that keep their arguments.
 """
 
 import pickle
@@ -17,7 +17,7 @@ NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1
 
 
 class PickledNetwork:
-    """tfutil.Network: `state` as its `__getstate__` made it."""
+    """Stand-in for tfutil.Network; `state` is what its `__getstate__` returned."""
 
     state: dict[str, Any]
 
@@ -26,7 +26,7 @@ class PickledNetwork:
 
 
 class PickledDtype:
-    """numpy.dtype, of plain numbers only."""
+    """Stand-in for numpy.dtype, of numbers only."""
 
     def __init__(self, code: str, *flags: Any) -> None:
         if code not in NUMBERS:
@@ -38,27 +38,27 @@ class PickledDtype:
 
 
 class PickledArray:
-    """numpy.ndarray; `value` is the array."""
+    """Stand-in for numpy.ndarray; `value` is the array."""
 
     value: np.ndarray
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, kind, fortran, raw = state
+        _, shape, dtype, fortran, raw = state
         data = raw.encode("latin1") if isinstance(raw, str) else raw
-        self.value = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if fortran else "C")
+        self.value = np.frombuffer(data, dtype.dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def empty_array(kind: Any, shape: Any, code: Any) -> PickledArray:
-    """What NumPy's pickles begin an array with."""
+    """Stand-in for NumPy's `_reconstruct`, whose result gets its content by `__setstate__`."""
     return PickledArray()
 
 
-def scalar(kind: PickledDtype, raw: bytes) -> Any:
-    """A NumPy number."""
-    return np.frombuffer(raw, kind.dtype)[0].item()
+def scalar(dtype: PickledDtype, raw: bytes) -> Any:
+    """Stand-in for NumPy's `scalar`."""
+    return np.frombuffer(raw, dtype.dtype)[0].item()
 
 
-KNOWN: dict[tuple[str, str], Any] = {
+ALLOWED: dict[tuple[str, str], Any] = {
     ("tfutil", "Network"): PickledNetwork,
     ("config", "EasyDict"): dict,
     ("collections", "OrderedDict"): OrderedDict,
@@ -71,13 +71,13 @@ KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
-class Restricted(pickle.Unpickler):
-    """An unpickler that knows the names above and no other."""
+class RestrictedUnpickler(pickle.Unpickler):
+    """An unpickler that can only use the names in ALLOWED."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for a name in the file; anything else ends the reading."""
+        """The stand-in for a name in the file; UnpicklingError for any other name."""
         try:
-            return KNOWN[module, name]
+            return ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
                 f"it names {module}.{name}, which the networks of the official code do not need"
@@ -87,22 +87,22 @@ class Restricted(pickle.Unpickler):
 def read_networks(path: Path) -> tuple[PickledNetwork, ...]:
     """The generator, discriminator and averaged generator in a pickle of the official code.
 
-    RunError if it is damaged, foreign or malicious; what it names is then not loaded.
+    RunError if it is damaged, of another program or malicious.
     """
     try:
         with path.open("rb") as file:
-            loaded = Restricted(file, encoding="latin1").load()
+            loaded = RestrictedUnpickler(file, encoding="latin1").load()
     except OSError:
         raise
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise RunError(f"{path} is no pickle of the official code, or damaged: {reason}") from error
-    whole = (
+    is_valid = (
         isinstance(loaded, tuple | list)
         and len(loaded) == 3
         and all(isinstance(network, PickledNetwork) for network in loaded)
         and all(isinstance(getattr(network, "state", None), dict) for network in loaded)
     )
-    if not whole:
+    if not is_valid:
         raise RunError(f"{path} does not hold the official code's three networks (G, D, Gs)")
     return tuple(loaded)

@@ -32,7 +32,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_class(text: str, names: Sequence[str]) -> int:
-    """The label of a class given by its name or label. ConfigError if there is no such class."""
+    """The label of a class given by name or label. ConfigError if there is no such class."""
     if not names:
         raise ConfigError(f"--class {text}: this generator was not trained with classes")
     if text in names:

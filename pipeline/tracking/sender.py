@@ -1,7 +1,7 @@
-"""Sends MLflow what a run's folder has and MLflow has not.
+"""Sends to MLflow what a run's folder has and MLflow does not.
 
-Whatever fails, it may be called again: files are replaced, runs are looked for before they are
-made, and how far the figures reach is asked of MLflow itself.
+Everything can be repeated after a failure: files are replaced, runs are searched for before they
+are created, and MLflow is asked up to which images_seen it has metrics.
 """
 
 import time
@@ -15,7 +15,7 @@ from progan.pipeline.tracking.points import batches, points
 from progan.pipeline.tracking.registry import register
 from progan.pipeline.tracking.state import StageState, TrackingState, read_state, write_state
 from progan.pipeline.tracking.store import Store
-from progan.pipeline.tracking.tags import of_a_stage, of_the_run
+from progan.pipeline.tracking.tags import run_tags, stage_tags
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.metrics_log import read_ticks
 from progan.stages.storage.rollback import read_rollbacks
@@ -23,11 +23,11 @@ from progan.stages.storage.stage_folder import StageFolder, images_of
 
 
 class Sender:
-    """Keeps a parent run and a nested run per stage up to date. Any error is the caller's.
+    """Keeps a parent run and a nested run per stage up to date. Errors are raised.
 
-    A nested run holds one history of its stage. Points cannot be taken back from MLflow, so when a
-    stage goes back on its data, by a rollback or re-opened, the run so far is set aside and another
-    begins with what was kept. A stage that only resumes goes on in its run.
+    A nested run holds one history (lineage) of its stage. Metrics cannot be deleted from MLflow, so
+    when a stage is rolled back or re-opened, its MLflow run is superseded by another one, which
+    starts with the metrics that were kept. A stage that is only resumed continues its MLflow run.
     """
 
     def __init__(self, run: RunFolder, config: RunConfig, specs: list[StageSpec]) -> None:
@@ -35,184 +35,186 @@ class Sender:
         self.config = config
         self.specs = specs
         self._store: Store | None = None
-        self._told: TrackingState | None = None
-        self._reached: dict[str, int] = {}
-        self._seen: dict[Path, tuple[int, int]] = {}
+        self._state: TrackingState | None = None
+        self._last_step: dict[str, int] = {}
+        """images_seen of the last metrics in MLflow, by run id"""
+        self._versions: dict[Path, tuple[int, int]] = {}
+        """Size and modification time of files when they were last sent"""
 
     def send(self) -> None:
         """Send what is new."""
         store = self._store = self._store or self._connect()
-        told = self._told = self._told or self._open(store)
-        self._send_machine(store, told)
+        state = self._state = self._state or self._open(store)
+        self._send_machine(store, state)
         for spec in self.specs:
             folder = self.run.stage(spec.resolution)
             if folder.metrics.exists():
-                self._send_stage(store, told, spec, folder)
+                self._send_stage(store, state, spec, folder)
 
     def end(self, status: str) -> None:
-        """Send what is new and end all runs that are not ended; `status` as MLflow names it.
+        """Send what is new and end all MLflow runs with MLflow's `status`.
 
-        Of a finished run the generator is registered.
+        Registers the generator of a finished run.
         """
         self.send()
-        store, told = self._store, self._told
-        assert store and told
+        store, state = self._store, self._state
+        assert store and state
         now = time.time()
-        for stage in told.stages.values():
+        for stage in state.stages.values():
             if not stage.ended:
                 store.end(stage.run_id, status, now)
-        store.end(str(told.run_id), status, now)
-        self._register(store, told)
+        store.end(str(state.run_id), status, now)
+        self._register(store, state)
 
     def forget(self) -> None:
-        """After an error: whatever was thought to be sent is asked for again."""
-        self._told = None
-        self._reached = {}
-        self._seen = {}
+        """Drop all cached state after an error; the next `send` queries MLflow again."""
+        self._state = None
+        self._last_step = {}
+        self._versions = {}
 
     def _connect(self) -> Store:
         uri = self.config.tracking.mlflow
         if uri.startswith(("http", "databricks")):
             return Store(uri, artifacts=None)
-        # A database keeps no files, and MLflow would put them into the current folder.
-        beside = self.run.path.parent
-        file = f"sqlite:///{beside / 'mlflow.db'}"
-        return Store(file if uri == "sqlite" else uri, (beside / "mlartifacts").as_uri())
+        # A database does not store artifacts; MLflow's default is the working directory.
+        parent = self.run.path.parent
+        file = f"sqlite:///{parent / 'mlflow.db'}"
+        return Store(file if uri == "sqlite" else uri, (parent / "mlartifacts").as_uri())
 
     def _open(self, store: Store) -> TrackingState:
-        """Go on with the run's MLflow run, or make one."""
+        """Resume the run's MLflow run, or create it."""
         tracking = self.config.tracking
-        told = read_state(self.run.tracking, tracking.mlflow)
-        if told.run_id is None or not store.has(told.run_id):
-            told = TrackingState(key=told.key, store=told.store)
-            self._save(told)
-            told.experiment_id = store.experiment(tracking.experiment)
-            told.run_id = store.run(
-                told.experiment_id,
+        state = read_state(self.run.tracking, tracking.mlflow)
+        if state.run_id is None or not store.has(state.run_id):
+            state = TrackingState(key=state.key, store=state.store)
+            self._save(state)
+            state.experiment_id = store.experiment(tracking.experiment)
+            state.run_id = store.run(
+                state.experiment_id,
                 self.run.name,
-                known_by={"progan.key": told.key, "progan.stage": "all"},
-                tags=of_the_run(Path.cwd()) | tracking.tags,
-                began=_began(self.run),
+                key_tags={"progan.key": state.key, "progan.stage": "all"},
+                tags=run_tags(Path.cwd()) | tracking.tags,
+                start_time=_creation_time(self.run),
             )
-            self._save(told)
-        store.go_on(told.run_id)
-        store.log_params(told.run_id, flatten(self.config.model_dump(mode="json")))
-        store.log_files(told.run_id, [self.run.config])
-        return told
+            self._save(state)
+        store.resume(state.run_id)
+        store.log_params(state.run_id, flatten(self.config.model_dump(mode="json")))
+        store.log_files(state.run_id, [self.run.config])
+        return state
 
-    def _send_machine(self, store: Store, told: TrackingState) -> None:
+    def _send_machine(self, store: Store, state: TrackingState) -> None:
         if not (self.run.machine.exists() and self._changed(self.run.machine)):
             return
         lines = read_ticks(self.run.machine)
-        sent = told.machine_lines
+        sent = state.machine_lines
         new = [points(line, sent + n, "system/") for n, line in enumerate(lines[sent:])]
         for count, batch in batches(new):
-            store.log_points(str(told.run_id), batch)
-            told.machine_lines += count
-            self._save(told)
+            store.log_points(str(state.run_id), batch)
+            state.machine_lines += count
+            self._save(state)
 
     def _send_stage(
-        self, store: Store, told: TrackingState, spec: StageSpec, folder: StageFolder
+        self, store: Store, state: TrackingState, spec: StageSpec, folder: StageFolder
     ) -> None:
-        # The lineage first: workers that go back cut the figures before they say so.
+        # Read the lineage before the metrics: a rollback cuts the metrics before it is recorded.
         lineage = self._lineage(spec.resolution)
         name = f"{self.run.name}-{spec.resolution:04d}"
-        stage = told.stages.get(spec.resolution)
+        stage = state.stages.get(spec.resolution)
         if stage and stage.lineage != lineage:
-            store.set_aside(stage.run_id, name)
+            store.supersede(stage.run_id, name)
             stage = None
-        stage = stage or self._make_stage(store, told, spec, name, lineage)
+        stage = stage or self._create_stage(store, state, spec, name, lineage)
         if stage.ended:
             return
-        if stage.run_id not in self._reached:
-            self._reached[stage.run_id] = store.go_on(stage.run_id)
+        if stage.run_id not in self._last_step:
+            self._last_step[stage.run_id] = store.resume(stage.run_id)
         if folder.starts.exists() and self._changed(folder.starts):
-            store.set_tags(stage.run_id, of_a_stage(folder))
+            store.set_tags(stage.run_id, stage_tags(folder))
             store.log_files(stage.run_id, [folder.starts])
         is_done = folder.final.exists()
         if self._changed(folder.metrics):
             self._send_ticks(store, stage, folder)
-        self._send_samples(store, told, stage, folder)
+        self._send_samples(store, state, stage, folder)
         if is_done:
             store.end(stage.run_id, "FINISHED", folder.metrics.stat().st_mtime)
             stage.ended = True
-            self._save(told)
+            self._save(state)
 
-    def _make_stage(
-        self, store: Store, told: TrackingState, spec: StageSpec, name: str, lineage: str
+    def _create_stage(
+        self, store: Store, state: TrackingState, spec: StageSpec, name: str, lineage: str
     ) -> StageState:
-        known_by = {
-            "progan.key": told.key,
+        key_tags = {
+            "progan.key": state.key,
             "progan.stage": f"{spec.resolution:04d}",
             "progan.lineage": lineage,
         }
         run_id = store.run(
-            str(told.experiment_id),
+            str(state.experiment_id),
             name,
-            known_by=known_by,
-            tags={"mlflow.parentRunId": str(told.run_id)} | self.config.tracking.tags,
-            began=self.run.stage(spec.resolution).spec.stat().st_mtime,
+            key_tags=key_tags,
+            tags={"mlflow.parentRunId": str(state.run_id)} | self.config.tracking.tags,
+            start_time=self.run.stage(spec.resolution).spec.stat().st_mtime,
         )
         store.log_params(run_id, flatten(spec.model_dump(mode="json")))
-        stage = told.stages[spec.resolution] = StageState(run_id=run_id, lineage=lineage)
-        self._save(told)
-        self._seen = {}  # a new run has none of it
+        stage = state.stages[spec.resolution] = StageState(run_id=run_id, lineage=lineage)
+        self._save(state)
+        self._versions = {}  # all files have to be sent to the new run
         return stage
 
     def _send_ticks(self, store: Store, stage: StageState, folder: StageFolder) -> None:
         ticks = [
             tick
             for tick in read_ticks(folder.metrics)
-            if tick["images_seen"] > self._reached[stage.run_id]
+            if tick["images_seen"] > self._last_step[stage.run_id]
         ]
         if ticks:
             store.set_tags(stage.run_id, {"phase": ticks[-1]["phase"]})
         for count, batch in batches([points(tick, tick["images_seen"]) for tick in ticks]):
             store.log_points(stage.run_id, batch)
-            self._reached[stage.run_id] = ticks[count - 1]["images_seen"]
+            self._last_step[stage.run_id] = ticks[count - 1]["images_seen"]
             ticks = ticks[count:]
 
     def _send_samples(
-        self, store: Store, told: TrackingState, stage: StageState, folder: StageFolder
+        self, store: Store, state: TrackingState, stage: StageState, folder: StageFolder
     ) -> None:
         if not stage.reals and folder.reals.exists():
             store.log_files(stage.run_id, [folder.reals], "samples")
             stage.reals = True
-            self._save(told)
+            self._save(state)
         for grid in sorted(folder.samples.glob("fakes_*.png")):
             if images_of(grid) > stage.samples_until:
                 store.log_files(stage.run_id, [grid], "samples")
                 stage.samples_until = images_of(grid)
-                self._save(told)
+                self._save(state)
 
-    def _register(self, store: Store, told: TrackingState) -> None:
+    def _register(self, store: Store, state: TrackingState) -> None:
         last = self.specs[-1].resolution
-        stage = told.stages.get(last)
+        stage = state.stages.get(last)
         name = self.config.tracking.registered_name(self.run.name)
         if name and stage and not stage.model_version and self.run.stage(last).final.exists():
             stage.model_version = register(store, name, self.run, stage.run_id)
-            self._save(told)
+            self._save(state)
 
     def _lineage(self, resolution: int) -> str:
-        """Which history of a stage its folder holds: how often it was re-opened and went back."""
+        """Identifies the history in a stage's folder: counts of re-openings and rollbacks."""
         reopened = [
             event.fields["resolution"]
             for event in EventLog(self.run.events).events()
             if event.kind == "stage_reopened"
         ]
-        back = len(read_rollbacks(self.run.stage(resolution).rollbacks))
-        return f"{sum(stage <= resolution for stage in reopened)}.{back}"
+        rollbacks = len(read_rollbacks(self.run.stage(resolution).rollbacks))
+        return f"{sum(stage <= resolution for stage in reopened)}.{rollbacks}"
 
     def _changed(self, file: Path) -> bool:
-        """Whether a file was written to since this was last asked."""
+        """Whether a file was modified since the last call for it."""
         now = file.stat().st_size, file.stat().st_mtime_ns
-        before, self._seen[file] = self._seen.get(file), now
+        before, self._versions[file] = self._versions.get(file), now
         return before != now
 
-    def _save(self, told: TrackingState) -> None:
-        write_state(self.run.tracking, told)
+    def _save(self, state: TrackingState) -> None:
+        write_state(self.run.tracking, state)
 
 
-def _began(run: RunFolder) -> float:
-    """When the run was created."""
+def _creation_time(run: RunFolder) -> float:
+    """The time of the run's first event."""
     return next((event.time for event in EventLog(run.events).events()), time.time())

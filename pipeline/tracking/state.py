@@ -1,6 +1,6 @@
-"""tracking.json: which of MLflow's runs are this run's, and which files they have.
+"""tracking.json: ids of the run's MLflow runs, and which files have been sent to them.
 
-Which figures MLflow has is not written here: MLflow is asked.
+Which metrics have been sent is not stored here but queried from MLflow.
 """
 
 from pathlib import Path
@@ -16,39 +16,40 @@ class StageState(BaseModel):
 
     run_id: str
     lineage: str = "0.0"
-    """Which history of the stage it holds (`Sender`)"""
+    """Which history of the stage it holds, see `Sender`"""
     samples_until: int = 0
-    """images_seen of the last grid sent"""
+    """images_seen of the last sample grid sent"""
     reals: bool = False
+    """Whether the grid of reals has been sent"""
     ended: bool = False
     model_version: str | None = None
-    """In the model registry, of the last stage's generator"""
+    """Of the last stage's generator in the model registry"""
 
 
 class TrackingState(BaseModel):
-    """A run's runs in MLflow."""
+    """A run's MLflow runs: a parent, and one per stage."""
 
     key: str = Field(default_factory=lambda: uuid4().hex)
-    """A tag of them all: those whose making was never confirmed are found by it"""
+    """Tag of all of them, to find a run whose creation was not confirmed"""
     store: str = "sqlite"
-    """`tracking.mlflow` as it was"""
+    """`tracking.mlflow` when they were created"""
     experiment_id: str | None = None
     run_id: str | None = None
     machine_lines: int = 0
-    """Lines of machine.jsonl sent"""
+    """Number of lines of machine.jsonl that have been sent"""
     stages: dict[int, StageState] = {}
 
 
 def read_state(path: Path, store: str) -> TrackingState:
-    """What a store has been told; if the run was tracked in another one, nothing yet."""
-    told = (
+    """What has been sent to a store: nothing if the run was tracked in another one before."""
+    state = (
         TrackingState.model_validate_json(path.read_bytes())
         if path.exists()
         else TrackingState(store=store)
     )
-    return told if told.store == store else TrackingState(key=told.key, store=store)
+    return state if state.store == store else TrackingState(key=state.key, store=store)
 
 
-def write_state(path: Path, told: TrackingState) -> None:
-    """Write it down, whole or not at all."""
-    write_whole(path, told.model_dump_json(indent=2).encode())
+def write_state(path: Path, state: TrackingState) -> None:
+    """Write tracking.json atomically."""
+    write_whole(path, state.model_dump_json(indent=2).encode())

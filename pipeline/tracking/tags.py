@@ -1,4 +1,4 @@
-"""What a run was made with, as tags that people look for in MLflow; no torch."""
+"""MLflow tags of a run and its stages: user, versions, commit, hosts, devices. No torch."""
 
 import getpass
 import platform
@@ -11,8 +11,8 @@ from progan.stages.storage.launch_log import read_starts
 from progan.stages.storage.stage_folder import StageFolder
 
 
-def of_the_run(folder: Path) -> dict[str, str]:
-    """Who started it and where; `folder` is the user's, whose git commit is told if it has one."""
+def run_tags(folder: Path) -> dict[str, str]:
+    """User, host and versions; `folder` is the working directory, whose git commit is added."""
     from mlflow.utils.git_utils import get_git_commit
 
     tags = {
@@ -27,12 +27,12 @@ def of_the_run(folder: Path) -> dict[str, str]:
     try:
         tags["mlflow.user"] = getpass.getuser()
     except (KeyError, OSError):
-        pass  # a container's user may have no name
+        pass  # a user of a container may have no name
     return tags
 
 
-def of_a_stage(folder: StageFolder) -> dict[str, str]:
-    """What its ranks run on, as they wrote it down at their last start."""
+def stage_tags(folder: StageFolder) -> dict[str, str]:
+    """Versions, hosts and devices of the ranks, from the stage's last start."""
     starts = read_starts(folder.starts)
     if not starts:
         return {}

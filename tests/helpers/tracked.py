@@ -1,4 +1,4 @@
-"""A run's folder as its workers would write it, and what MLflow was told of it."""
+"""A run's folder as workers would write it, and the contents of MLflow."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from progan.stages.storage.stage_folder import StageFolder
 
 
 class TrackedRun:
-    """Two stages, 4x4 and 8x8, that have computed nothing; `overrides` as on a command line."""
+    """Two stages, 4x4 and 8x8, without training; `overrides` as on a command line."""
 
     def __init__(self, path: Path, *overrides: str) -> None:
         self.folder = RunFolder(path)
@@ -27,13 +27,13 @@ class TrackedRun:
         EventLog(self.folder.events).append("run_created", data_fingerprint="")
 
     def sender(self) -> Sender:
-        """What a command that trains the run would track it with."""
+        """The sender that a command that trains the run uses."""
         return Sender(self.folder, self.config, self.specs)
 
     def train(
         self, resolution: int, ticks: int, loss: float = 1.0, phase: str = "steady"
     ) -> StageFolder:
-        """Add so many ticks of 100 images to a stage, and the samples."""
+        """Add ticks of 100 images, and sample grids, to a stage."""
         stage = self.folder.stage(resolution)
         write_whole(stage.spec, b"{}")
         write_whole(stage.reals, b"png")
@@ -45,21 +45,21 @@ class TrackedRun:
         return stage
 
     def finish(self, resolution: int) -> None:
-        """The stage's end, as far as tracking looks."""
+        """Create the folder by which tracking recognises a finished stage."""
         self.folder.stage(resolution).final.mkdir()
 
 
-def told(uri: str) -> dict[str, Any]:
+def mlflow_runs(uri: str) -> dict[str, Any]:
     """MLflow's runs by name: status, steps and values of the loss, samples, parent, tags."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
     experiments = [e.experiment_id for e in client.search_experiments()]
-    found = {}
+    runs = {}
     for run in client.search_runs(experiments):
         history = client.get_metric_history(run.info.run_id, "loss")
-        assert run.info.run_name not in found
-        found[run.info.run_name] = {
+        assert run.info.run_name not in runs
+        runs[run.info.run_name] = {
             "status": run.info.status,
             "losses": sorted((point.step, point.value) for point in history),
             "samples": sorted(a.path for a in client.list_artifacts(run.info.run_id, "samples")),
@@ -68,9 +68,9 @@ def told(uri: str) -> dict[str, Any]:
             "params": run.data.params,
             "id": run.info.run_id,
         }
-    return found
+    return runs
 
 
 def steps(run: dict[str, Any]) -> list[int]:
-    """Where the points of its loss are."""
+    """The steps of its loss."""
     return [step for step, _ in run["losses"]]

@@ -1,4 +1,4 @@
-"""Every format, as another process without progan loads it; and an OUT that is whole or absent."""
+"""Every export format, loaded by another process without progan; failures leave no files."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from progan.pipeline.exports.reload import READERS
 from progan.pipeline.sampling.generate import load_generator, load_networks
 
 
-def test_the_command_offers_what_there_is() -> None:
+def test_command_writers_and_readers_have_the_same_formats() -> None:
     assert list(FORMATS) == list(WRITERS) == list(READERS)
 
 
@@ -40,8 +40,8 @@ def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_a_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> None:
-    """`export_networks` compares, for five latents where two were traced; one of them is zeros."""
+def test_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> None:
+    """`export_networks` compares, on five latents (two were traced), one of them zeros."""
     export_networks(published(tmp_path / "final"), tmp_path / "out", formats=[kind])
     document = "config.json" if kind == "huggingface" else "generator.json"
     assert json.loads((tmp_path / "out" / document).read_text())["resolution"] == 8
@@ -49,9 +49,7 @@ def test_a_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_a_format_draws_the_classes_asked_for(
-    tmp_path: Path, kind: str, checked_here: None
-) -> None:
+def test_format_draws_the_given_classes(tmp_path: Path, kind: str, checked_here: None) -> None:
     networks = published(tmp_path / "final", classes=3, generator={"norm": "virtual_batch"})
     export_networks(networks, tmp_path / "out", formats=[kind])
     name = "config.json" if kind == "huggingface" else "generator.json"
@@ -64,8 +62,7 @@ def test_a_format_draws_the_classes_asked_for(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_a_format_draws_what_dcgan_draws(tmp_path: Path, kind: str, checked_here: None) -> None:
-    """Norms and the reference batch are those of training here, and scaled as they are there."""
+def test_format_draws_the_same_for_dcgan(tmp_path: Path, kind: str, checked_here: None) -> None:
     networks = published(
         tmp_path / "final", 16, arch="dcgan", generator={"norm": "batch", "attention": (8,)}
     )
@@ -75,7 +72,7 @@ def test_a_format_draws_what_dcgan_draws(tmp_path: Path, kind: str, checked_here
 
 
 @pytest.mark.slow
-def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path, checked_here: None) -> None:
+def test_hugging_face_folder_can_be_loaded(tmp_path: Path, checked_here: None) -> None:
     networks = published(tmp_path / "final")
     export_networks(networks, tmp_path / "out", formats=["huggingface"], weights="generator")
     ours = load_networks(networks, "generator").state_dict()
@@ -85,44 +82,46 @@ def test_a_hugging_face_folder_can_be_drawn_from(tmp_path: Path, checked_here: N
     assert card.startswith("---\nlibrary_name: pytorch") and "weights as trained" in card
 
 
-def test_other_pictures_are_an_error_and_leave_nothing(
+def test_export_with_other_pictures_is_refused_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoilt(model: Path, out: Path) -> None:
+    def write_other_weights(model: Path, out: Path) -> None:
         published(model.parent / "other", resolution=8, stddev_group=2)
         weights = (model.parent / "other" / "generator.safetensors").read_bytes()
         (out / "generator.safetensors").write_bytes(weights)
         (out / "generator.py").write_bytes((model / "generator.py").read_bytes())
 
-    monkeypatch.setitem(WRITERS, "safetensors", spoilt)
+    monkeypatch.setitem(WRITERS, "safetensors", write_other_weights)
     with pytest.raises(RunError, match="draws other pictures than the run's generator"):
         export_networks(published(tmp_path / "final"), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
-def test_an_export_that_needs_progan_is_an_error(
+def test_export_that_needs_progan_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def needy(model: Path, out: Path) -> None:
+    def write_dependent(model: Path, out: Path) -> None:
         (out / "generator.safetensors").write_bytes((model / "generator.safetensors").read_bytes())
         (out / "generator.py").write_text("from progan.stages.networks.generator import *")
 
-    monkeypatch.setitem(WRITERS, "safetensors", needy)
+    monkeypatch.setitem(WRITERS, "safetensors", write_dependent)
     with pytest.raises(RunError, match="cannot be loaded without progan: ModuleNotFoundError"):
         export_networks(published(tmp_path / "final"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(model: Path, out: Path) -> None:
+def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_import(model: Path, out: Path) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")
 
-    monkeypatch.setitem(WRITERS, "onnx", lacking)
+    monkeypatch.setitem(WRITERS, "onnx", fail_import)
     with pytest.raises(RunError, match=r"needs onnxscript.*pip install 'progan\[onnx\]'"):
         export_networks(published(tmp_path / "final"), tmp_path / "out", formats=["onnx"])
 
 
-def test_nothing_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_folder_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
     write: Callable[..., None] = lambda *_: pytest.fail("something was written")  # noqa: E731

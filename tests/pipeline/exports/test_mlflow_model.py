@@ -1,4 +1,4 @@
-"""An MLflow model is served by MLflow's own server, in an environment where progan is not."""
+"""MLflow's own server serves an exported model."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ from workers import BIN
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     published(folder / "final", resolution=8, classes=3)
-    # In a process of its own: MLflow warns when it is imported.
+    # In another process, since importing MLflow causes warnings.
     command = [str(BIN / "progan"), "export", "final", "mlflow", "--format", "mlflow"]
     subprocess.run(command, cwd=folder, check=True)
     return folder / "mlflow"
@@ -36,12 +36,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(model: Path) -> Iterator[str]:
     """The address of `mlflow models serve`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model)]
     with subprocess.Popen(
         [*command, "--env-manager", "local", "--port", str(port), "--workers", "1"],
-        # It starts uvicorn by its bare name.
+        # MLflow starts uvicorn from the PATH.
         env=os.environ
         | {"PATH": f"{BIN}:{os.environ['PATH']}", "MLFLOW_DISABLE_TELEMETRY": "true"},
         stdout=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ def server(model: Path) -> Iterator[str]:
         os.killpg(process.pid, signal.SIGTERM)
 
 
-def ask(server: str, **document: Any) -> Any:
+def predict(server: str, **document: Any) -> Any:
     request = urllib.request.Request(
         f"{server}/invocations",
         json.dumps(document).encode(),
@@ -70,12 +70,12 @@ def ask(server: str, **document: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_a_server_draws_arrays_and_png_files(server: str, model: Path) -> None:
+def test_server_returns_arrays_and_png_files(server: str, model: Path) -> None:
     latents = np.random.default_rng(1).standard_normal((3, 16 + 3), dtype=np.float32)
     expected = load_generator(model)(torch.from_numpy(latents)).numpy()
-    drawn = np.array(ask(server, inputs=latents.tolist()))
+    drawn = np.array(predict(server, inputs=latents.tolist()))
     np.testing.assert_allclose(drawn, expected, atol=1e-5)
-    files = ask(server, inputs=latents.tolist(), params={"output": "png"})
+    files = predict(server, inputs=latents.tolist(), params={"output": "png"})
     (model / "first.png").write_bytes(base64.b64decode(files[0]))
     with Image.open(model / "first.png") as picture:
         colours = np.asarray(picture).transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""generator.py, which lives without progan, computes what progan's generator computes."""
+"""generator.py computes the same as progan's generator, without progan."""
 
 import subprocess
 import sys
@@ -34,11 +34,11 @@ SHAPES: list[dict[str, Any]] = [
     {"arch": "dcgan", "generator": {"norm": "virtual_batch", "attention": (8,)}, "classes": 3},
     {"arch": "dcgan", "generator": {"norm": "none"}},
 ]
-DRAWN = [(s, r) for s in SHAPES for r in (4, 8, 32) if r > 4 or s.get("arch") != "dcgan"]
+CASES = [(s, r) for s in SHAPES for r in (4, 8, 32) if r > 4 or s.get("arch") != "dcgan"]
 
 
-@pytest.mark.parametrize(("shape", "resolution"), DRAWN)
-def test_it_draws_the_same_to_the_bit(
+@pytest.mark.parametrize(("shape", "resolution"), CASES)
+def test_pictures_are_equal_to_the_bit(
     tmp_path: Path, shape: dict[str, Any], resolution: int
 ) -> None:
     networks = published(tmp_path / "final", resolution, **shape)
@@ -50,13 +50,13 @@ def test_it_draws_the_same_to_the_bit(
     assert (generator.latent, generator.classes) == (networks.model.latent, networks.classes)
 
 
-def test_every_way_a_model_can_differ_is_tried_here() -> None:
-    """Whoever adds a field to ModelSpec teaches standalone_generator.py, and adds a shape above."""
-    tried = {key for shape in SHAPES for key in shape} | {"channels"}
-    assert set(ModelSpec.model_fields) == tried
+def test_every_field_of_the_model_is_tested_here() -> None:
+    """A new field of ModelSpec needs support in standalone_generator.py, and a shape above."""
+    tested = {key for shape in SHAPES for key in shape} | {"channels"}
+    assert set(ModelSpec.model_fields) == tested
 
 
-def test_as_a_script_it_draws_a_grid(tmp_path: Path) -> None:
+def test_script_draws_a_grid(tmp_path: Path) -> None:
     write_bundle(published(tmp_path / "final"), "ema", tmp_path)
     code = "import sys; sys.modules['progan'] = sys.modules['numpy'] = sys.modules['PIL'] = None\n"
     code += "import warnings; warnings.simplefilter('ignore')\n"
@@ -74,7 +74,7 @@ def test_as_a_script_it_draws_a_grid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_png_files_are_read_as_they_were_written(tmp_path: Path, channels: int) -> None:
+def test_png_files_contain_the_pictures(tmp_path: Path, channels: int) -> None:
     picture = torch.randint(256, (channels, 5, 7), dtype=torch.uint8)
     (tmp_path / "a.png").write_bytes(standalone_generator.png(picture))
     with Image.open(tmp_path / "a.png") as image:

@@ -1,4 +1,4 @@
-"""Checkpoints of pytorch_GAN_zoo: an independent version of its equations draws the same."""
+"""Imports of pytorch_GAN_zoo compute the same as an independent version of its equations."""
 
 import math
 import sys
@@ -11,20 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from imported import imported_discriminator
 from progan.pipeline.errors import RunError
 from progan.pipeline.imports.formats import import_checkpoint
 from progan.pipeline.sampling.generate import load_generator
-from progan.stages.networks.discriminator import Discriminator
-from progan.stages.storage.pretrained import read_published
-from progan.stages.storage.tensors import read_tensors
 
 LATENT = 16
 WIDTHS = [16, 8, 4, 2]
-"""At 4, 8, 16, 32."""
+"""Feature maps at 4, 8, 16, 32"""
 
 
 class BaseConfig:
-    """models.utils.config.BaseConfig: attributes."""
+    """Pickled as models.utils.config.BaseConfig, an object with only attributes."""
 
 
 def layers(scales: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -47,7 +45,7 @@ def layers(scales: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return g, d
 
 
-def drawn(shapes: dict[str, Any]) -> dict[str, Tensor]:
+def random_weights(shapes: dict[str, Any]) -> dict[str, Tensor]:
     state = {}
     for name, shape in shapes.items():
         state[f"{name}.module.weight"] = torch.randn(shape)
@@ -55,7 +53,7 @@ def drawn(shapes: dict[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def saved(
+def save_checkpoint(
     path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, **settings: Any
 ) -> dict[str, Any]:
     torch.manual_seed(scales)
@@ -72,13 +70,18 @@ def saved(
     for name in ("models", "models.utils"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, "models.utils.config", module)
-    state = {"config": config, "netG": drawn(g), "netD": drawn(d), "avgG": drawn(g)}
+    state = {
+        "config": config,
+        "netG": random_weights(g),
+        "netD": random_weights(d),
+        "avgG": random_weights(g),
+    }
     torch.save(state, path)
     return state
 
 
 def layer(state: dict[str, Tensor], name: str, x: Tensor, scaled: bool = True) -> Tensor:
-    """The module, and then its output, bias and all, times He's constant."""
+    """The layer, whose output, including the bias, is multiplied by He's constant."""
     weight, bias = (state[f"{name}.module.{k}"].double() for k in ("weight", "bias"))
     y = (
         F.linear(x, weight, bias)
@@ -92,7 +95,7 @@ def norm(x: Tensor) -> Tensor:
     return x / (x.square().mean(1, keepdim=True) + 1e-8).sqrt()
 
 
-def draw(state: dict[str, Tensor], latents: Tensor, scales: int, scaled: bool = True) -> Tensor:
+def generate(state: dict[str, Tensor], latents: Tensor, scales: int, scaled: bool = True) -> Tensor:
     x = F.leaky_relu(layer(state, "formatLayer", norm(latents), scaled), 0.2)
     x = norm(x.reshape(len(latents), -1, 4, 4))
     x = norm(F.leaky_relu(layer(state, "groupScale0.0", x, scaled), 0.2))
@@ -103,7 +106,7 @@ def draw(state: dict[str, Tensor], latents: Tensor, scales: int, scaled: bool = 
     return layer(state, f"toRGBLayers.{scales - 1}", x, scaled)
 
 
-def judge(state: dict[str, Tensor], images: Tensor, scales: int) -> Tensor:
+def discriminate(state: dict[str, Tensor], images: Tensor, scales: int) -> Tensor:
     x = F.leaky_relu(layer(state, f"fromRGBLayers.{scales - 1}", images), 0.2)
     for i in reversed(range(scales - 1)):
         for j in (0, 1):
@@ -118,58 +121,56 @@ def judge(state: dict[str, Tensor], images: Tensor, scales: int) -> Tensor:
 
 @pytest.mark.parametrize("scaled", [True, False])
 @pytest.mark.parametrize("scales", [1, 2, 3, 4])
-def test_generator(
+def test_generator_draws_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, scaled: bool
 ) -> None:
-    state = saved(tmp_path / "z.pt", monkeypatch, scales, equalizedlR=scaled)
+    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, scales, equalizedlR=scaled)
     import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
     latents = torch.randn(3, LATENT)
-    expected = draw(state["avgG"], latents.double(), scales, scaled)
+    expected = generate(state["avgG"], latents.double(), scales, scaled)
     images = load_generator(tmp_path / "out")(latents)
     limit = 1e-4 * float(expected.abs().max())
     torch.testing.assert_close(images.double(), expected, atol=limit, rtol=0)
 
 
 @pytest.mark.parametrize("scales", [1, 3])
-def test_discriminator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int) -> None:
-    state = saved(tmp_path / "z.pt", monkeypatch, scales)
+def test_discriminator_computes_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int
+) -> None:
+    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, scales)
     import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
-    networks = read_published(tmp_path / "out")
-    discriminator = Discriminator(networks.model, networks.resolution)
-    discriminator.load_state_dict(read_tensors(networks.files["discriminator"]))
-    images = torch.randn(4, 3, networks.resolution, networks.resolution)
-    with torch.no_grad():
-        scores = discriminator(images).double()
-    expected = judge(state["netD"], images.double(), scales)
-    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+    images = torch.randn(4, 3, 2 << scales, 2 << scales)
+    logits = imported_discriminator(tmp_path / "out")(images).double()
+    expected = discriminate(state["netD"], images.double(), scales)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"alpha": 0.5}, "in the middle of a fade"),
         ({"leakyReluLeak": 0.1}, "leakyReluLeak=0.1"),
         ({"categoryVectorDim": 5}, "categoryVectorDim=5"),
     ],
 )
-def test_what_cannot_be_folded_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], says: str
+def test_unsupported_settings_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
-    saved(tmp_path / "z.pt", monkeypatch, 2, **settings)
-    with pytest.raises(RunError, match=says):
+    save_checkpoint(tmp_path / "z.pt", monkeypatch, 2, **settings)
+    with pytest.raises(RunError, match=message):
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
-def test_widths_that_progan_does_not_have_are_refused(
+def test_unsupported_feature_maps_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{__name__}.WIDTHS", [16, 5, 4, 2])
-    saved(tmp_path / "z.pt", monkeypatch, 4)
+    save_checkpoint(tmp_path / "z.pt", monkeypatch, 4)
     with pytest.raises(RunError, match="do not follow"):
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
-def test_a_foreign_file_gets_one_line_without_torchs_advice_to_load_it_anyway(
+def test_error_for_another_file_is_one_line_without_torchs_advice(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "z.pt").write_text("# Pictures")
@@ -177,10 +178,10 @@ def test_a_foreign_file_gets_one_line_without_torchs_advice_to_load_it_anyway(
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
-def test_a_file_that_is_cut_short_gets_one_line(
+def test_error_for_truncated_file_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved(tmp_path / "z.pt", monkeypatch, 2)
+    save_checkpoint(tmp_path / "z.pt", monkeypatch, 2)
     whole = (tmp_path / "z.pt").read_bytes()
     (tmp_path / "z.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RunError) as error:

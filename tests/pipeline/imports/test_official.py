@@ -1,6 +1,5 @@
-"""Pickles of the official code: an independent NumPy version of its networks draws the same."""
+"""Imports of the official code compute the same as an independent NumPy version of its networks."""
 
-import os
 import pickle
 import sys
 import types
@@ -11,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from imported import Malicious, imported_discriminator
 from progan.pipeline.errors import RunError
 from progan.pipeline.imports.formats import import_checkpoint
 from progan.pipeline.sampling.generate import load_generator
-from progan.stages.networks.discriminator import Discriminator
 from progan.stages.storage.pretrained import read_published
-from progan.stages.storage.tensors import read_tensors
 
 FIELDS = {"num_channels": 3, "label_size": 0, "fmap_base": 64, "fmap_max": 16}
 Values = dict[str, np.ndarray]
@@ -27,7 +25,7 @@ def nf(stage: int) -> int:
 
 
 class Network:
-    """What tfutil.Network pickles of itself."""
+    """Pickled as tfutil.Network is."""
 
     def __init__(self, function: str, settings: dict[str, Any], values: Values) -> None:
         self.function, self.settings, self.values = function, settings, values
@@ -62,24 +60,24 @@ def layers(resolution: int, fused: bool) -> tuple[dict[str, Any], dict[str, Any]
     return g, d
 
 
-def drawn(shapes: dict[str, Any], lod: float, seed: int) -> Values:
-    random = np.random.default_rng(seed)
+def random_weights(shapes: dict[str, Any], lod: float, seed: int) -> Values:
+    rng = np.random.default_rng(seed)
     values: Values = {"lod": np.float32(lod)}  # type: ignore[dict-item]
     for name, shape in shapes.items():
         per_map = {"4x4/Dense": nf(1)}
         out = shape[2] if "_up" in name else per_map.get(name, shape[-1])
-        values[f"{name}/weight"] = random.standard_normal(shape).astype(np.float32)
-        values[f"{name}/bias"] = random.standard_normal(out).astype(np.float32)
+        values[f"{name}/weight"] = rng.standard_normal(shape).astype(np.float32)
+        values[f"{name}/bias"] = rng.standard_normal(out).astype(np.float32)
     return values
 
 
-def pickled(
+def save_pickle(
     path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int, lod: float = 0, **settings: Any
 ) -> tuple[Values, Values]:
     """A snapshot of random networks; returns the variables of Gs and D."""
     fields = FIELDS | {"resolution": resolution} | settings
     g, d = layers(resolution, fields.get("fused_scale", True))
-    values = [drawn(g, lod, 0), drawn(d, lod, 1), drawn(g, lod, 2)]
+    values = [random_weights(g, lod, 0), random_weights(d, lod, 1), random_weights(g, lod, 2)]
     module = types.ModuleType("tfutil")
     monkeypatch.setattr(Network, "__module__", "tfutil")
     module.Network = Network  # type: ignore[attr-defined]
@@ -150,7 +148,7 @@ class Official:
             y = conv(x, self.weight(name, gain, shape[0] ** 2 * shape[2]))
         return y + bias.reshape(-1, 1, 1)
 
-    def draw(self, latents: np.ndarray, resolution: int, lod: int) -> Any:
+    def generate(self, latents: np.ndarray, resolution: int, lod: int) -> Any:
         maps = norm(latents) @ self.weight("4x4/Dense", 2**0.5 / 4, latents.shape[1])
         bias = self.values["4x4/Dense/bias"].reshape(-1, 1, 1)
         x = norm(act(maps.reshape(len(latents), -1, 4, 4) + bias))
@@ -166,7 +164,7 @@ class Official:
             size *= 2
         return self.layer(f"ToRGB_lod{lod}", x, gain=1.0)
 
-    def judge(self, images: np.ndarray) -> Any:
+    def discriminate(self, images: np.ndarray) -> Any:
         x = act(self.layer("FromRGB_lod0", images))
         while x.shape[2] > 4:
             size = f"{x.shape[2]}x{x.shape[2]}"
@@ -179,76 +177,67 @@ class Official:
 
 @pytest.mark.parametrize("settings", [{}, {"use_wscale": False}, {"fused_scale": False}])
 @pytest.mark.parametrize("resolution", [4, 8, 16, 32])
-def test_generator(
+def test_generator_draws_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int, settings: dict[str, Any]
 ) -> None:
-    averaged, _ = pickled(tmp_path / "n.pkl", monkeypatch, resolution, **settings)
+    averaged, _ = save_pickle(tmp_path / "n.pkl", monkeypatch, resolution, **settings)
     import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
     latents = np.random.default_rng(5).standard_normal((3, 16))
-    expected = Official(averaged, settings).draw(latents, resolution, lod=0)
+    expected = Official(averaged, settings).generate(latents, resolution, lod=0)
     images = load_generator(tmp_path / "out")(torch.from_numpy(latents).float())
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("resolution", [4, 16])
-def test_discriminator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int) -> None:
-    _, values = pickled(tmp_path / "n.pkl", monkeypatch, resolution)
+def test_discriminator_computes_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int
+) -> None:
+    _, values = save_pickle(tmp_path / "n.pkl", monkeypatch, resolution)
     import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
-    networks = read_published(tmp_path / "out")
-    discriminator = Discriminator(networks.model, resolution)
-    discriminator.load_state_dict(read_tensors(networks.files["discriminator"]))
     images = np.random.default_rng(6).standard_normal((4, 3, resolution, resolution))
-    with torch.no_grad():
-        scores = discriminator(torch.from_numpy(images).float()).numpy()
-    np.testing.assert_allclose(scores, Official(values, {}).judge(images), rtol=1e-4, atol=1e-4)
+    logits = imported_discriminator(tmp_path / "out")(torch.from_numpy(images).float()).numpy()
+    expected = Official(values, {}).discriminate(images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_snapshot_is_taken_at_the_resolution_it_has_grown_to(
+def test_snapshot_is_imported_at_the_resolution_it_has_grown_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    averaged, _ = pickled(tmp_path / "n.pkl", monkeypatch, resolution=32, lod=1)
+    averaged, _ = save_pickle(tmp_path / "n.pkl", monkeypatch, resolution=32, lod=1)
     import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
     latents = np.random.default_rng(5).standard_normal((3, 16))
     images = load_generator(tmp_path / "out")(torch.from_numpy(latents).float())
-    expected = Official(averaged, {}).draw(latents, 16, lod=1)
+    expected = Official(averaged, {}).generate(latents, 16, lod=1)
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_without_fused_scale_the_discriminator_is_left_out(
+def test_discriminator_without_fused_scale_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pickled(tmp_path / "n.pkl", monkeypatch, 8, fused_scale=False)
-    foreign = import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
-    assert "mean after the activation" in foreign.left_out["discriminator"]
+    save_pickle(tmp_path / "n.pkl", monkeypatch, 8, fused_scale=False)
+    converted = import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+    assert "mean after the activation" in converted.left_out["discriminator"]
     assert "discriminator" not in read_published(tmp_path / "out").files
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"use_pixelnorm": False}, "use_pixelnorm=False"),
         ({"label_size": 10}, "label_size=10"),
         ({"lod": 0.25}, "in the middle of a fade (lod 0.250)"),
     ],
 )
-def test_what_cannot_be_folded_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], says: str
+def test_unsupported_settings_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
-    pickled(tmp_path / "n.pkl", monkeypatch, 8, **settings)
-    with pytest.raises(RunError, match=says.replace("(", r"\(").replace(")", r"\)")):
+    save_pickle(tmp_path / "n.pkl", monkeypatch, 8, **settings)
+    with pytest.raises(RunError, match=message.replace("(", r"\(").replace(")", r"\)")):
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
     assert not (tmp_path / "out").exists()
 
 
-class Malicious:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.path}",)
-
-
-def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_malicious_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     (tmp_path / "n.pkl").write_bytes(pickle.dumps((Malicious(tmp_path / "ran"), 1, 2)))
     with pytest.raises(RunError, match=r"it names \w+\.system"):
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
@@ -256,7 +245,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps({"a": 1})])
-def test_foreign_files_get_one_line(tmp_path: Path, content: bytes) -> None:
+def test_error_for_another_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "n.pkl").write_bytes(content)
     with pytest.raises(RunError) as error:
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
@@ -264,10 +253,10 @@ def test_foreign_files_get_one_line(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
-def test_truncated_files_get_one_line(
+def test_error_for_truncated_file_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
-    pickled(tmp_path / "n.pkl", monkeypatch, 8)
+    save_pickle(tmp_path / "n.pkl", monkeypatch, 8)
     whole = (tmp_path / "n.pkl").read_bytes()
     (tmp_path / "n.pkl").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(RunError, match="or damaged"):

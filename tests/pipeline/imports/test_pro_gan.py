@@ -1,6 +1,5 @@
-"""Checkpoints of pro_gan_pytorch: an independent version of its equations draws the same."""
+"""Imports of pro_gan_pytorch compute the same as an independent version of its equations."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from imported import Malicious, imported_discriminator
 from progan.pipeline.errors import RunError
 from progan.pipeline.imports.formats import import_checkpoint
 from progan.pipeline.sampling.generate import load_generator
-from progan.stages.networks.discriminator import Discriminator
 from progan.stages.storage.pretrained import read_published
-from progan.stages.storage.tensors import read_tensors
 
 DEPTH = 5
 LATENT = 16
 WIDTHS = [16, 16, 8, 4]
-"""At 4, 8, 16, 32."""
+"""Feature maps at 4, 8, 16, 32"""
 
 
 def layers() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -54,7 +52,7 @@ def network(shapes: dict[str, Any], eql: bool, **conf: Any) -> dict[str, Any]:
     return {"conf": conf, "state_dict": state}
 
 
-def saved(path: Path, eql: bool = True, num_classes: int | None = None) -> dict[str, Any]:
+def save_checkpoint(path: Path, eql: bool = True, num_classes: int | None = None) -> dict[str, Any]:
     torch.manual_seed(0)
     g, d = layers()
     state = {
@@ -69,7 +67,7 @@ def saved(path: Path, eql: bool = True, num_classes: int | None = None) -> dict[
 
 
 class Peer:
-    """Its equations."""
+    """The equations of pro_gan_pytorch, in double precision."""
 
     def __init__(self, saved: dict[str, Any]) -> None:
         self.state, self.eql = saved["state_dict"], saved["conf"]["use_eql"]
@@ -83,7 +81,7 @@ class Peer:
             return F.conv_transpose2d(x, weight, bias)
         return F.conv2d(x, weight, bias, padding=1 if weight.shape[-1] == 3 else 0)
 
-    def draw(self, latents: Tensor, scales: int) -> Tensor:
+    def generate(self, latents: Tensor, scales: int) -> Tensor:
         x = norm(latents[:, :, None, None])
         x = F.leaky_relu(self.layer("layers.0.conv_1", x, transposed=True), 0.2)
         x = norm(F.leaky_relu(self.layer("layers.0.conv_2", x), 0.2))
@@ -93,7 +91,7 @@ class Peer:
             x = norm(F.leaky_relu(self.layer(f"layers.{i}.conv_2", x), 0.2))
         return self.layer(f"rgb_converters.{scales - 1}", x)
 
-    def forward_features(self, images: Tensor, scales: int) -> Tensor:
+    def discriminate(self, images: Tensor, scales: int) -> Tensor:
         last = DEPTH - 2
         x = F.leaky_relu(self.layer(f"from_rgb.{last - scales + 1}.0", images), 0.2)
         for i in range(last - scales + 1, last):
@@ -112,53 +110,41 @@ def norm(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("eql", [True, False])
 @pytest.mark.parametrize("scales", [1, 2, 3, 4])
-def test_generator(tmp_path: Path, scales: int, eql: bool) -> None:
-    state = saved(tmp_path / "p.bin", eql)
+def test_generator_draws_the_same(tmp_path: Path, scales: int, eql: bool) -> None:
+    state = save_checkpoint(tmp_path / "p.bin", eql)
     import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", 2 << scales)
     latents = torch.randn(3, LATENT)
-    expected = Peer(state["shadow_generator"]).draw(latents.double(), scales)
+    expected = Peer(state["shadow_generator"]).generate(latents.double(), scales)
     images = load_generator(tmp_path / "out")(latents)
     limit = 1e-4 * float(expected.abs().max())
     torch.testing.assert_close(images.double(), expected, atol=limit, rtol=0)
 
 
 @pytest.mark.parametrize("scales", [1, 4])
-def test_discriminator(tmp_path: Path, scales: int) -> None:
-    state = saved(tmp_path / "p.bin")
+def test_discriminator_computes_the_same(tmp_path: Path, scales: int) -> None:
+    state = save_checkpoint(tmp_path / "p.bin")
     import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", 2 << scales)
-    networks = read_published(tmp_path / "out")
-    discriminator = Discriminator(networks.model, networks.resolution)
-    discriminator.load_state_dict(read_tensors(networks.files["discriminator"]))
-    images = torch.randn(4, 3, networks.resolution, networks.resolution)
-    with torch.no_grad():
-        scores = discriminator(images).double()
-    expected = Peer(state["discriminator"]).forward_features(images.double(), scales)
-    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+    images = torch.randn(4, 3, 2 << scales, 2 << scales)
+    logits = imported_discriminator(tmp_path / "out")(images).double()
+    expected = Peer(state["discriminator"]).discriminate(images.double(), scales)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_the_largest_resolution_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
-    saved(tmp_path / "p.bin")
+def test_default_resolution_is_the_largest(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "p.bin")
     import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
     assert read_published(tmp_path / "out").resolution == 32
     with pytest.raises(RunError, match="the checkpoint has 4, 8, 16, 32"):
         import_checkpoint(tmp_path / "p.bin", tmp_path / "other", "pro_gan_pytorch", 64)
 
 
-def test_a_conditional_discriminator_is_left_out(tmp_path: Path) -> None:
-    saved(tmp_path / "p.bin", num_classes=3)
-    foreign = import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
-    assert foreign.left_out == {"discriminator": "it is conditional"}
+def test_conditional_discriminator_is_left_out(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "p.bin", num_classes=3)
+    converted = import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
+    assert converted.left_out == {"discriminator": "it is conditional"}
 
 
-class Malicious:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.path}",)
-
-
-def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_malicious_checkpoint_is_refused_and_not_executed(tmp_path: Path) -> None:
     torch.save({"generator": Malicious(tmp_path / "ran")}, tmp_path / "p.bin")
     with pytest.raises(RunError, match=r"it names \w+\.system, which"):
         import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)

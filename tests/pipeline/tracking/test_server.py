@@ -1,4 +1,4 @@
-"""A real MLflow server that is down, comes back, and whose answers get lost."""
+"""Tracking to a real MLflow server that is down at times, and whose answers get lost."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from between import Between
+from faulty_proxy import FaultyProxy
 from networks import published
 from progan.pipeline.tracking import tracker
 from progan.pipeline.tracking.store import Store
 from progan.pipeline.tracking.tracker import Tracker
-from tracked import TrackedRun, steps, told
+from tracked import TrackedRun, mlflow_runs, steps
 from workers import BIN
 
-# The library warns of its own and others' future.
+# MLflow emits FutureWarnings and DeprecationWarnings.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Its port. Artifacts go through it, as they do where clients cannot see its disk."""
+    """The server's port. Artifacts are uploaded through it."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     argv = [str(BIN / "mlflow"), "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
             "--artifacts-destination", str(folder / "artifacts"), "--port", str(port),
@@ -56,85 +56,85 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def between(server: int) -> Iterator[Between]:
-    """What stands between the run and the server."""
-    proxy = Between(server)
-    yield proxy
-    proxy.close()
+def proxy(server: int) -> Iterator[FaultyProxy]:
+    """The proxy between the run and the server."""
+    faulty_proxy = FaultyProxy(server)
+    yield faulty_proxy
+    faulty_proxy.close()
 
 
 @pytest.fixture
-def run(tmp_path: Path, between: Between) -> TrackedRun:
-    """A run of its own in the server, tracked through `between`."""
-    return TrackedRun(tmp_path / tmp_path.name, f"tracking.mlflow={between.uri}")
+def run(tmp_path: Path, proxy: FaultyProxy) -> TrackedRun:
+    """A run that is tracked through the proxy."""
+    return TrackedRun(tmp_path / tmp_path.name, f"tracking.mlflow={proxy.uri}")
 
 
-def told_of(run: TrackedRun, server: int, resolution: int) -> Any:
-    return told(f"http://127.0.0.1:{server}")[f"{run.folder.name}-{resolution:04d}"]
+def stage_run(run: TrackedRun, server: int, resolution: int) -> Any:
+    return mlflow_runs(f"http://127.0.0.1:{server}")[f"{run.folder.name}-{resolution:04d}"]
 
 
-def test_training_never_waits_and_everything_arrives_once(
-    run: TrackedRun, between: Between, server: int, monkeypatch: pytest.MonkeyPatch,
+def test_everything_arrives_once_from_a_server_that_is_down_at_times(
+    run: TrackedRun, proxy: FaultyProxy, server: int, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(tracker, "SYNC_SECONDS", 0.2)
-    between.down = True
+    proxy.down = True
     following = Tracker(run.folder, run.config, run.specs)
     following.start()
     run.train(4, ticks=3)
-    wait_for(lambda: caplog.text.count(tracker.UNTOLD) == 1)
-    between.down = False  # it was down at the start
-    wait_for(lambda: len(steps(told_of(run, server, 4))) == 3)
-    between.down = True
+    wait_for(lambda: caplog.text.count(tracker.SENDING_FAILED) == 1)
+    proxy.down = False  # down at the start
+    wait_for(lambda: len(steps(stage_run(run, server, 4))) == 3)
+    proxy.down = True
     run.train(4, ticks=3)
-    wait_for(lambda: caplog.text.count(tracker.UNTOLD) == 2)
-    between.down = False  # and in the middle
+    wait_for(lambda: caplog.text.count(tracker.SENDING_FAILED) == 2)
+    proxy.down = False  # down in the middle
     run.finish(4)
     run.train(8, ticks=2)
     following.close("FINISHED")
-    assert steps(told_of(run, server, 4)) == list(range(100, 700, 100))
-    assert steps(told_of(run, server, 8)) == [100, 200]
-    assert len(told_of(run, server, 4)["samples"]) == 7
+    assert steps(stage_run(run, server, 4)) == list(range(100, 700, 100))
+    assert steps(stage_run(run, server, 8)) == [100, 200]
+    assert len(stage_run(run, server, 4)["samples"]) == 7
     assert "MLflow cannot be told, training goes on" in caplog.text
 
 
-def test_a_server_that_stays_down_gets_it_all_with_the_next_resume(
-    run: TrackedRun, between: Between, server: int, caplog: pytest.LogCaptureFixture
+def test_unsent_data_is_sent_by_the_next_resume(
+    run: TrackedRun, proxy: FaultyProxy, server: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    between.down = True
+    proxy.down = True
     for patience in (0.0, 60.0):
         following = Tracker(run.folder, run.config, run.specs)
         following.start()
         run.train(4, ticks=2)
         following.close("KILLED", patience)
     assert caplog.text.count("it will be sent with the next `progan resume") == 2
-    between.down = False
+    proxy.down = False
     run.sender().end("FINISHED")
-    assert steps(told_of(run, server, 4)) == [100, 200, 300, 400]
+    assert steps(stage_run(run, server, 4)) == [100, 200, 300, 400]
 
 
 @pytest.mark.parametrize("path", ["runs/log-batch", "runs/create", "artifacts", "experiments"])
-def test_lost_answers_make_no_duplicates(
-    run: TrackedRun, between: Between, server: int, path: str
+def test_lost_answers_cause_no_duplicates(
+    run: TrackedRun, proxy: FaultyProxy, server: int, path: str
 ) -> None:
     sender = run.sender()
     for round_ in range(3):
         run.train(4, ticks=2)
-        between.lose_answers_to = path
+        proxy.lose_answers_to = path
         for _ in range(2):
             try:
                 sender.send()
             except Exception:
                 sender.forget()
-        between.lose_answers_to = None
+        proxy.lose_answers_to = None
         sender.send()
-        assert steps(told_of(run, server, 4)) == list(range(100, 200 * round_ + 300, 100))
-    assert between.lost > 0
-    assert len(told_of(run, server, 4)["samples"]) == 7
+        assert steps(stage_run(run, server, 4)) == list(range(100, 200 * round_ + 300, 100))
+    assert proxy.num_lost > 0
+    assert len(stage_run(run, server, 4)["samples"]) == 7
 
 
-def test_a_lost_answer_and_a_resume_that_measures_other_times(
-    run: TrackedRun, between: Between, server: int
+def test_lost_answer_and_resume_with_other_timings_cause_no_duplicates(
+    run: TrackedRun, proxy: FaultyProxy, server: int
 ) -> None:
     from progan.stages.storage.metrics_log import rewind
 
@@ -142,14 +142,14 @@ def test_a_lost_answer_and_a_resume_that_measures_other_times(
     stage = run.train(4, ticks=1)
     sender.send()
     run.train(4, ticks=2)
-    between.lose_answers_to = "runs/log-batch"
+    proxy.lose_answers_to = "runs/log-batch"
     with pytest.raises(Exception, match="failed with exception"):
         sender.send()
-    between.lose_answers_to = None
+    proxy.lose_answers_to = None
     rewind(stage, 100)
     run.train(4, ticks=4)
     run.sender().send()
-    assert steps(told_of(run, server, 4)) == [100, 200, 300, 400, 500]
+    assert steps(stage_run(run, server, 4)) == [100, 200, 300, 400, 500]
 
 
 LOAD = """
@@ -168,14 +168,14 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize("where", ["file", "server"])
-def test_the_finished_generator_is_loaded_by_its_name(
-    tmp_path: Path, between: Between, where: str
+def test_finished_generator_is_loaded_by_its_registered_name(
+    tmp_path: Path, proxy: FaultyProxy, where: str
 ) -> None:
-    uri = between.uri if where == "server" else f"sqlite:///{tmp_path}/mlflow.db"
+    uri = proxy.uri if where == "server" else f"sqlite:///{tmp_path}/mlflow.db"
     chosen = ("tracking.register_as=auto", f"tracking.mlflow={uri}")
     run = TrackedRun(tmp_path / where, *chosen)
     published(run.train(8, ticks=1).final)
-    between.lose_answers_to = "model-versions/create"
+    proxy.lose_answers_to = "model-versions/create"
     for _ in range(2):
         try:
             run.sender().end("FINISHED")
@@ -190,10 +190,10 @@ def test_the_finished_generator_is_loaded_by_its_name(
         "inputs": [-1, 16],
         "example": True,
     }
-    between.lose_answers_to = None
+    proxy.lose_answers_to = None
     versions = Store(uri, None).client.search_model_versions(f"name = 'progan-{where}'")
     assert len(versions) == 1
-    assert versions[0].run_id == told(uri)[f"{where}-0008"]["id"]
+    assert versions[0].run_id == mlflow_runs(uri)[f"{where}-0008"]["id"]
 
 
 def wait_for(condition: Any) -> None:
@@ -204,4 +204,4 @@ def wait_for(condition: Any) -> None:
         except KeyError:
             pass
         time.sleep(0.1)
-    raise AssertionError("it never came true")
+    raise AssertionError("timed out")

@@ -1,4 +1,4 @@
-"""MLflow, in a file, has the figures and pictures of a run's folder, each once."""
+"""Tracking to an MLflow database: it has the metrics and pictures of a run's folder, each once."""
 
 import shutil
 from pathlib import Path
@@ -9,15 +9,15 @@ import pytest
 from progan.pipeline.run.events import EventLog
 from progan.stages.storage.metrics_log import append_tick, rewind
 from progan.stages.storage.rollback import Rollback, add_rollback
-from tracked import TrackedRun, steps, told
+from tracked import TrackedRun, mlflow_runs, steps
 
-# The library warns of its own and others' future.
+# MLflow emits FutureWarnings and DeprecationWarnings.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that knows nothing: MLflow takes seconds to make one."""
+    """An empty database, which MLflow takes seconds to create."""
     from progan.pipeline.tracking.store import Store
 
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -27,18 +27,18 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def uri(tmp_path: Path, empty: Path) -> str:
-    """A file beside the run."""
+    """An empty database in the run's parent folder."""
     shutil.copy(empty, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
-def test_a_run_and_its_stages_are_nested_and_end_as_they_ended(tmp_path: Path, uri: str) -> None:
+def test_stages_are_nested_in_the_run_with_their_own_status(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run", "tracking.tags.team=faces")
     run.train(4, ticks=3, phase="done")
     run.finish(4)
     run.train(8, ticks=2, phase="separate")
     run.sender().end("KILLED")
-    found = told(uri)
+    found = mlflow_runs(uri)
     parent, first, second = found["run"], found["run-0004"], found["run-0008"]
     assert [r["status"] for r in (parent, first, second)] == ["KILLED", "FINISHED", "KILLED"]
     assert first["parent"] == second["parent"] == parent["id"]
@@ -51,20 +51,20 @@ def test_a_run_and_its_stages_are_nested_and_end_as_they_ended(tmp_path: Path, u
     assert parent["tags"]["team"] == first["tags"]["team"] == "faces"
 
 
-def test_a_resumed_run_goes_on_where_it_was(tmp_path: Path, uri: str) -> None:
+def test_resumed_run_continues_its_mlflow_run(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run")
     stage = run.train(4, ticks=5)
     run.sender().end("KILLED")
-    before = told(uri)["run-0004"]
+    before = mlflow_runs(uri)["run-0004"]
     rewind(stage, 200)  # the last checkpoint
     run.train(4, ticks=7)
     run.sender().end("KILLED")
-    after = told(uri)["run-0004"]
+    after = mlflow_runs(uri)["run-0004"]
     assert after["id"] == before["id"]
     assert steps(after) == list(range(100, 1000, 100))
 
 
-def test_thousands_of_ticks_go_in_few_requests(
+def test_thousands_of_ticks_are_sent_in_few_requests(
     tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from progan.pipeline.tracking.store import Store
@@ -77,17 +77,17 @@ def test_thousands_of_ticks_go_in_few_requests(
     sizes: list[int] = []
     log_points = Store.log_points
 
-    def counted(store: Store, run_id: str, points: list[Any]) -> None:
+    def count_points(store: Store, run_id: str, points: list[Any]) -> None:
         sizes.append(len(points))
         log_points(store, run_id, points)
 
-    monkeypatch.setattr(Store, "log_points", counted)
+    monkeypatch.setattr(Store, "log_points", count_points)
     run.sender().send()
     assert sizes == [1000, 1000, 1000, 1000, 2]
-    assert len(steps(told(uri)["run-0004"])) == 2001
+    assert len(steps(mlflow_runs(uri)["run-0004"])) == 2001
 
 
-def test_a_stage_that_went_back_gets_a_run_of_its_own(tmp_path: Path, uri: str) -> None:
+def test_rolled_back_stage_gets_a_new_mlflow_run(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run")
     stage = run.train(4, ticks=5, loss=1.0)
     sender = run.sender()
@@ -98,33 +98,33 @@ def test_a_stage_that_went_back_gets_a_run_of_its_own(tmp_path: Path, uri: str) 
     run.train(4, ticks=3, loss=2.0)
     run.finish(4)
     sender.end("FINISHED")
-    found = told(uri)
+    found = mlflow_runs(uri)
     kept = found.pop("run-0004")
     assert kept["losses"] == [(100, 1), (200, 1), (300, 2), (400, 2), (500, 2)]
     assert "samples/fakes_000000500.png" in kept["samples"]
-    (given_up,) = (r for name, r in found.items() if name.startswith("run-0004, superseded"))
-    assert given_up["losses"] == [(seen, 1) for seen in range(100, 600, 100)]
-    assert (given_up["status"], given_up["tags"]["progan.superseded"]) == ("KILLED", "true")
+    (superseded,) = (r for name, r in found.items() if name.startswith("run-0004, superseded"))
+    assert superseded["losses"] == [(seen, 1) for seen in range(100, 600, 100)]
+    assert (superseded["status"], superseded["tags"]["progan.superseded"]) == ("KILLED", "true")
 
 
-def test_a_reopened_stage_and_those_after_it_get_new_runs(tmp_path: Path, uri: str) -> None:
+def test_reopened_stage_and_later_ones_get_new_mlflow_runs(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run")
     for resolution in (4, 8):
         run.train(resolution, ticks=2)
         run.finish(resolution)
     run.sender().end("FINISHED")
-    ids = {name: r["id"] for name, r in told(uri).items()}
+    ids = {name: r["id"] for name, r in mlflow_runs(uri).items()}
     EventLog(run.folder.events).append("stage_reopened", resolution=8)
     run.folder.stage(8).final.rmdir()
     run.train(8, ticks=1)
     run.sender().end("KILLED")
-    found = told(uri)
-    again = {name: found[name]["id"] == ids[name] for name in ids}
-    assert again == {"run": True, "run-0004": True, "run-0008": False}
+    found = mlflow_runs(uri)
+    unchanged = {name: found[name]["id"] == ids[name] for name in ids}
+    assert unchanged == {"run": True, "run-0004": True, "run-0008": False}
     assert steps(found["run-0008"]) == [100, 200, 300]
 
 
-def test_a_run_tracked_elsewhere_is_copied_whole(tmp_path: Path, uri: str, empty: Path) -> None:
+def test_changed_tracking_uri_gets_the_whole_run(tmp_path: Path, uri: str, empty: Path) -> None:
     shutil.copy(empty, tmp_path / "there.db")
     here, there = uri, f"sqlite:///{tmp_path}/there.db"
     TrackedRun(tmp_path / "run", f"tracking.mlflow={here}").train(4, ticks=2)
@@ -132,11 +132,11 @@ def test_a_run_tracked_elsewhere_is_copied_whole(tmp_path: Path, uri: str, empty
         run = TrackedRun(tmp_path / "run", f"tracking.mlflow={uri}")
         run.train(4, ticks=1)
         run.sender().send()
-    assert steps(told(there)["run-0004"]) == [100, 200, 300, 400]
-    assert steps(told(here)["run-0004"]) == [100, 200, 300, 400, 500]
+    assert steps(mlflow_runs(there)["run-0004"]) == [100, 200, 300, 400]
+    assert steps(mlflow_runs(here)["run-0004"]) == [100, 200, 300, 400, 500]
 
 
-def test_the_machine_is_watched(tmp_path: Path, uri: str) -> None:
+def test_system_metrics_are_sent_once(tmp_path: Path, uri: str) -> None:
     from mlflow import MlflowClient
 
     from progan.pipeline.tracking.system_metrics import MachineLog
@@ -145,11 +145,11 @@ def test_the_machine_is_watched(tmp_path: Path, uri: str) -> None:
     run.folder.machine.write_text('{"time": 1e9, "cpu_utilization_percentage": 5.0}\n{"cut sh')
     machine = MachineLog(run.folder.machine)
     for _ in range(2):
-        machine.look()
+        machine.sample()
         machine.write()
         run.sender().send()
     client = MlflowClient(uri)
     name = "system/cpu_utilization_percentage"
-    points = client.get_metric_history(told(uri)["run"]["id"], name)
+    points = client.get_metric_history(mlflow_runs(uri)["run"]["id"], name)
     assert [point.step for point in points] == [0, 1, 2]
     assert points[0].value == 5.0

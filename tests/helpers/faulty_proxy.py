@@ -1,23 +1,23 @@
-"""Between a client and a server, failing as networks do."""
+"""An HTTP proxy that fails like a network: it refuses requests or loses answers."""
 
 import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Between:
-    """Passes requests on. May be told to refuse them or to keep the answers to itself."""
+class FaultyProxy:
+    """Forwards requests to a server on this machine, unless told to fail."""
 
     def __init__(self, port: int) -> None:
         self.down = False
         self.lose_answers_to: str | None = None
-        """Part of a path"""
-        self.lost = 0
+        """Part of the request's path"""
+        self.num_lost = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
-                outer.pass_on(self, port)
+                outer.forward(self, port)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
@@ -27,8 +27,8 @@ class Between:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.uri = f"http://127.0.0.1:{self._server.server_port}"
 
-    def pass_on(self, request: BaseHTTPRequestHandler, port: int) -> None:
-        """Ask the server, and answer, or break the connection off."""
+    def forward(self, request: BaseHTTPRequestHandler, port: int) -> None:
+        """Forward a request and its answer, or close the connection."""
         request.close_connection = True
         if self.down:
             return
@@ -38,7 +38,7 @@ class Between:
         answer = server.getresponse()
         content = answer.read()
         if self.lose_answers_to and self.lose_answers_to in request.path:
-            self.lost += 1
+            self.num_lost += 1
             return
         request.send_response(answer.status)
         for name, value in answer.getheaders():
