@@ -46,7 +46,7 @@ test-slow: test  ## the same, then the tests that take minutes
 	$(BIN)/pytest -m slow
 
 soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (10 minutes)
-	$(BIN)/python tests/helpers/soak.py --kills 50
+	$(BIN)/python tests/helpers/programs/soak.py --kills 50
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) demo
