@@ -97,7 +97,8 @@ def _launch(
     program: str, arguments: tuple[str, ...], ranks: int, output: str, environment: dict[str, str]
 ) -> None:
     """The launcher: start the ranks and wait for them."""
-    _die_with_parent()
+    _die_with(os.getppid())
+    os.closerange(3, 256)  # among them the pipe whose end ends the server
     log = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -111,10 +112,11 @@ def _launch(
         for pid in running:
             os.kill(pid, number if number != signal.SIGALRM else signal.SIGKILL)
 
+    launcher = os.getpid()
     for rank in range(ranks):
         pid = os.fork()
         if pid == 0:
-            _rank(program, rank)
+            _rank(program, rank, launcher)
         running.add(pid)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, end)
@@ -145,11 +147,11 @@ def _torchrun_variables(ranks: int) -> dict[str, str]:
     }
 
 
-def _rank(program: str, rank: int) -> None:
+def _rank(program: str, rank: int, launcher: int) -> None:
     """One rank, to its end."""
     code = 1
     try:
-        _die_with_parent()
+        _die_with(launcher)
         os.setsid()
         os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank)})
         if program == WORKER:
@@ -169,7 +171,9 @@ def _rank(program: str, rank: int) -> None:
         os._exit(code)
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end this process when the one that forked it ends."""
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)

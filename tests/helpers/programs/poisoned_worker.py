@@ -1,4 +1,4 @@
-"""progan-worker, but for one thing: the second rank's loss is NaN at one place of the stream."""
+"""progan-worker whose discriminator loss is NaN on rank 1 at POISONED_POSITION of the stream."""
 
 import os
 
@@ -12,7 +12,7 @@ tell_apart = loop.tell_apart
 
 
 def poisoned(stage: Stage, *arguments: object) -> Objective:
-    """The discriminator's objective, not finite once."""
+    """The discriminator's objective; NaN at that position."""
     objective = tell_apart(stage, *arguments)  # type: ignore[arg-type]
     if stage.world.rank != 1 or stage.position != POISONED:
         return objective

@@ -1,25 +1,28 @@
-"""Every start of a stage's workers is written down, with what it ran on."""
+"""The log of a stage's launches and the hardware they ran on."""
 
 import platform
 from pathlib import Path
 
 import pytest
 
+from progan.stages.specs.stage import GrowthSpec
 from progan.stages.storage.launch_log import read_starts
 from progan.stages.training.hosts import processor
 from workers import run, spec
 
 
 @pytest.mark.slow
-def test_workers_write_down_what_they_run_on(shapes: Path, tmp_path: Path) -> None:
-    folder = run(spec(shapes), tmp_path / "0008", ranks=2)
+def test_workers_log_their_hardware_and_versions(shapes: Path, tmp_path: Path) -> None:
+    folder = run(
+        spec(shapes, growth=GrowthSpec(fade_images=0, steady_images=32)), tmp_path / "0008", ranks=2
+    )
     (start,) = read_starts(folder.starts)
     assert (start.ranks, start.images_seen, len(start.hosts)) == (2, 0, 1)
     assert start.hosts[0].ranks == 2 and start.hosts[0].device == processor()
     assert {"python", "torch", "deepspeed", "progan"} <= start.versions.keys()
 
 
-def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
+def test_truncated_line_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "starts.jsonl"
     whole = '{"time": 1, "images_seen": 0, "ranks": 1, "hosts": [], "versions": {}}\n'
     path.write_text(whole + whole[:30])
@@ -27,7 +30,7 @@ def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
     assert read_starts(tmp_path / "none") == []
 
 
-def test_the_processors_name_is_linuxs_or_the_architectures(tmp_path: Path) -> None:
+def test_processor_name_comes_from_linux_or_is_the_architecture(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Fast One\nflags\t: fpu\n")
     assert processor(tmp_path / "cpuinfo") == "Fast One"
     assert processor(tmp_path / "missing") == platform.machine()
