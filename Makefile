@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo check test test-slow test-nightly soak clean
+.PHONY: help install demo check test test-slow test-nightly soak compare clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,7 +54,22 @@ test-nightly: $(VENV)/installed-test  ## only the tests that take many minutes
 	$(PYTEST) -m nightly
 
 soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (10 minutes)
-	$(BIN)/python tests/helpers/soak.py --kills 50
+	$(BIN)/python tests/helpers/programs/soak.py --kills 50
+
+BASE ?= HEAD~1
+COMPARED := build/compare
+DIGESTS = tests/helpers/programs/step_digests.py
+compare: $(VENV)/installed-test  ## BASE=COMMIT: does a step of every configuration give the same bits as there?
+	rm -rf $(COMPARED) && git worktree prune && git worktree add --quiet --detach $(COMPARED)/base $(BASE)
+	$(BIN)/python -m progan.datasets.synthetic $(COMPARED)/pictures --num 96 --size 16
+	$(BIN)/progan prepare $(COMPARED)/pictures $(COMPARED)/shapes --resolution 16
+	for tree in $(COMPARED)/base .; do for ranks in 1 2; do \
+	  PYTHONPATH=$$PWD/$$tree/.imports:$$PWD/tests/helpers OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= \
+	  $(BIN)/torchrun --standalone --nproc-per-node=$$ranks $(DIGESTS) $(COMPARED)/shapes \
+	  $(COMPARED)/$$(basename $$tree)-$$ranks.json || exit 1; done; done
+	for ranks in 1 2; do $(BIN)/python $(DIGESTS) --compare \
+	  $(COMPARED)/base-$$ranks.json $(COMPARED)/.-$$ranks.json || exit 1; done
+	git worktree remove --force $(COMPARED)/base
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) demo

@@ -21,7 +21,7 @@ from progan.stages.storage.metrics_log import RunningMeans, read_ticks, rewind
 from progan.stages.storage.rollback import Rollback, add_rollback, read_rollbacks
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.training.hosts import this_start
-from progan.stages.training.lazy_imports import leave_out_compiler
+from progan.stages.training.lazy_imports import leave_out_compiler, leave_out_muon_kernels
 from progan.stages.training.loop import train
 from progan.stages.training.recorder import StageRecorder
 from progan.stages.training.stage import Stage, build
@@ -50,6 +50,7 @@ def run_stage(
     start_distributed(world, timeout)
     if spec.compile == "off":
         leave_out_compiler()
+        leave_out_muon_kernels()
     lock = stage_lock(folder) if world.is_first else nullcontext()
     with lock, world.watchdog.watched(timeout.total_seconds(), give_up):
         ended_early = _train_and_publish(spec, folder, world, stop)

@@ -37,6 +37,16 @@ def leave_out_compiler() -> None:
     sys.modules.setdefault(COMPILER, Compiler(COMPILER))
 
 
+def leave_out_muon_kernels() -> None:
+    """Keep DeepSpeed from compiling its Muon optimizer, which loads torch's compiler.
+
+    To be called before `deepspeed.initialize`: with ZeRO 1 and 2 that imports Muon, whose kernels
+    are decorated with `deepspeed.runtime.compiler.compile()`.
+    """
+    compiler = importlib.import_module("deepspeed.runtime.compiler")
+    compiler.compile = lambda: lambda function: function  # type: ignore[attr-defined]
+
+
 def leave_out_mlflow() -> None:
     """Keep DeepSpeed from loading MLflow for its autotuner."""
     sys.modules["mlflow"] = None  # type: ignore[assignment]

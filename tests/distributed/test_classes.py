@@ -1,4 +1,4 @@
-"""Real ranks that train with labels: the classes come out."""
+"""Ranks that train with labels: the generator learns the classes."""
 
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,7 @@ def stage(dataset: Path, head: str, **changes: Any) -> StageSpec:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["acgan", "projection"])
-def test_the_classes_come_out_as_they_were_asked_for(
-    lights: Path, tmp_path: Path, head: str
-) -> None:
+def test_generator_draws_the_class_it_is_given(lights: Path, tmp_path: Path, head: str) -> None:
     growth = GrowthSpec(fade_images=0, steady_images=6400)
     folder = run(stage(lights, head, growth=growth, lr=0.01, resolution=4), tmp_path, ranks=2)
     generator = load_generator(folder.final)

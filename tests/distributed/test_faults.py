@@ -1,33 +1,31 @@
-"""Real worker processes that diverge or hang."""
+"""Worker processes that diverge or hang."""
 
 import json
-import os
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from progan.stages.specs.stage import CheckpointSpec, EngineSpec
+from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec
 from progan.stages.storage.rollback import EXIT_ROLLED_BACK, read_rollbacks
 from progan.stages.storage.stage_folder import StageFolder
-from workers import checkpoints, content, figures, run, spec, start
+from workers import checkpoints, content, figures, kill, run, spec, start, wait_until
 
-POISONED_WORKER = (sys.executable, str(Path(__file__).parents[1] / "helpers/poisoned_worker.py"))
+POISONED_WORKER = "poisoned_worker.py"
 ROLL_BACK = CheckpointSpec(every_minutes=None, every_kimg=0.096, keep=9, on_divergence="rollback")
 
 
 def failure(folder: StageFolder) -> tuple[int, str]:
-    """(exit code, message) that the workers left."""
-    said = json.loads(folder.failure.read_text())
-    return said["code"], said["message"]
+    """(exit code, message) in the workers' failure.json."""
+    document = json.loads(folder.failure.read_text())
+    return document["code"], document["message"]
 
 
 @pytest.mark.slow
-def test_a_divergence_is_rolled_back_past_the_bad_step(
+def test_divergence_is_rolled_back_past_the_bad_step(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POISONED_POSITION", "240")
@@ -47,7 +45,7 @@ def test_a_divergence_is_rolled_back_past_the_bad_step(
 
 
 @pytest.mark.slow
-def test_divergence_after_divergence_ends_the_stage(shapes: Path, tmp_path: Path) -> None:
+def test_divergence_after_max_rollbacks_ends_the_stage(shapes: Path, tmp_path: Path) -> None:
     once = CheckpointSpec(every_minutes=None, on_divergence="rollback", max_rollbacks=1)
     stage, folder = spec(shapes, lr=1e30, checkpoint=once), StageFolder(tmp_path)
     assert start(stage, tmp_path, 1).wait(120) != 0
@@ -58,13 +56,13 @@ def test_divergence_after_divergence_ends_the_stage(shapes: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_rank_that_does_not_arrive_is_named(shapes: Path, tmp_path: Path) -> None:
+def test_watchdog_names_the_missing_rank(shapes: Path, tmp_path: Path) -> None:
     impatient = EngineSpec(precision="fp32", collective_timeout_minutes=0.3)
-    process = start(spec(shapes, engine=impatient), tmp_path, ranks=2)
+    long = GrowthSpec(fade_images=0, steady_images=100_000)
+    process = start(spec(shapes, engine=impatient, growth=long), tmp_path, ranks=2)
     folder = StageFolder(tmp_path)
-    while not checkpoints(folder):
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: bool(checkpoints(folder)), process, folder)
+    time.sleep(3)  # the watchdog tells its host's name after a second
     last = psutil.Process(process.pid).children()[-1]
     last.send_signal(signal.SIGSTOP)
     deadline = time.monotonic() + 60
@@ -86,19 +84,13 @@ def test_fp16_scales_its_loss_and_resumes_exactly(shapes: Path, tmp_path: Path, 
         engine=EngineSpec(zero=zero, precision="fp16"),
         checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.096, keep=9),
     )
-    unbroken = run(half, tmp_path / "unbroken", ranks=2)
-    # The first scale is too large here: it was halved, and those steps were left out.
-    assert 1 < figures(unbroken)[0]["discriminator_loss_scale"] < 2**16
-    folder = StageFolder(tmp_path / "broken")
-    process = start(half, folder.path, ranks=2)
-    while not checkpoints(folder):
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    time.sleep(1)
+    uninterrupted = run(half, tmp_path / "uninterrupted", ranks=2)
+    # The first scale is too large here: it is halved, and those steps are skipped.
+    assert 1 < figures(uninterrupted)[0]["discriminator_loss_scale"] < 2**16
+    folder = StageFolder(tmp_path / "killed")
+    kill(folder, start(half, folder.path, ranks=2), after=1)
     run(half, folder.path, ranks=2)
-    assert figures(folder) == figures(unbroken)
-    for images_seen in checkpoints(unbroken):
-        expected = content(unbroken.checkpoint(images_seen))
+    assert figures(folder) == figures(uninterrupted)
+    for images_seen in checkpoints(uninterrupted):
+        expected = content(uninterrupted.checkpoint(images_seen))
         assert content(folder.checkpoint(images_seen)) == expected

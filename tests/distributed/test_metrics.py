@@ -1,9 +1,5 @@
-"""Metrics on real ranks: their number changes nothing, and training never notices."""
+"""Metrics on several ranks: the values do not depend on their number, nor training on metrics."""
 
-import json
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +10,12 @@ from progan.stages.metrics.evaluation import read_evaluation
 from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 from progan.stages.specs.stage import GrowthSpec, MetricsSpec, StageSpec
 from progan.stages.storage.stage_folder import StageFolder
-from workers import BIN, content, figures, run, spec, start
+from workers import content, figures, kill_launcher, results, run, spec, start, wait_until
 
-HELPER = Path(__file__).parents[1] / "helpers" / "measured.py"
 MEASURED = ("swd_16", "swd_mean", "ms_ssim")
 
 
-def test_shares_are_whole_pairs_and_leave_nothing_out() -> None:
+def test_shares_are_whole_pairs_and_cover_all_pictures() -> None:
     for count in range(2, 60, 2):
         for size in range(1, 9):
             shares = [rank_slice(count, rank, size) for rank in range(size)]
@@ -30,16 +25,13 @@ def test_shares_are_whole_pairs_and_leave_nothing_out() -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_measure_what_one_does() -> None:
-    argv = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node=2", str(HELPER)]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
-    said = json.loads(result.stdout.splitlines()[-1])
+def test_two_ranks_measure_what_one_does(tmp_path: Path) -> None:
+    (measured,) = results("measured.py", output=tmp_path / "log")
     expected = all_values(SafeCollectives(alone()))
     assert len(expected) == 9
-    assert said["values"] == pytest.approx(expected, rel=1e-5)
-    # What fails on one of them is known to both, and the exchanges go on.
-    assert said["heard"] == ["ValueError: no room (rank 1)"] * 2
+    assert measured["values"] == pytest.approx(expected, rel=1e-5)
+    # An error on one of them is raised on both, and the collectives go on.
+    assert measured["errors"] == ["ValueError: no room (rank 1)"] * 2
 
 
 def stage(dataset: Path, metrics: MetricsSpec) -> StageSpec:
@@ -49,7 +41,7 @@ def stage(dataset: Path, metrics: MetricsSpec) -> StageSpec:
 
 @pytest.fixture(scope="module")
 def measured(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolder:
-    """A stage measured at every tick, in vain for one metric."""
+    """A stage measured at every tick, by a metric whose weights are missing among others."""
     metrics = MetricsSpec(
         during=("swd", "ms_ssim", "fid"), at_end=("swd", "ms_ssim"), every_ticks=1, images=32
     )
@@ -61,7 +53,7 @@ def unmeasured(folder: StageFolder) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_every_tick_and_the_end_are_measured(measured: StageFolder) -> None:
+def test_metrics_are_computed_at_every_tick_and_at_the_end(measured: StageFolder) -> None:
     ticks = figures(measured)
     assert len(ticks) == 5 and all(tick["swd_16"] > 0 for tick in ticks)
     results = read_evaluation(measured).results
@@ -71,7 +63,7 @@ def test_every_tick_and_the_end_are_measured(measured: StageFolder) -> None:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_measured_is_said_once(measured: StageFolder) -> None:
+def test_unavailable_metric_is_logged_once(measured: StageFolder) -> None:
     log = measured.log.read_text()
     assert log.count("fid is left out: it needs the weights of InceptionV3: download http") == 1
 
@@ -87,22 +79,15 @@ def test_training_is_the_same_with_and_without_metrics(
 
 
 @pytest.mark.slow
-def test_a_killed_stage_measures_the_same(
+def test_killed_stage_measures_the_same(
     measured: StageFolder, shapes: Path, tmp_path: Path
 ) -> None:
     folder = StageFolder(tmp_path)
-    told = StageSpec.model_validate_json(measured.spec.read_bytes())
-    process = start(told, tmp_path, ranks=2)
-    while len(figures(folder)) < 2:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for _ in range(100):  # until the kernel has ended the workers
-        if subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).returncode:
-            break
-        time.sleep(0.1)
-    run(told, tmp_path, ranks=2)
+    stage = StageSpec.model_validate_json(measured.spec.read_bytes())
+    process = start(stage, tmp_path, ranks=2)
+    wait_until(lambda: len(figures(folder)) >= 2, process, folder)
+    kill_launcher(folder, process)
+    run(stage, tmp_path, ranks=2)
     assert figures(folder) == figures(measured)
     assert content(folder.final) == content(measured.final)
     assert folder.evaluation.read_bytes() == measured.evaluation.read_bytes()

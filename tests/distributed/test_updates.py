@@ -1,4 +1,4 @@
-"""Real workers under other update rules: the same on any ranks, after a kill, through a fade."""
+"""Critic steps, unrolling and replay on several ranks: after a kill, and through a fade."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from workers import content, figures, kill, run, spec, start
 
 pytestmark = pytest.mark.slow
 RULES = ObjectiveSpec(critic_steps=2, unrolled=2, replay=ReplaySpec(size=48))
-"""All of them at once."""
+"""All of them at once"""
 
 
 def ruled(dataset: Path, **changes: Any) -> StageSpec:
@@ -30,19 +30,19 @@ def ruled(dataset: Path, **changes: Any) -> StageSpec:
 
 @pytest.fixture(scope="module")
 def on_two(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> StageFolder:
-    """The stage, unbroken, on two ranks."""
+    """The stage on two ranks, not interrupted."""
     return run(ruled(shapes), tmp_path_factory.mktemp("on-two"), ranks=2)
 
 
 @pytest.mark.parametrize(("ranks", "zero"), [(1, 1), (4, 2), (2, 0)])
-def test_ranks_are_not_part_of_the_mathematics(
+def test_ranks_and_sharding_give_the_same_figures(
     on_two: StageFolder, shapes: Path, tmp_path: Path, ranks: int, zero: int
 ) -> None:
     engine = EngineSpec.model_validate({"zero": zero, "precision": "fp32"})
     other = run(ruled(shapes, engine=engine), tmp_path, ranks)
     expected, found = figures(on_two), figures(other)
     assert len(expected) == len(found) == 10
-    # From the first unit that falls on the other side of its kink on, steps ahead amplify it.
+    # Unrolled steps amplify it when a unit falls on the other side of its leaky ReLU's kink.
     for before, after in zip(expected[:8], found[:8], strict=True):
         assert before.pop("phase") == after.pop("phase")
         assert after == pytest.approx(before, rel=2e-4, abs=2e-5)
@@ -55,7 +55,7 @@ def test_ranks_are_not_part_of_the_mathematics(
     assert abs(past - wanted).max() < 1e-3
 
 
-def test_a_killed_stage_ends_with_the_same_bytes(
+def test_killed_stage_resumes_to_the_same_bytes(
     on_two: StageFolder, shapes: Path, tmp_path: Path
 ) -> None:
     folder = StageFolder(tmp_path)

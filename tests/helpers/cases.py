@@ -1,15 +1,18 @@
-"""Every loss and penalty, as a configuration says it."""
+"""Every loss and penalty, and mixtures of them, as a configuration names them."""
 
 from typing import Any, get_args
 
+from progan.datasets.synthetic import SHAPES
 from progan.stages.specs.losses import FGan
 
 SHAPE = {"latent": 16, "fmap_base": 64, "fmap_max": 16}
 ENERGY = {"discriminator": {"head": "autoencoder", "minibatch": "none"}}
+BOTH = ["generator", "discriminator"]
+ATTENTIVE = {"attention": (8, 16)}
 BASES = ("nonsaturating", "lsgan", "hinge")
 DIVERGENCES = get_args(FGan.model_fields["divergence"].annotation)
 Case = tuple[dict[str, Any], dict[str, Any]]
-"""What `objective` says, and how `model` differs"""
+"""Values of a configuration's `objective`, and of its `model` beyond SHAPE"""
 
 
 def loss(kind: str, **keys: str) -> Case:
@@ -37,3 +40,93 @@ CASES: dict[str, Case] = {
     "one-sided": penalised("gradient", one_sided=True),
     "lazy": penalised("r1", interval=2),
 }  # fmt: skip
+
+MIXTURES: dict[str, Case] = {
+    "normalised": (
+        {
+            "loss": "hinge",
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "dragan", "weight": 10, "interval": 2},
+                {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+            ],
+        },
+        {
+            "classes": len(SHAPES),
+            "generator": ATTENTIVE,
+            "discriminator": ATTENTIVE | {"head": "projection", "minibatch": "none"},
+        },
+    ),
+    "clipped": (
+        {
+            "penalties": [
+                {"kind": "weight_clip", "bound": 0.1},
+                {"kind": "historical_average", "weight": 0.01, "networks": BOTH},
+                {"kind": "feature_matching", "weight": 1},
+            ],
+            "critics": "hardest",
+            "critic_steps": 2,
+        },
+        {"discriminator": {"critics": 2}, "generator": {"norm": "batch", "norm_group": 2}},
+    ),
+    "encoder": (
+        {
+            "loss": {"kind": "rgan", "base": "nonsaturating"},
+            "penalties": [
+                {"kind": "mode_regularizer", "interval": 2},
+                {"kind": "mode_regularizer", "distance": "features"},
+                {"kind": "spectral_norm", "networks": BOTH},
+            ],
+            "critics": "hardest",
+            "critic_steps": 2,
+        },
+        {
+            "classes": len(SHAPES),
+            "discriminator": {"critics": 2, "head": "projection", "attention": (8,)},
+        },
+    ),
+    "consensus, acgan": (
+        {"loss": "nonsaturating", "penalties": [{"kind": "consensus", "weight": 0.1}]},
+        {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
+    ),
+    "stacked": (
+        {
+            "loss": "hinge",
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "orthogonal", "weight": 0.001, "networks": BOTH},
+            ],
+        },
+        {},
+    ),
+    "began, pulling away": (
+        {
+            "loss": {"kind": "began", "lambda_k": 0.1},
+            "penalties": [{"kind": "pulling_away", "weight": 0.1}],
+        },
+        {"discriminator": {"head": "autoencoder", "minibatch": "none"}},
+    ),
+    "codes": (
+        {"loss": {"kind": "ragan"}, "penalties": [{"kind": "r1", "weight": 1}]},
+        {
+            "generator": {
+                "codes": {"categorical": (3,), "continuous": 1},
+                "norm": "virtual_batch",
+            },
+            "discriminator": {
+                "head": "infogan",
+                "minibatch": "discrimination",
+                "norm": "layer",
+            },
+        },
+    ),
+    "dcgan": (
+        {"loss": "nonsaturating", "penalties": []},
+        {
+            "arch": "dcgan",
+            "generator": {"norm": "batch", "norm_group": 4, "reference": 8},
+            "discriminator": {"norm": "batch", "norm_group": 4, "minibatch": "none"},
+        },
+    ),
+}
+"""Several at once, with the heads, norms and training modes that they meet in"""

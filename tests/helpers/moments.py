@@ -1,4 +1,4 @@
-"""A moment, for updates that are not part of a run."""
+"""A StepId, for updates that are not part of a run."""
 
 from progan.stages.engine.update import StepId
 

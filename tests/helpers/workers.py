@@ -1,13 +1,18 @@
-"""Real worker processes for the tests: stages small enough to train in seconds."""
+"""Stages small enough to train in seconds, on real worker processes."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from forked_ranks import WORKER, ForkedRanks, fork_ranks
 from progan.datasets.format.manifest import load_manifest
 from progan.datasets.spec import DataSpec
 from progan.stages.specs.model import ModelSpec
@@ -25,11 +30,13 @@ from progan.stages.storage.metrics_log import CLOCK, read_ticks
 from progan.stages.storage.stage_folder import StageFolder
 
 BIN = Path(sys.executable).parent
-WORKER = (str(BIN / "progan-worker"),)
+CONSOLE_SCRIPT = (str(BIN / "progan-worker"),)
+Process = ForkedRanks | subprocess.Popen[bytes]
+"""A launcher, whose children are the ranks"""
 
 
 def spec(dataset: Path, **changes: Any) -> StageSpec:
-    """A short stage at 8x8 with a fade, as if it were a run's first."""
+    """30 steps at 8x8, as the first stage of a run."""
     fields = {
         "resolution": 8,
         "grown_from": None,
@@ -50,50 +57,88 @@ def spec(dataset: Path, **changes: Any) -> StageSpec:
     return StageSpec.model_validate(fields | changes)
 
 
-def start(
-    stage: StageSpec, path: Path, ranks: int, worker: tuple[str, ...] = WORKER
+def start(stage: StageSpec, path: Path, ranks: int, program: str = WORKER) -> ForkedRanks:
+    """The stage's ranks in the background, forked; `program` as fork_ranks takes it."""
+    folder = _with_spec(stage, path)
+    return fork_ranks(program, "--spec", str(folder.spec), ranks=ranks, output=folder.log)
+
+
+def start_by_torchrun(
+    stage: StageSpec, path: Path, ranks: int, program: tuple[str, ...] = CONSOLE_SCRIPT
 ) -> subprocess.Popen[bytes]:
     """torchrun, in the background."""
-    folder = StageFolder(path)
-    path.mkdir(parents=True, exist_ok=True)
-    folder.failure.unlink(missing_ok=True)
-    folder.spec.write_text(stage.model_dump_json())
+    folder = _with_spec(stage, path)
     argv = [str(BIN / "torchrun"), "--standalone", f"--nproc-per-node={ranks}", "--no-python",
-            *worker, "--spec", str(folder.spec)]  # fmt: skip
+            *program, "--spec", str(folder.spec)]  # fmt: skip
     with folder.log.open("ab") as log:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=env)
 
 
+def _with_spec(stage: StageSpec, path: Path) -> StageFolder:
+    """A stage's folder as the orchestrator leaves it to the workers."""
+    folder = StageFolder(path)
+    path.mkdir(parents=True, exist_ok=True)
+    folder.failure.unlink(missing_ok=True)
+    folder.spec.write_text(stage.model_dump_json())
+    return folder
+
+
 def run(stage: StageSpec, path: Path, ranks: int) -> StageFolder:
-    """The stage, to its end."""
+    """The stage, trained to its end."""
     process = start(stage, path, ranks)
     assert process.wait(300) == 0, StageFolder(path).log.read_text()[-3000:]
     return StageFolder(path)
 
 
-def kill(folder: StageFolder, process: subprocess.Popen[bytes], after: int) -> None:
-    """End a launcher at once when its stage has so many checkpoints; return when all have ended."""
-    while len(checkpoints(folder)) < after:
+def wait_until(reached: Callable[[], bool], process: Process, folder: StageFolder) -> None:
+    """Wait for something that the stage's ranks do; AssertionError if they end before."""
+    while not reached():
         assert process.poll() is None, folder.log.read_text()[-3000:]
         time.sleep(0.02)
+
+
+def kill(folder: StageFolder, process: Process, after: int) -> None:
+    """SIGKILL a launcher when its stage has `after` checkpoints; return when its ranks ended."""
+    wait_until(lambda: len(checkpoints(folder)) >= after, process, folder)
+    kill_launcher(folder, process)
+
+
+def kill_launcher(folder: StageFolder, process: Process) -> None:
+    """SIGKILL a launcher; the kernel ends its ranks: return when it has."""
+    ranks = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(60)
     assert not folder.final.exists()
-    for _ in range(100):  # until the kernel has ended the workers
-        if subprocess.run(["pgrep", "-f", str(folder.spec)], capture_output=True).returncode:
+    for _ in range(200):
+        if not any(map(_is_running, ranks)):
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"workers of {folder.path} outlive their launcher")
 
 
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def results(program: str, *arguments: object, output: Path, ranks: int = 2) -> list[Any]:
+    """What a script in programs/ prints as `result JSON`, one a line, perhaps after a warning."""
+    process = fork_ranks(program, *map(str, arguments), ranks=ranks, output=output)
+    assert process.wait(900) == 0, output.read_text()[-3000:]
+    lines = [line.partition("result ") for line in output.read_text().splitlines()]
+    return [json.loads(document) for _, found, document in lines if found]
+
+
 def figures(folder: StageFolder) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without what the clock put in."""
+    """The lines of metrics.jsonl without times and rates."""
     return [{k: v for k, v in t.items() if k not in CLOCK} for t in read_ticks(folder.metrics)]
 
 
 def checkpoints(folder: StageFolder) -> list[int]:
-    """images_seen of those that are there."""
+    """The images_seen of each one."""
     return sorted(int(path.name) for path in folder.checkpoints.glob("[0-9]*"))
 
 

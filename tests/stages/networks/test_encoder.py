@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from objective_of import generator_objective, generator_penalty
 from torch import Tensor
 
+from objective_of import generator_objective, generator_penalty
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
 from progan.stages.networks.discriminator import Discriminator

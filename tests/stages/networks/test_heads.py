@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from objective_of import discriminator_objective, generator_objective
 from torch import Tensor
 
+from objective_of import discriminator_objective, generator_objective
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from objective_of import discriminator_objective, generator_objective
 from torch import Tensor, nn
 
+from objective_of import discriminator_objective, generator_objective
 from progan.stages.engine.precision import memory_format
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator

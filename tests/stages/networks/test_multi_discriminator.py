@@ -4,8 +4,8 @@ from typing import Literal
 
 import pytest
 import torch
-from objective_of import discriminator_objective, generator_objective
 
+from objective_of import discriminator_objective, generator_objective
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import MultiDiscriminator, repeat_batch

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from objective_of import discriminator_objective, generator_objective
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from objective_of import discriminator_objective, generator_objective
 from progan.stages.engine.engine import frozen
 from progan.stages.engine.precision import autocast
 from progan.stages.networks.discriminator import Discriminator

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from objective_of import discriminator_penalty
 from pydantic import TypeAdapter
 
+from objective_of import discriminator_penalty
 from progan.stages.specs.penalties import PenaltySpec
 
 Array = Any

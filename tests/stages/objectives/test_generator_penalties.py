@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from objective_of import generator_objective, generator_penalty
 
+from objective_of import generator_objective, generator_penalty
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.heads import Scalar

@@ -3,9 +3,9 @@
 from typing import cast
 
 import torch
-from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from torch import Tensor
 
+from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from progan.stages.engine import ema
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator

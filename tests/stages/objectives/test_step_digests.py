@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from step_digests import differences, three_steps
 from torch import Tensor
 
 from progan.stages.distributed.world import World
 from progan.stages.objectives.discriminator_penalties import GradientPenalty
 from progan.stages.objectives.passes import DiscriminatorPass
+from step_digests import differences, three_steps
 
 
 def test_digests_repeat_and_notice_a_factor_of_1_000001(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from torch import Tensor, nn
 
 from moments import HERE
+from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import frozen
 from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer

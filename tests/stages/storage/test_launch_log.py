@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from progan.stages.specs.stage import GrowthSpec
 from progan.stages.storage.launch_log import read_starts
 from progan.stages.training.hosts import processor
 from workers import run, spec
@@ -12,14 +13,16 @@ from workers import run, spec
 
 @pytest.mark.slow
 def test_workers_log_hosts_and_versions(shapes: Path, tmp_path: Path) -> None:
-    folder = run(spec(shapes), tmp_path / "0008", ranks=2)
+    folder = run(
+        spec(shapes, growth=GrowthSpec(fade_images=0, steady_images=32)), tmp_path / "0008", ranks=2
+    )
     (start,) = read_starts(folder.starts)
     assert (start.ranks, start.images_seen, len(start.hosts)) == (2, 0, 1)
     assert start.hosts[0].ranks == 2 and start.hosts[0].device == processor()
     assert {"python", "torch", "deepspeed", "progan"} <= start.versions.keys()
 
 
-def test_truncated_line_is_left_out(tmp_path: Path) -> None:
+def test_truncated_line_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "starts.jsonl"
     whole = '{"time": 1, "images_seen": 0, "ranks": 1, "hosts": [], "versions": {}}\n'
     path.write_text(whole + whole[:30])

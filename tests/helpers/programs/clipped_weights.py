@@ -1,9 +1,10 @@
-"""Two ranks print how far their clipped weights are from torch's Adam with a clip after each step.
+"""Two ranks print the distance of their clipped weights from torch's Adam, clipped after each step.
 
-For every ZeRO stage; the layers are small enough for their values to be cut between the ranks.
+For every ZeRO stage; the layers are so small that ZeRO cuts them between the ranks.
 """
 
 import copy
+import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -54,6 +55,6 @@ for zero in (0, 1, 2):
     distance = max(float((found - wanted).abs().max()) for found, wanted in pairs)
     for each in world.all_gather_object(distance):
         if world.is_first:
-            print("distance", zero, each, flush=True)
+            print(f"result {json.dumps([zero, each])}", flush=True)
 dist.destroy_process_group()
 leave(0)

@@ -1,6 +1,6 @@
-"""Every metric over the same pictures, on the ranks that torchrun started; the values as JSON.
+"""Two ranks print every metric of the same pictures, and the errors of a metric that fails on one.
 
-torchrun --nproc-per-node=2 tests/helpers/measured.py
+Functions of this module compute the same in one process.
 """
 
 import json
@@ -22,7 +22,7 @@ from progan.stages.metrics.swd import SlicedWasserstein
 from progan.stages.worker import leave
 
 COUNT = 22
-"""11 pairs: two ranks cannot have equal shares"""
+"""11 pairs, so that two ranks have unequal shares"""
 
 
 def alone() -> World:
@@ -32,7 +32,7 @@ def alone() -> World:
 
 
 def scenes(count: int, side: int, seed: int) -> Tensor:
-    """Pictures of rectangles with some noise, uint8 (count, 3, side, side)."""
+    """Pictures of random rectangles with noise, uint8 (count, 3, side, side)."""
     random = np.random.default_rng(seed)
     pictures = np.full((count, 3, side, side), 128.0)
     for picture in pictures:
@@ -45,7 +45,7 @@ def scenes(count: int, side: int, seed: int) -> Tensor:
 
 
 def tiny_network(images: Tensor) -> Features:
-    """Nine fixed features of a picture, and seven classes made of them."""
+    """Nine fixed features of a picture, and seven logits computed from them."""
     pixels = images.float() / 255
     corners = torch.nn.functional.adaptive_avg_pool2d(pixels, 2).flatten(1)[:, :9]
     mixing = torch.cos(torch.arange(63.0).reshape(9, 7))
@@ -72,7 +72,7 @@ def all_values(ranks: SafeCollectives, count: int = COUNT) -> dict[str, float]:
 
 
 def failure_on_the_last(ranks: SafeCollectives) -> str:
-    """What this rank hears when only the last one's work fails before an exchange."""
+    """The error that this rank raises when only the last one's work fails before a collective."""
 
     def work() -> Tensor:
         if ranks.world.rank == ranks.world.size - 1:
@@ -95,10 +95,10 @@ def main() -> None:
     cpu = torch.device("cpu")
     world = World(rank=rank, size=size, local_rank=rank, device=cpu, watchdog=Watchdog(rank, size))
     ranks = SafeCollectives(world)
-    heard = world.all_gather_object(failure_on_the_last(ranks))
+    errors = world.all_gather_object(failure_on_the_last(ranks))
     values = all_values(ranks)
     if world.is_first:
-        print(json.dumps({"heard": heard, "values": values}))
+        print("result " + json.dumps({"errors": errors, "values": values}))
     dist.destroy_process_group()
     leave(0)
 

@@ -1,6 +1,6 @@
 """Kill a small run again and again; in the end it must be, byte for byte, the run nobody killed.
 
-    python tests/helpers/soak.py --kills 50
+    python tests/helpers/programs/soak.py --kills 50
 
 A run of two stages, 4x4 and 8x8, is started with `progan train`, killed at a random moment in a
 random way, and started again with the same command, until it is finished; then the next run

@@ -1,4 +1,4 @@
-"""progan-worker, but for one thing: the second rank's loss is NaN at one place of the stream."""
+"""progan-worker whose discriminator loss is NaN on rank 1 at POISONED_POSITION of the stream."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ POISONED_UPDATE = int(os.environ["POISONED_POSITION"]) // 16
 
 
 def poisoned(terms: Sequence[Term], p: DiscriminatorPass | GeneratorPass, update: int) -> Objective:
-    """The discriminator's objective, not finite once."""
+    """The discriminator's objective; NaN at that position."""
     objective = finite_objective(terms, p, update)
     if p.side == "generator" or os.environ["RANK"] != "1" or update != POISONED_UPDATE:
         return objective

@@ -1,6 +1,6 @@
-"""Two ranks print what the engine says a gradient's norm is, and what it is.
+"""Two ranks print the gradient norm that the engine reports, and the true one.
 
-A module of one weight leaves the second rank without a share of its gradient.
+A module of one weight leaves the second rank without a shard of its gradient.
 """
 
 import json
@@ -38,6 +38,6 @@ for module in (nn.Linear(1, 1, bias=False), nn.Linear(3, 5)):
             found = engine.update([Objective(loss, {"loss": loss.detach()})], HERE).read()
             if world.is_first:
                 line = json.dumps([zero, precision, found["generator_grad_norm"], norm])
-                print(f"norms {line}", flush=True)
+                print(f"result {line}", flush=True)
 dist.destroy_process_group()
 leave(0)
