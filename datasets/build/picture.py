@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from progan.datasets.build.icc import to_srgb
 from progan.datasets.errors import TooSmall, UnusablePicture
-from progan.datasets.format.codec import Pixels
+from progan.datasets.format.codec import MODES, Pixels
 from progan.datasets.format.options import Options
 
 # By content, not by name. What is left out either starts other programs (EPS) or is not a picture.
@@ -24,7 +24,6 @@ _PLUGINS = {
     "JPEG": "Jpeg", "PNG": "Png", "WEBP": "WebP", "BMP": "Bmp", "TIFF": "Tiff", "GIF": "Gif",
     "PPM": "Ppm", "AVIF": "Avif", "JPEG2000": "Jpeg2K",
 }  # fmt: skip
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _FILTERS = {"lanczos": Image.Resampling.LANCZOS}
 # Needs 0.7 GB to decode; Pillow itself only refuses at twice its own limit.
 MAX_PIXELS = 1 << 26
