@@ -20,7 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Number of channels -> Pillow's mode"""
 
-# JPEG shifts colours of tiny pictures by several levels and saves nothing there.
+# JPEG shifts colors of tiny pictures by several levels and saves nothing there.
 _SMALLEST_JPEG = 128
 
 
