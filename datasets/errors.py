@@ -1,20 +1,20 @@
-"""What is wrong with the data, told to a person."""
+"""Errors of data sets and pictures."""
 
 
 class DataError(RuntimeError):
-    """Bad or missing data. The message is one or two lines: what is wrong and what to do about it.
+    """Bad or missing data. The message is one or two lines: what is wrong, and what to do about it.
 
-    The command line prints it without a traceback and exits with 3.
+    The command line prints it without a traceback and exits with code 3.
     """
 
 
 class UnusablePicture(ValueError):
-    """A file that is not a picture we can use. The message says why, not which, and is the same
-    every time: it is written to `rejected.csv`."""
+    """A file that is not a usable picture. The message gives the reason, without the file's name.
+    It is written to `rejected.csv`, so it must be the same in every build."""
 
 
 class TooSmall(UnusablePicture):
-    """A good picture with fewer pixels than the data set is to have."""
+    """A usable picture that is smaller than the data set's top resolution."""
 
 
 def missing_library(what: str, extra: str) -> DataError:

@@ -1,7 +1,7 @@
-"""The one place that writes whole files: a file appears complete or not at all.
+"""Atomic writing: a file appears complete or not at all.
 
-A process may be killed at any instant, and others may look at the folder meanwhile. So everything
-is written under a temporary name in the same folder, flushed to the disk, and renamed.
+A process may be killed at any time, and others may read the folder meanwhile. So every file is
+written under a temporary name in the same folder, flushed to the disk, and renamed.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from typing import Any, BinaryIO
 
 @contextmanager
 def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
-    """Binary files to write to; they take their names when the block ends without an error.
+    """Binary files, open for writing; they get their names when the block ends without an error.
 
-    Missing parent folders are made. An error in the block leaves whatever was there before.
+    Creates missing parent folders. After an error in the block, earlier files are unchanged.
     """
     for folder in {path.parent for path in paths}:
         folder.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are readable by their owner only, and would stay so after the rename.
+    # Not tempfile: its files are readable by their owner only, also after the rename.
     temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp") for path in paths]
     try:
         with ExitStack() as stack:
@@ -42,19 +42,19 @@ def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """One binary file to write to: see `whole_files`."""
+    """One binary file, open for writing: see `whole_files`."""
     with whole_files([path]) as (file,):
         yield file
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
+    """Write `data` to `path` atomically."""
     with whole_file(path) as file:
         file.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON. NaN and infinity are refused (ValueError): JSON has none."""
+    """Write `value` as indented JSON. Raises ValueError for NaN and infinity: JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(path, text.encode() + b"\n")
 
@@ -66,13 +66,13 @@ def sha256_file(path: Path) -> str:
 
 
 def sweep_temporary(folder: Path) -> None:
-    """Remove what killed writers left anywhere under `folder`. Nobody may be writing there."""
+    """Remove the temporary files of killed writers under `folder`. No process may write there."""
     for leftover in folder.rglob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
 def _sync_all(files: Sequence[BinaryIO]) -> None:
-    """Flush to the disk, several at once: the disk takes them together."""
+    """Flush several files to the disk in parallel."""
     for file in files:
         file.flush()
     if len(files) == 1:
@@ -83,9 +83,9 @@ def _sync_all(files: Sequence[BinaryIO]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or the names in a folder, survive a power cut.
+    """Flush a file's content, or the names in a folder, to the disk.
 
-    A rename needs the folder's too: the file's own does not cover its name.
+    After a rename, flush the folder too: flushing the file does not cover its name.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

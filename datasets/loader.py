@@ -1,4 +1,4 @@
-"""Batches of real pictures for one rank, read ahead by a few threads."""
+"""Batches of real pictures for one rank, prefetched by a few threads."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from progan.datasets.format.reader import Level
 from progan.datasets.order import Integers, mirrored, rank_positions, sample_indices
 from progan.datasets.spec import DataSpec
 
-# Batches being read while one is in use.
+# Batches that are prefetched.
 _AHEAD = 2
 
 
@@ -23,7 +23,7 @@ class Reals(NamedTuple):
     """One rank's part of a global batch."""
 
     images: torch.Tensor
-    """float32 [n, C, R, R] in [-1, 1], on the CPU; pinned when CUDA is there."""
+    """float32 [n, C, R, R] in [-1, 1], on the CPU; pinned if CUDA is available."""
     labels: torch.Tensor
     """int64 [n]; -1 without labels."""
     position: int
@@ -33,9 +33,9 @@ class Reals(NamedTuple):
 class Batches:
     """An endless iterator over this rank's slices of the global batches.
 
-    The order is a function of (data set, seed, resolution) alone, see `order.py`. `position` is
-    all there is to store: a `Batches` made with it goes on exactly where this one stands, on any
-    number of ranks. Close it, or use it in a `with` statement.
+    The order is a function of (data set, seed, resolution) alone, see `order.py`. `position` is the
+    whole state: a `Batches` made with it continues exactly where this one is, on any number of
+    ranks. Close it, or use it in a `with` statement.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Batches:
     ) -> None:
         """`batch` and `position` count pictures over all ranks.
 
-        Raises ValueError when the ranks cannot share the batch equally, DataError when the data
-        set is missing, damaged or lacks the resolution.
+        Raises ValueError if the batch is not a multiple of the number of ranks, DataError if the
+        data set is missing or damaged, or lacks the resolution.
         """
         rank_positions(position, batch=batch, rank=rank, world_size=world_size)
         self.manifest: Manifest = load_manifest(spec.path)
         self.position = position
-        """Of the next batch to be handed out. Batches read ahead do not count."""
+        """Of the next batch that is returned. Prefetched batches do not count."""
         self._spec, self._resolution, self._seed = spec, resolution, seed
         self._batch, self._rank, self._world_size = batch, rank, world_size
         self._level = Level(
@@ -72,7 +72,7 @@ class Batches:
 
     @property
     def num_samples(self) -> int:
-        """Pictures in the data set."""
+        """The number of pictures in the data set."""
         return len(self._level)
 
     def __iter__(self) -> Iterator[Reals]:
@@ -86,17 +86,17 @@ class Batches:
         return reals
 
     def fixed(self, start: int, count: int) -> Reals:
-        """Samples start, start + 1, ... by index, never mirrored: the same ones for every grid.
+        """Samples start, start + 1, ... by index, never mirrored, for sample grids.
 
-        Fewer than `count` at the end of the data set. Does not move `position`.
+        Fewer than `count` at the end of the data set. Does not change `position`.
         """
         indices = np.arange(start, min(start + count, self.num_samples), dtype=np.int64)
         return self._read(indices, np.zeros(len(indices), dtype=np.bool_), start).wait()
 
     def at(self, positions: Integers) -> Reals:
-        """What is shown at these positions of the order, the first of them `Reals.position`.
+        """The pictures at these positions of the order, the first of which is `Reals.position`.
 
-        The first `num_samples` positions show every picture once. Does not move `position`.
+        The first `num_samples` positions show every picture once. Does not change `position`.
         """
         return self._start_at(positions, int(positions[0])).wait()
 
@@ -118,14 +118,14 @@ class Batches:
         self.close()
 
     def _start(self, position: int) -> "_Reading":
-        """Begin to read this rank's part of the global batch at `position`."""
+        """Start to read this rank's slice of the global batch at `position`."""
         positions = rank_positions(
             position, batch=self._batch, rank=self._rank, world_size=self._world_size
         )
         return self._start_at(positions, position)
 
     def _start_at(self, positions: Integers, position: int) -> "_Reading":
-        """Begin to read what is shown at these positions; `position` is the global batch's."""
+        """Start to read the pictures at these positions; `position` is the global batch's."""
         indices = sample_indices(
             positions,
             num_samples=self.num_samples,
@@ -139,7 +139,7 @@ class Batches:
         return self._read(indices, flips, position)
 
     def _read(self, indices: Integers, flips: np.ndarray, position: int) -> "_Reading":
-        """Begin to fill a batch: each thread takes its part of it."""
+        """Start to fill a batch: each thread fills a part of it."""
         shape = (len(indices), self.manifest.channels, self._resolution, self._resolution)
         images = torch.empty(shape, pin_memory=torch.cuda.is_available())
         labels = torch.from_numpy(self._level.labels[indices])
@@ -174,6 +174,6 @@ def _fill(images: np.ndarray, level: Level, indices: Integers, flips: np.ndarray
     """Write the samples `indices` into `images`, float32 [n, C, R, R] in [-1, 1]."""
     pixels: Pixels = level.pictures(indices)
     pixels[flips] = pixels[flips, :, :, ::-1]
-    # In NumPy: as fast as torch, and it does not start torch's own threads in each of ours.
+    # NumPy is as fast as torch here, and starts no threads of its own in each of ours.
     np.divide(pixels, np.float32(127.5), out=images)
     images -= 1

@@ -1,9 +1,8 @@
-"""Which picture is shown when: pure functions of (data set size, seed, stage, position).
+"""The order of the pictures: pure functions of (data set size, seed, stage, position).
 
 A *position* counts the pictures shown by the whole job in one stage, from 0. It is the only state
-of a reader: nothing here knows a rank's past, so a run may stop anywhere and go on with another
-number of ranks. Only integer hashing is used, because NumPy does not promise that its random
-streams stay the same from one version to the next.
+of a reader, so a run may stop anywhere and resume with another number of ranks. The order uses
+integer hashing only: NumPy's random streams may change from version to version.
 """
 
 from functools import lru_cache
@@ -15,7 +14,7 @@ Integers = npt.NDArray[np.int64]
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
-# One stream of numbers per purpose, so that the flips say nothing about the order.
+# One random stream per purpose, so that flips and order are independent.
 _ORDER, _MIRROR = 1, 2
 
 
@@ -32,16 +31,16 @@ def sample_indices(
 
 
 def mirrored(positions: Integers, *, seed: int, resolution: int) -> npt.NDArray[np.bool_]:
-    """Whether the picture at each position is flipped left to right (an even chance)."""
+    """Whether the picture at each position is flipped left to right (probability 1/2)."""
     key = _key(_MIRROR, seed, resolution)
     top_bit: npt.NDArray[np.bool_] = _hashes(key, positions) >> np.uint64(63) == 1
     return top_bit
 
 
 def rank_positions(position: int, *, batch: int, rank: int, world_size: int) -> Integers:
-    """This rank's contiguous part of the global batch [position, position + batch).
+    """This rank's contiguous slice of the global batch [position, position + batch).
 
-    Raises ValueError when the batch cannot be cut into `world_size` equal parts.
+    Raises ValueError if the batch is not a multiple of `world_size`.
     """
     if not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} is not one of {world_size}")
@@ -54,12 +53,12 @@ def rank_positions(position: int, *, batch: int, rank: int, world_size: int) -> 
     return np.arange(position + rank * share, position + (rank + 1) * share, dtype=np.int64)
 
 
-@lru_cache(maxsize=2)  # a batch may lie across the end of an epoch
+@lru_cache(maxsize=2)  # a batch may cross the end of an epoch
 def _epoch_order(num_samples: int, seed: int, resolution: int, epoch: int) -> Integers:
     key = _key(_ORDER, seed, resolution, epoch)
     # The hash is a bijection of 64-bit numbers, so there are no ties to break.
     order = np.argsort(_hashes(key, np.arange(num_samples, dtype=np.int64)))
-    order.flags.writeable = False  # it is shared by every caller
+    order.flags.writeable = False  # all callers share it
     return order
 
 

@@ -1,4 +1,4 @@
-"""What training needs to be told about its pictures."""
+"""The configuration of the data of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ class DataSpec(BaseModel):
     path: str
     """Folder written by `progan prepare`, or the URL of a copy of it (s3://..., gs://...)."""
     mirror: bool = True
-    """Flip every other picture left to right. Turn it off for text, signs, anything with a side."""
+    """Flip half of the pictures left to right. Turn it off if left and right differ, as in text."""
     cache_gb: float = Field(default=4.0, ge=0)
-    """Memory (10^9 bytes) each rank may use to keep pictures decoded. Of a resolution that does
-    not fit, as many as do; the others are decoded again whenever they are shown."""
+    """Memory (10^9 bytes) of each rank's cache of decoded pictures. If a resolution does not fit,
+    it holds as many pictures as fit; the others are decoded whenever they are shown."""
     threads: int = Field(default=2, ge=1)
-    """Threads each rank uses to read and decode."""
+    """Threads with which each rank reads and decodes."""
     cache_folder: Path | None = None
-    """Where shards behind a URL are copied to; by default ~/.cache/progan."""
+    """Folder for copies of remote shards; by default ~/.cache/progan."""
 
     @field_validator("path", mode="before")
     @classmethod
@@ -31,6 +31,6 @@ class DataSpec(BaseModel):
         return str(value) if isinstance(value, Path) else value
 
     def absolute(self) -> "DataSpec":
-        """The same data set from whatever folder it is looked at."""
+        """The same data set, independent of the working directory."""
         folder = self.cache_folder and self.cache_folder.expanduser().absolute()
         return self.model_copy(update={"path": absolute(self.path), "cache_folder": folder})

@@ -1,9 +1,9 @@
-"""Pictures drawn by the program, for the demonstration and the tests.
+"""Synthetic pictures of simple shapes, for the demonstration and the tests.
 
     python -m progan.datasets.synthetic OUT --num 1000 --size 64 --seed 0
 
-Everything that varies (shape, colours, place, size, turn, background) varies on its own, so a
-generator that has collapsed is seen at a glance.
+Shape, colors, position, size, rotation and background vary independently, so that mode collapse is
+visible at a glance.
 """
 
 import argparse
@@ -16,70 +16,70 @@ from PIL import Image, ImageDraw
 
 from progan.datasets.files import whole_file
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Point = tuple[float, float]
-# Drawn this many times larger, then reduced: ImageDraw has no smooth edges of its own.
+# Drawn at a multiple of the size, then reduced: ImageDraw itself has no antialiasing.
 _OVERSAMPLING = 4
 
 
-def _polygon(radii: list[float], turn: float) -> list[Point]:
-    """Corners at equal angles around (0, 0), at these distances."""
+def _polygon(radii: list[float], angle: float) -> list[Point]:
+    """Corners at equal angles around (0, 0), at the distances `radii`."""
     step = 2 * math.pi / len(radii)
     return [
-        (radius * math.cos(turn + k * step), radius * math.sin(turn + k * step))
+        (radius * math.cos(angle + k * step), radius * math.sin(angle + k * step))
         for k, radius in enumerate(radii)
     ]
 
 
-def _cross(turn: float) -> list[Point]:
+def _cross(angle: float) -> list[Point]:
     arm, half = 1.0, 0.3
     corner = [(arm, -half), (arm, half), (half, half)]
     points = []
     for quarter in range(4):
-        angle = turn + quarter * math.pi / 2
-        c, s = math.cos(angle), math.sin(angle)
+        rotation = angle + quarter * math.pi / 2
+        c, s = math.cos(rotation), math.sin(rotation)
         points += [(x * c - y * s, x * s + y * c) for x, y in corner]
     return points
 
 
-# Shape -> outline inside the unit circle, turned by an angle. The ring's hole is cut afterwards.
+# Shape -> outline within the unit circle, rotated by an angle. The ring's hole is cut afterwards.
 SHAPES: dict[str, Callable[[float], list[Point]]] = {
     "cross": _cross,
-    "disc": lambda turn: _polygon([1.0] * 72, turn),
-    "ring": lambda turn: _polygon([1.0] * 72, turn),
-    "square": lambda turn: _polygon([1.0] * 4, turn),
-    "star": lambda turn: _polygon([1.0, 0.42] * 5, turn),
-    "triangle": lambda turn: _polygon([1.0] * 3, turn),
+    "disc": lambda angle: _polygon([1.0] * 72, angle),
+    "ring": lambda angle: _polygon([1.0] * 72, angle),
+    "square": lambda angle: _polygon([1.0] * 4, angle),
+    "star": lambda angle: _polygon([1.0, 0.42] * 5, angle),
+    "triangle": lambda angle: _polygon([1.0] * 3, angle),
 }
 
 
-def _plain(random: Random, size: int, colours: list[Colour]) -> Image.Image:
-    return Image.new("RGB", (size, size), colours[0])
+def _plain(random: Random, size: int, colors: list[Color]) -> Image.Image:
+    return Image.new("RGB", (size, size), colors[0])
 
 
-def _gradient(random: Random, size: int, colours: list[Colour]) -> Image.Image:
+def _gradient(random: Random, size: int, colors: list[Color]) -> Image.Image:
     ramp = Image.linear_gradient("L").rotate(random.choice([0, 90, 180, 270]))
-    first, second = (Image.new("RGB", (size, size), colour) for colour in colours)
+    first, second = (Image.new("RGB", (size, size), color) for color in colors)
     return Image.composite(first, second, ramp.resize((size, size)))
 
 
-def _stripes(random: Random, size: int, colours: list[Colour]) -> Image.Image:
-    image = Image.new("RGB", (size, size), colours[0])
+def _stripes(random: Random, size: int, colors: list[Color]) -> Image.Image:
+    image = Image.new("RGB", (size, size), colors[0])
     draw = ImageDraw.Draw(image)
     width = size // random.choice([4, 6, 8])
     for start in range(0, size, 2 * width):
-        draw.rectangle((start, 0, start + width - 1, size), fill=colours[1])
+        draw.rectangle((start, 0, start + width - 1, size), fill=colors[1])
     return image.rotate(random.choice([0, 90]))
 
 
-def _checker(random: Random, size: int, colours: list[Colour]) -> Image.Image:
+def _checker(random: Random, size: int, colors: list[Color]) -> Image.Image:
     cells = random.choice([4, 6, 8])
     board = Image.new("RGB", (cells, cells))
-    board.putdata([colours[(x + y) % 2] for y in range(cells) for x in range(cells)])
+    board.putdata([colors[(x + y) % 2] for y in range(cells) for x in range(cells)])
     return board.resize((size, size), Image.Resampling.NEAREST)
 
 
-BACKGROUNDS: dict[str, Callable[[Random, int, list[Colour]], Image.Image]] = {
+BACKGROUNDS: dict[str, Callable[[Random, int, list[Color]], Image.Image]] = {
     "plain": _plain,
     "gradient": _gradient,
     "stripes": _stripes,
@@ -87,8 +87,8 @@ BACKGROUNDS: dict[str, Callable[[Random, int, list[Colour]], Image.Image]] = {
 }
 
 
-def _colour(random: Random, lightness: tuple[float, float]) -> Colour:
-    """A saturated colour of any hue."""
+def _color(random: Random, lightness: tuple[float, float]) -> Color:
+    """A saturated color of any hue."""
     hue, light = random.random(), random.uniform(*lightness)
     channels = [(math.cos(2 * math.pi * (hue - third / 3)) + 1) / 2 for third in range(3)]
     red, green, blue = (round(255 * min(1.0, light * (0.25 + 0.75 * c))) for c in channels)
@@ -98,11 +98,11 @@ def _colour(random: Random, lightness: tuple[float, float]) -> Colour:
 def draw_picture(shape: str, size: int, random: Random) -> Image.Image:
     """One picture of `size` x `size` pixels."""
     large = size * _OVERSAMPLING
-    # Light shapes on dark grounds or the other way round, so the shape always stands out.
+    # Light on dark or dark on light, so that the shape always contrasts with the background.
     light, dark = (0.8, 1.1), (0.15, 0.45)
     front, back = random.choice([(light, dark), (dark, light)])
     paint = BACKGROUNDS[random.choice(sorted(BACKGROUNDS))]
-    image = paint(random, large, [_colour(random, back), _colour(random, back)])
+    image = paint(random, large, [_color(random, back), _color(random, back)])
 
     radius = large * random.uniform(0.18, 0.34)
     x, y = (random.uniform(radius, large - radius) for _ in range(2))
@@ -112,14 +112,14 @@ def draw_picture(shape: str, size: int, random: Random) -> Image.Image:
     draw.polygon([(x + radius * px, y + radius * py) for px, py in outline], fill=255)
     if shape == "ring":
         draw.circle((x, y), radius * random.uniform(0.45, 0.65), fill=0)
-    image.paste(_colour(random, front), mask=mask)
+    image.paste(_color(random, front), mask=mask)
     return image.reduce(_OVERSAMPLING)
 
 
 def draw_dataset(out: Path, *, num: int, size: int, seed: int = 0) -> None:
-    """Write `num` PNG files into `out/SHAPE/`, each shape equally often.
+    """Write `num` PNG files to `out/SHAPE/`, each shape equally often.
 
-    Picture k depends on the seed and k only, so a larger set contains the smaller one.
+    Picture k depends on the seed and k only, so a larger set contains a smaller one.
     """
     shapes = sorted(SHAPES)
     for number in range(num):

@@ -1,4 +1,4 @@
-"""Who does the work: processes of this machine or a Dask cluster, through one interface."""
+"""Executors of a build: processes of this machine, or a Dask cluster."""
 
 import multiprocessing
 import os
@@ -17,28 +17,29 @@ _CONNECT_SECONDS = 30
 
 
 class Workers(NamedTuple):
-    """An executor and what to know about it."""
+    """An executor and its properties."""
 
     executor: Executor
     num: int
-    """Units it works on at once."""
-    expendable: bool = False
-    """Processes of ours, made ready to die of a picture."""
+    """Jobs that it runs at once."""
+    sandboxed: bool = False
+    """Whether its processes are sandboxed: a picture may kill them."""
 
 
 def processors() -> int:
-    """Those this process may use, which is fewer than the machine's in a container."""
+    """The number that this process may use: in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def open_workers(
-    executor: Executor | str | None, count: int | None, *, expendable: bool
+    executor: Executor | str | None, count: int | None, *, sandboxed: bool
 ) -> Iterator[Workers]:
-    """Workers for a build: `count` processes, a Dask scheduler's address, or any executor.
+    """Workers for a build: `count` processes, a Dask cluster by its scheduler's address, or any
+    executor, which is not shut down.
 
-    An executor that is handed in is not shut down. Raises DataError for a cluster that does not
-    answer or whose workers die, BrokenExecutor when processes of ours do.
+    `sandboxed` applies to processes. Raises DataError for a Dask cluster that does not answer or
+    whose workers die, BrokenExecutor if one of the processes dies.
     """
     if isinstance(executor, Executor):
         yield Workers(executor, count or processors())
@@ -46,16 +47,16 @@ def open_workers(
         with _dask(executor) as workers:
             yield workers
     else:
-        with _processes(count or processors(), expendable) as pool:
-            yield Workers(pool, count or processors(), expendable)
+        with _processes(count or processors(), sandboxed) as pool:
+            yield Workers(pool, count or processors(), sandboxed)
 
 
 @contextmanager
-def _processes(count: int, expendable: bool) -> Iterator[Executor]:
-    """Spawned: a process that is forked from one with threads may hang."""
+def _processes(count: int, sandboxed: bool) -> Iterator[Executor]:
+    """Spawned, not forked: a process that is forked from one with threads may hang."""
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_begin, initargs=(expendable,)
+        count, mp_context=context, initializer=_initialize, initargs=(sandboxed,)
     )
     try:
         yield executor
@@ -65,7 +66,7 @@ def _processes(count: int, expendable: bool) -> Iterator[Executor]:
 
 @contextmanager
 def _dask(address: str) -> Iterator[Workers]:
-    """The workers of a running cluster. They see the source and the data set at the same paths."""
+    """The workers of a running cluster; source and data set have the same paths on all of them."""
     try:
         distributed: Any = import_module("distributed")
     except ImportError as error:
@@ -92,13 +93,13 @@ def _dask(address: str) -> Iterator[Workers]:
             ) from error
 
 
-def _begin(expendable: bool) -> None:
-    """In a worker: end when the main process ends, however it does; at Ctrl-C, without a word.
+def _initialize(sandboxed: bool) -> None:
+    """In a worker process: end silently at Ctrl-C, and end when the main process ends.
 
-    Left alone, the workers of a killed process wait for work forever.
+    Without this, the workers of a killed process wait for jobs forever.
     """
-    if expendable:
-        sandboxed_decoder.expendable()
+    if sandboxed:
+        sandboxed_decoder.sandbox_process()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,18 +1,18 @@
-"""Colours as they were meant: embedded ICC profiles to sRGB."""
+"""Color management: from embedded ICC profiles to sRGB."""
 
 import io
 from functools import lru_cache
 
 from PIL import Image, ImageCms
 
-# What a profile may say it describes, by the mode of the picture it is found in.
+# Mode of a picture -> color space of the profiles that fit it.
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """L, RGB, CMYK, LAB or RGBA -> L, RGB or RGBA in sRGB.
 
-    A profile that is damaged or of another kind than the picture is left aside.
+    Ignores a profile that is damaged or for another color space than the picture's.
     """
     if image.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
@@ -30,7 +30,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _applied(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     result = ImageCms.applyTransform(image, transform)
-    assert result is not None  # only where it is done in place
+    assert result is not None  # None only for in-place transforms
     return result
 
 
@@ -39,9 +39,9 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-@lru_cache(maxsize=8)  # a camera's pictures share one profile
+@lru_cache(maxsize=8)  # pictures of one camera share a profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From `profile` to sRGB; None when it is sRGB already, or of no use."""
+    """From `profile` to sRGB; None if it is sRGB already, or does not fit."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if opened.profile.xcolor_space.strip() != _SPACES.get(mode):

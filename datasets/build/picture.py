@@ -1,4 +1,4 @@
-"""The bytes of any picture file -> a square of the top resolution."""
+"""The bytes of a picture file -> a square of the top resolution."""
 
 import io
 import re
@@ -15,25 +15,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from progan.datasets.build.icc import to_srgb
 from progan.datasets.errors import TooSmall, UnusablePicture
-from progan.datasets.format.codec import Pixels
+from progan.datasets.format.codec import MODES, Pixels
 from progan.datasets.format.options import Options
 
-# By content, not by name. What is left out either starts other programs (EPS) or is not a picture.
-# MPO is opened as JPEG.
+# Formats to open, by content. Others start programs (EPS) or are not pictures. MPO opens as JPEG.
 _PLUGINS = {
     "JPEG": "Jpeg", "PNG": "Png", "WEBP": "WebP", "BMP": "Bmp", "TIFF": "Tiff", "GIF": "Gif",
     "PPM": "Ppm", "AVIF": "Avif", "JPEG2000": "Jpeg2K",
 }  # fmt: skip
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _FILTERS = {"lanczos": Image.Resampling.LANCZOS}
-# Needs 0.7 GB to decode; Pillow itself only refuses at twice its own limit.
+# Decoding as many takes 0.7 GB. Pillow itself refuses only twice its own limit.
 MAX_PIXELS = 1 << 26
 
 Box = tuple[int, int, int, int]
 
 
 class Square(NamedTuple):
-    """A picture made to measure."""
+    """A picture cropped and resized."""
 
     pixels: Pixels
     """uint8 [resolution, resolution, C]"""
@@ -43,16 +41,16 @@ class Square(NamedTuple):
 def square_picture(
     data: bytes, resolution: int, options: Options, channels: int = 3, crop_key: int = 0
 ) -> Square:
-    """Decode, turn upright, crop, resize, and bring to 8-bit sRGB, grey or RGBA.
+    """Decode, apply the EXIF orientation, crop, resize, convert to 8-bit grey, sRGB or RGBA.
 
-    `crop_key` decides a random crop. Raises UnusablePicture for whatever Pillow cannot decode and
-    TooSmall for what the options do not let be enlarged.
+    `crop_key` seeds a random crop. Raises UnusablePicture if Pillow cannot decode the file, and
+    TooSmall if the picture is too small and the options forbid enlarging it.
     """
     if not data:
         raise UnusablePicture("empty file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
+            warnings.simplefilter("ignore")  # about odd metadata, which we do not use
             return _square(data, resolution, options, channels, crop_key)
     except UnusablePicture:
         raise
@@ -60,15 +58,15 @@ def square_picture(
         raise UnusablePicture("not a picture of a known format") from error
     except MemoryError as error:
         raise UnusablePicture("needs too much memory to decode") from error
-    except Exception as error:  # damaged files raise a dozen kinds, SyntaxError among them
-        # Addresses of objects differ every time, and reasons must not.
+    except Exception as error:  # damaged files raise many types, SyntaxError among them
+        # A reason must not depend on the process, as addresses of objects do.
         text = re.sub(r" at 0x[0-9a-f]+", "", str(error))
         raise UnusablePicture(text or type(error).__name__) from error
 
 
 @lru_cache(maxsize=1)
 def known_formats() -> list[str]:
-    """Those that this Pillow was built with. Loading all it has takes twice as long."""
+    """Those of our formats that this Pillow supports. Loads no others: that takes twice as long."""
     for plugin in _PLUGINS.values():
         with suppress(ImportError):
             import_module(f"PIL.{plugin}ImagePlugin")
@@ -85,22 +83,22 @@ def _square(data: bytes, resolution: int, options: Options, channels: int, crop_
         side = max(width, height) if options.crop == "pad" else min(width, height)
         if side < resolution and options.small != "upscale":
             raise TooSmall(f"{width} x {height} is smaller than {resolution} x {resolution}")
-        # JPEG can decode at 1/2, 1/4 or 1/8 of its size: 2.5 times faster, 50 dB from the whole.
+        # JPEG can decode at 1/2, 1/4 or 1/8 of its size: 2.5 times faster at 50 dB PSNR.
         image.draft(None, (options.draft * resolution, options.draft * resolution))
         profile = image.info.get("icc_profile")
         ImageOps.exif_transpose(image, in_place=True)
-        plain = _plain(image)
-    box = CROPS[options.crop](plain.width, plain.height, crop_key)
+        eight_bit = _eight_bit(image)
+    box = CROPS[options.crop](eight_bit.width, eight_bit.height, crop_key)
     scale = resolution / max(box[2] - box[0], box[3] - box[1])
     size = tuple(max(1, round(length * scale)) for length in (box[2] - box[0], box[3] - box[1]))
-    fitted = plain.resize((size[0], size[1]), _FILTERS[options.filter], box)
-    flat = _flat(to_srgb(fitted, profile), options.background, MODES[channels])
-    pixels = np.asarray(_padded(flat, resolution, options.background))
+    resized = eight_bit.resize((size[0], size[1]), _FILTERS[options.filter], box)
+    converted = _converted(to_srgb(resized, profile), options.background, MODES[channels])
+    pixels = np.asarray(_padded(converted, resolution, options.background))
     return Square(pixels.reshape(resolution, resolution, channels), enlarged=side < resolution)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """To 8 bits a channel: L, RGB, CMYK, LAB or RGBA. Pillow's own `convert` clips 16 bits."""
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """To 8 bits a channel: L, RGB, CMYK, LAB or RGBA. Pillow's `convert` would clip 16 bits."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
@@ -113,20 +111,20 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _flat(image: Image.Image, background: tuple[int, int, int], mode: str) -> Image.Image:
-    """To `mode`; what is transparent shows the background unless `mode` has alpha."""
+def _converted(image: Image.Image, background: tuple[int, int, int], mode: str) -> Image.Image:
+    """To `mode`; transparent pixels show the background unless `mode` has alpha."""
     if image.mode == "RGBA" and mode != "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
     return image if image.mode == mode else image.convert(mode)
 
 
 def _padded(image: Image.Image, resolution: int, background: tuple[int, int, int]) -> Image.Image:
-    """In the middle of a square of background, transparent where there is alpha."""
+    """Centered in a square of background, which is transparent if there is alpha."""
     if image.size == (resolution, resolution):
         return image
-    paper = Image.new("RGBA", (resolution, resolution), (*background, 0)).convert(image.mode)
-    paper.paste(image, ((resolution - image.width) // 2, (resolution - image.height) // 2))
-    return paper
+    canvas = Image.new("RGBA", (resolution, resolution), (*background, 0)).convert(image.mode)
+    canvas.paste(image, ((resolution - image.width) // 2, (resolution - image.height) // 2))
+    return canvas
 
 
 def _center(width: int, height: int, key: int) -> Box:
@@ -158,4 +156,4 @@ CROPS: dict[str, Callable[[int, int, int], Box]] = {
     "none": _whole,
     "pad": _whole,
 }
-"""Crop policy -> which part of (width, height) is taken: left, top, right, bottom."""
+"""Crop policy -> function of (width, height, key) that gives left, top, right, bottom."""

@@ -1,7 +1,7 @@
-"""What `prepare` is going to do: which picture becomes which record of which shard.
+"""The plan of a build: which picture becomes which record of which shard.
 
-A pure function of the source's listing and the options, never of the number of workers, so any
-number of them, stopped and started any number of times, write the same bytes.
+It is a pure function of the source's listing and the options, not of the workers: any number of
+them, stopped and started any number of times, write the same bytes.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from progan.datasets.sources.source import Source
 # A shard of the top resolution is at most about this large ...
 _SHARD_BYTES = 512 << 20
 _MOST_RECORDS = 8192
-# ... and smaller where there would be too few shards to share among workers.
+# ... and smaller if there would be too few shards to distribute among workers.
 _SHARDS_WANTED = 64
 _FEWEST_RECORDS = 32
 
 
 class Plan(BaseModel):
-    """Written to `plan.json` before any work; its hash marks finished work as this plan's."""
+    """Written to `plan.json` at the start; the records of finished jobs hold its hash."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,12 +40,12 @@ class Plan(BaseModel):
 
     @property
     def hash(self) -> str:
-        """Equal for equal work."""
+        """Identifies the plan."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def num_shards(self) -> int:
-        """The last one may be shorter."""
+        """All but the last have `records_per_shard` records."""
         return -(-self.num_pictures // self.records_per_shard)
 
     def samples(self, shard: int) -> range:
@@ -54,9 +54,9 @@ class Plan(BaseModel):
         return range(first, min(first + self.records_per_shard, self.num_pictures))
 
     def pictures(self) -> list[int]:
-        """The number of the source's picture that each sample is made of."""
+        """The number of the source's picture for each sample."""
         samples = np.arange(self.num_pictures, dtype=np.int64)
-        # Position -> picture is just the order an epoch of training has, with a key of its own.
+        # The same permutation as for an epoch of training, with a key of its own.
         order = sample_indices(
             samples, num_samples=self.num_pictures, seed=self.options.shuffle_seed, resolution=0
         )
@@ -78,7 +78,7 @@ def make_plan(source: Source, resolution: int, options: Options, channels: int) 
 
 
 def records_per_shard(num_pictures: int, resolution: int, channels: int) -> int:
-    """A power of two from 32 to 8192: large shards, but enough of them to share out."""
+    """A power of two from 32 to 8192: large shards, but at least 64 of them if possible."""
     encoded = max(1, channels * resolution**2 // 2)  # lossless WebP halves photographs
     fitting = min(_power_of_two(_SHARD_BYTES // encoded), _MOST_RECORDS)
     shared = _power_of_two(num_pictures // _SHARDS_WANTED)
@@ -86,7 +86,7 @@ def records_per_shard(num_pictures: int, resolution: int, channels: int) -> int:
 
 
 def _power_of_two(number: int) -> int:
-    """The largest power of two not above `number`; 1 for 0."""
+    """The largest power of two up to `number`; 1 for 0."""
     return 1 << max(number.bit_length() - 1, 0)
 
 

@@ -1,8 +1,9 @@
-"""`progan prepare`: pictures -> pyramid of shards, in parallel, restartable."""
+"""`progan prepare`: pictures -> pyramid of shards, in parallel and restartable."""
 
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -23,30 +24,33 @@ from progan.datasets.build.executors import open_workers, processors
 from progan.datasets.build.plan import Plan, make_plan
 from progan.datasets.build.pyramid import resolutions
 from progan.datasets.build.rejects import RejectCounts
-from progan.datasets.build.shard_job import Done, Work, build_shard, read_done
+from progan.datasets.build.shard_job import FinishedShard, ShardJob, build_shard, read_finished
 from progan.datasets.build.size_estimate import expected_bytes, require_space
 from progan.datasets.build.versions import current_versions
 from progan.datasets.errors import DataError
 from progan.datasets.files import sweep_temporary, write_json
 from progan.datasets.format.manifest import NAME, Manifest, Source, save_manifest
 from progan.datasets.format.options import Options
+from progan.datasets.sources.listing import Scratch
 from progan.datasets.sources.source import Source as Pictures
 from progan.datasets.sources.source import open_source
 
 PLAN = "plan.json"
-# Sources whose reading needs no large mapped memory: a worker that bounds its own can read them.
-_PLAIN_FILES = ("folder", "zip", "tar")
+SCRATCH = "source.tmp"
+"""Folder in an unfinished data set: copies of URLs and of the output of commands."""
+# Sources that need no large mapped memory: a worker with a memory limit can read them.
+_PLAIN_FILES = ("folder", "zip", "tar", "webdataset")
 
 
 class Progress(NamedTuple):
-    """How far a build is, in pictures and in bytes of shards."""
+    """The progress of a build, in pictures and in bytes of shards."""
 
     pictures_done: int
-    """Looked at, whether they became samples or not."""
+    """Processed, whether they became samples or not."""
     pictures_total: int
     bytes_written: int
     bytes_expected: int
-    """When all is done: an estimate, or 0 where nothing is left to do."""
+    """Estimate for the finished data set; 0 if nothing was left to do."""
     rejected: int
 
 
@@ -66,41 +70,47 @@ def prepare(
     workers: int | None = None,
     executor: Executor | str | None = None,
     report: Report = lambda progress: None,
+    report_copy: Callable[[str], None] = lambda url: None,
 ) -> Manifest:
     """Build a data set of every picture in `source`, at 4 to `resolution` pixels.
 
-    Started again it goes on where it stopped; finished, it only looks whether everything is there.
-    `labels`: see `labels.assign`. `max_rejected` is the part of all files that may be unusable.
-    `workers` counts processes, by default one for each processor; `executor` is any executor or
-    the address of a Dask scheduler instead. `report` is called at the start and after every shard.
-    Raises DataError for anything wrong with the source, the target, the resolution or the workers.
+    Called again after an interruption, it resumes; called for a finished data set, it checks that
+    all files exist. `labels`: see `labels.assign`. `max_rejected` is the fraction of all files that
+    may be unusable. `workers` is the number of processes, by default one for each processor;
+    `executor` replaces them by any executor or by a Dask cluster, given its scheduler's address.
+    `report` is called at the start and after every shard, `report_copy` with every URL or command
+    that is about to be copied. Raises DataError for any error of the source, the target, the
+    resolution or the workers.
     """
     _check(resolution, channels, options or Options())
     dataset = dataset.expanduser().absolute()
-    pictures = open_source(source, labels)
+    _require_dataset_folder(dataset)
+    scratch = Scratch(dataset / SCRATCH, report_copy)
+    pictures = open_source(source, labels, scratch)
     plan = make_plan(pictures, resolution, options or Options(), channels)
     with _claimed(dataset, plan):
-        tally = RejectCounts(plan.source, plan.num_pictures, pictures.passed_over)
+        rejects = RejectCounts(plan.source, plan.num_pictures, pictures.rejected)
         done = _finished(dataset, plan)
         for finished in done.values():
-            tally.add(finished)
-        tally.check(dataset, max_rejected)
+            rejects.add(finished)
+        rejects.check(dataset, max_rejected)
         if missing := plan.num_shards - len(done):
-            (dataset / NAME).unlink(missing_ok=True)  # something it promises is gone
+            (dataset / NAME).unlink(missing_ok=True)  # a file that it lists is missing
             expected = expected_bytes(pictures, plan, picture_seconds)
             require_space(dataset, expected * missing // plan.num_shards)
-            report(_progress(plan, done, expected, tally))
+            report(_progress(plan, done, expected, rejects))
             remaining = Remaining(dataset, plan, pictures, done, picture_seconds)
             for shard, finished in _build(remaining, executor, workers):
                 done[shard] = finished
-                tally.add(finished)
-                tally.check(dataset, max_rejected)
-                report(_progress(plan, done, expected, tally))
+                rejects.add(finished)
+                rejects.check(dataset, max_rejected)
+                report(_progress(plan, done, expected, rejects))
         else:
-            report(_progress(plan, done, 0, tally))
-        manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], tally)
-        tally.write(dataset)
+            report(_progress(plan, done, 0, rejects))
+        manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], rejects)
+        rejects.write(dataset)
         save_manifest(dataset, manifest)
+        shutil.rmtree(scratch.folder, ignore_errors=True)
     return manifest
 
 
@@ -115,14 +125,18 @@ def _check(resolution: int, channels: int, options: Options) -> None:
         raise DataError("JPEG has no alpha: choose another codec, or 3 channels")
 
 
+def _require_dataset_folder(path: Path) -> None:
+    """Raise DataError if `path` exists and is neither a data set nor empty."""
+    if not (path / PLAN).is_file() and path.exists():
+        if not path.is_dir() or any(not p.name.endswith(".tmp") for p in path.iterdir()):
+            raise DataError(f"{path} exists and is not a data set: choose another folder")
+
+
 @contextmanager
 def _claimed(dataset: Path, plan: Plan) -> Iterator[None]:
-    """Make `dataset` the folder of this plan. Raises DataError when it holds something else, or
-    when another process is building it."""
+    """Make `dataset` the folder of this plan. Raises DataError if it holds another data set, or if
+    another process is building it."""
     path = dataset / PLAN
-    if not path.is_file() and dataset.exists():
-        if not dataset.is_dir() or any(not p.name.endswith(".tmp") for p in dataset.iterdir()):
-            raise DataError(f"{dataset} exists and is not a data set: choose another folder")
     dataset.mkdir(parents=True, exist_ok=True)
     with _locked(dataset):
         if not path.is_file():
@@ -132,6 +146,7 @@ def _claimed(dataset: Path, plan: Plan) -> Iterator[None]:
         except ValidationError as error:
             raise DataError(f"{path} is damaged: remove {dataset} or choose another") from error
         if other != plan:
+            shutil.rmtree(dataset / SCRATCH, ignore_errors=True)
             raise DataError(
                 f"{dataset} is another data set ({other.num_pictures} pictures of {other.source} "
                 f"at {other.resolution}), its source has changed, or its options were others: "
@@ -143,7 +158,7 @@ def _claimed(dataset: Path, plan: Plan) -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; it is free again however this process ends."""
+    """Hold the lock of a folder. The system releases it when this process ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -153,68 +168,73 @@ def _locked(folder: Path) -> Iterator[None]:
                 f"another process is preparing {folder}: wait for it or end it"
             ) from error
         except OSError:
-            pass  # a file system without locks: then people must see to it themselves
+            pass  # a file system without locks: the user has to prevent a second build
         yield
     finally:
         os.close(descriptor)
 
 
-def _finished(dataset: Path, plan: Plan) -> dict[int, Done]:
-    """The units that are done. Their bytes are looked at unless all of them were done before."""
+def _finished(dataset: Path, plan: Plan) -> dict[int, FinishedShard]:
+    """The finished shards. Compares their checksums unless the whole data set was finished."""
     checksums = not (dataset / NAME).is_file()
-    with ThreadPoolExecutor(processors()) as threads:  # hashing lets other threads run
+    with ThreadPoolExecutor(processors()) as threads:  # hashing releases the GIL
         records = threads.map(
-            lambda shard: read_done(dataset, shard, plan, checksums=checksums),
+            lambda shard: read_finished(dataset, shard, plan, checksums=checksums),
             range(plan.num_shards),
         )
         return {shard: record for shard, record in enumerate(records) if record}
 
 
 class Remaining(NamedTuple):
-    """What is left to do; less and less as `done` fills."""
+    """The shards that are not yet in `done`."""
 
     dataset: Path
     plan: Plan
     pictures: Pictures
-    done: dict[int, Done]
+    done: dict[int, FinishedShard]
     picture_seconds: float
 
-    def units(self, *, expendable: bool) -> Iterator[Work]:
-        """One after the other."""
+    def jobs(self, *, sandboxed: bool) -> Iterator[ShardJob]:
+        """One for each shard."""
         plan, order, versions = self.plan, self.plan.pictures(), current_versions()
         for shard in sorted(set(range(plan.num_shards)) - set(self.done)):
             part = self.pictures.part([order[sample] for sample in plan.samples(shard)])
-            yield Work(self.dataset, plan, shard, part, versions, self.picture_seconds, expendable)
+            yield ShardJob(
+                self.dataset, plan, shard, part, versions, self.picture_seconds, sandboxed
+            )
 
 
 def _build(
     remaining: Remaining, executor: Executor | str | None, workers: int | None
-) -> Iterator[tuple[int, Done]]:
-    """Build every unit; yield (shard, record) as they finish, in any order.
+) -> Iterator[tuple[int, FinishedShard]]:
+    """Build every shard; yield (shard, record) as they finish, in any order.
 
-    When a process of ours dies, perhaps of a picture, the rest is done more carefully.
+    After the death of a worker process, which a picture may have caused, each worker decodes in a
+    process of its own.
     """
-    for expendable in (remaining.pictures.kind in _PLAIN_FILES, False):
+    for sandboxed in (remaining.pictures.kind in _PLAIN_FILES, False):
         try:
-            with open_workers(executor, workers, expendable=expendable) as pool:
-                units = remaining.units(expendable=pool.expendable)
-                yield from _run(pool.executor, 2 * pool.num, units)
+            with open_workers(executor, workers, sandboxed=sandboxed) as pool:
+                jobs = remaining.jobs(sandboxed=pool.sandboxed)
+                yield from _run(pool.executor, 2 * pool.num, jobs)
             return
         except BrokenExecutor as error:
-            if not expendable:
+            if not sandboxed:
                 raise DataError(
                     "a worker process died, perhaps for lack of memory: run the same command "
                     "again (finished shards are kept), with fewer workers"
                 ) from error
 
 
-def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[int, Done]]:
-    """Only a few units wait in line: a data set may have thousands of shards."""
-    running: dict[Future[Done], int] = {}
+def _run(
+    pool: Executor, most: int, jobs: Iterator[ShardJob]
+) -> Iterator[tuple[int, FinishedShard]]:
+    """Submits at most `most` jobs at once: a data set may have thousands of shards."""
+    running: dict[Future[FinishedShard], int] = {}
     try:
         while True:
-            for unit in islice(units, waiting - len(running)):
-                running[pool.submit(build_shard, unit)] = unit.shard
+            for job in islice(jobs, most - len(running)):
+                running[pool.submit(build_shard, job)] = job.shard
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -224,18 +244,20 @@ def _run(pool: Executor, waiting: int, units: Iterator[Work]) -> Iterator[tuple[
             future.cancel()
 
 
-def _progress(plan: Plan, done: dict[int, Done], expected: int, tally: RejectCounts) -> Progress:
+def _progress(
+    plan: Plan, done: dict[int, FinishedShard], expected: int, rejects: RejectCounts
+) -> Progress:
     return Progress(
         pictures_done=sum(len(d.samples) + len(d.left_out) for d in done.values()),
         pictures_total=plan.num_pictures,
         bytes_written=sum(record.num_bytes for record in done.values()),
         bytes_expected=expected,
-        rejected=tally.rejected,
+        rejected=rejects.rejected,
     )
 
 
-def _manifest(plan: Plan, done: list[Done], tally: RejectCounts) -> Manifest:
-    """Put together what the units wrote, in the order of the shards."""
+def _manifest(plan: Plan, done: list[FinishedShard], rejects: RejectCounts) -> Manifest:
+    """The manifest of all shards, given in order."""
     samples = [sample for record in done for sample in record.samples]
     if not samples:
         raise DataError(f"no picture of {plan.source} can be used: see rejected.csv, or --small")
@@ -255,8 +277,8 @@ def _manifest(plan: Plan, done: list[Done], tally: RejectCounts) -> Manifest:
         options=plan.options,
         channels=plan.channels,
         num_samples=len(samples),
-        rejected=tally.rejected,
-        too_small=tally.too_small,
+        rejected=rejects.rejected,
+        too_small=rejects.too_small,
         enlarged=sum(record.enlarged for record in done),
         classes=plan.classes,
         class_counts=counts,

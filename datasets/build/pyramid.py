@@ -1,4 +1,4 @@
-"""All resolutions of a picture: each level is the exact box mean of the top one.
+"""All resolutions of a picture: each level is the exact box mean of the top level.
 
 The official tool (Karras et al. 2018, `dataset_tool.py`) carries unrounded means from level to
 level and rounds each level once. Sums of integers do the same exactly, and faster.
@@ -13,24 +13,24 @@ LARGEST = 1024
 
 
 def resolutions(top: int) -> list[int]:
-    """The powers of two from 4 to `top`, rising. Raises ValueError for any other `top`."""
+    """The powers of two from 4 to `top`, ascending. Raises ValueError for any other `top`."""
     if not SMALLEST <= top <= LARGEST or top & (top - 1):
         raise ValueError(f"resolution {top} is not a power of two from {SMALLEST} to {LARGEST}")
     return [1 << k for k in range(SMALLEST.bit_length() - 1, top.bit_length())]
 
 
 def pyramid(top: Pixels) -> dict[int, Pixels]:
-    """uint8 [R, R, C] -> {resolution: uint8 [resolution, resolution, C]} from 4 to R, rising.
+    """uint8 [R, R, C] -> {resolution: uint8 [resolution, resolution, C]} from 4 to R, ascending.
 
-    Halves are rounded to even, once per level, as numpy.rint does. Raises ValueError when the
-    picture is not square or its side not a power of two from 4 to 1024.
+    Rounds once per level, halves to even, as numpy.rint does. Raises ValueError if the picture is
+    not square or its side is not a power of two from 4 to 1024.
     """
     side = top.shape[0]
     if top.ndim != 3 or top.shape[1] != side or top.dtype != np.uint8:
         raise ValueError(f"not a square uint8 picture: {top.dtype} {top.shape}")
     channels = top.shape[2]
     levels = {side: top}
-    # Sums of 4^4 bytes still fit 16 bits, which halves the memory traffic where it is largest.
+    # Sums of 4^4 bytes fit 16 bits, which halves the memory traffic of the largest levels.
     sums = top.astype(np.uint16)
     for halvings, resolution in enumerate(reversed(resolutions(side)[:-1]), start=1):
         if halvings == 5:
@@ -38,7 +38,7 @@ def pyramid(top: Pixels) -> dict[int, Pixels]:
         rows = sums[0::2] + sums[1::2]
         pairs = rows.reshape(resolution, resolution, 2 * channels)
         sums = np.empty((resolution, resolution, channels), dtype=sums.dtype)
-        # Channel by channel: NumPy is slow where the innermost axis is as short as three.
+        # Channel by channel: NumPy is slow if the innermost axis is as short as three.
         for k in range(channels):
             np.add(pairs[:, :, k], pairs[:, :, channels + k], out=sums[:, :, k])
         levels[resolution] = _rounded_mean(sums, shift=2 * halvings)

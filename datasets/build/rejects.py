@@ -1,4 +1,4 @@
-"""What was left out of a data set, how much of it is too much, and `rejected.csv`."""
+"""The pictures left out of a data set: their number, its limit, and `rejected.csv`."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from progan.datasets.build.shard_job import Done, LeftOut
+from progan.datasets.build.shard_job import FinishedShard, LeftOut
 from progan.datasets.errors import DataError
 from progan.datasets.files import write_whole
 from progan.datasets.sources.listing import Rejected, printable
@@ -18,30 +18,28 @@ REJECTED = "rejected.csv"
 class RejectCounts:
     """Pictures left out so far."""
 
-    def __init__(self, source: str, total: int, passed_over: Iterable[Rejected]) -> None:
-        """`total` pictures are listed, beside those the listing passed over."""
+    def __init__(self, source: str, total: int, rejected: Iterable[Rejected]) -> None:
+        """`total` counts the pictures of the listing, without those that it `rejected`."""
         self._source = source
-        self._left_out = [
-            LeftOut(name=printable(name), reason=reason) for name, reason in passed_over
-        ]
+        self._left_out = [LeftOut(name=printable(name), reason=reason) for name, reason in rejected]
         self._total = total + len(self._left_out)
 
-    def add(self, done: Done) -> None:
-        """Count a finished unit."""
-        self._left_out += done.left_out
+    def add(self, finished: FinishedShard) -> None:
+        """Count the pictures that a finished job left out."""
+        self._left_out += finished.left_out
 
     @property
     def rejected(self) -> int:
-        """Files that could not be used."""
+        """The number of files that could not be used."""
         return sum(not picture.too_small for picture in self._left_out)
 
     @property
     def too_small(self) -> int:
-        """Pictures skipped for their size, as was asked."""
+        """The number of pictures skipped for their size, by `--small skip`."""
         return len(self._left_out) - self.rejected
 
     def check(self, dataset: Path, most: float) -> None:
-        """Raise DataError when more than the part `most` of all files is rejected."""
+        """Raise DataError if more than the fraction `most` of all files is rejected."""
         if self.rejected <= most * self._total:
             return
         self.write(dataset)
@@ -55,7 +53,7 @@ class RejectCounts:
         )
 
     def write(self, dataset: Path) -> None:
-        """List what was left out, sorted by name."""
+        """Write `rejected.csv`, sorted by name."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["picture", "reason"])
@@ -64,5 +62,5 @@ class RejectCounts:
 
 
 def _kind(reason: str) -> str:
-    """Reasons that differ in figures only are one."""
+    """A reason without its numbers."""
     return re.sub(r"\d+", "N", reason)

@@ -1,9 +1,10 @@
-"""Decoding so that no file can crash, hang or bloat the build.
+"""Decodes pictures so that no file can crash or hang the build, or exhaust the memory.
 
-A C decoder cannot be interrupted from within Python, and a crash in it takes its process along. So
-a process that decodes bounds its memory and sets an alarm that kills it. A worker of our own pool
-decodes itself, as long as none has died. Otherwise each worker feeds a `Decoder`, a process of its
-own that is simply started again after the picture that did it; that costs a quarter more time.
+Python cannot interrupt a C decoder, and a crash in one kills its process. So a process that decodes
+limits its memory and sets an alarm that kills it. The worker processes of a build decode in this
+way themselves until one of them dies. Then, and in Dask workers and threads, each worker uses a
+`SandboxedDecoder`: a process of its own, restarted after a picture that kills it. That takes a
+quarter more time.
 """
 
 import fcntl
@@ -32,8 +33,8 @@ _IDLE_SECONDS = 300
 _CLOCK_FACTOR = 10
 _PIPE_BYTES = 1 << 20
 _REQUEST, _HEADER = struct.Struct("<QQ"), struct.Struct("<I")
-# One thread, and memory that is kept between pictures: Dask's workers give it back after each one,
-# which makes decoding 1.6 times slower.
+# One thread. Memory is kept between pictures: in Dask's default environment malloc returns it after
+# each one, which makes decoding 1.6 times slower.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -44,13 +45,13 @@ _PROBLEMS: dict[str, type[UnusablePicture]] = {"unusable": UnusablePicture, "sma
 
 
 class Settings(NamedTuple):
-    """What is to be made of every picture."""
+    """How to make samples of pictures."""
 
     resolution: int
     channels: int
     options: Options
     seconds: float
-    """A picture that takes more of a processor is rejected."""
+    """Processor time after which a picture is rejected."""
 
 
 class Levels(NamedTuple):
@@ -58,12 +59,12 @@ class Levels(NamedTuple):
 
     encoded: dict[int, bytes]
     sha256: str
-    """Of the top picture's pixels, whatever encodes them."""
+    """SHA-256 of the pixels at the top resolution, independent of the codec."""
     enlarged: bool
 
 
 def make_levels(data: bytes, crop_key: int, settings: Settings) -> Levels:
-    """Everything that is computed from one picture, in this process. Raises UnusablePicture."""
+    """Decode and encode one picture in this process. Raises UnusablePicture."""
     top = square_picture(data, settings.resolution, settings.options, settings.channels, crop_key)
     encoded = {
         resolution: codec_for(settings.options.codec, resolution).encode(level)
@@ -73,8 +74,8 @@ def make_levels(data: bytes, crop_key: int, settings: Settings) -> Levels:
     return Levels(encoded, digest, top.enlarged)
 
 
-def guarded_levels(data: bytes, crop_key: int, settings: Settings) -> Levels:
-    """As `make_levels`, but what takes too long ends this process: see `expendable`."""
+def levels_with_alarm(data: bytes, crop_key: int, settings: Settings) -> Levels:
+    """As `make_levels`, but a picture that takes too long kills this sandboxed process."""
     _set_alarms(settings.seconds)
     try:
         return make_levels(data, crop_key, settings)
@@ -82,29 +83,29 @@ def guarded_levels(data: bytes, crop_key: int, settings: Settings) -> Levels:
         _set_alarms(0)
 
 
-def expendable() -> None:
-    """Make this process one that may die of a picture."""
-    # No handlers of Python's: they would wait for the C decoder to come back.
+def sandbox_process() -> None:
+    """Limit the memory of this process, let alarms kill it, and silence C libraries."""
+    # Not by Python's handlers: they run only after the C decoder returns.
     for alarm in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(alarm, signal.SIG_DFL)
     _limit(resource.RLIMIT_AS, _address_space() + _MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)  # C libraries complain there of every odd tag
-    known_formats()  # loads Pillow's plugins, which is not the first picture's fault
+        os.dup2(nowhere.fileno(), 2)  # C libraries print a warning for every odd tag
+    known_formats()  # loads Pillow's plugins before an alarm runs
 
 
-class Decoder:
-    """A process that makes levels, started when first needed."""
+class SandboxedDecoder:
+    """A sandboxed process that makes levels, started at first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def levels(self, data: bytes, crop_key: int) -> Levels:
-        """As `make_levels`; UnusablePicture too for what crashes the decoder or takes too long."""
+        """As `make_levels`. Raises UnusablePicture also for a picture that kills the process."""
         code = 0
-        # Twice, because the process may have died of something else, such as a full memory.
+        # Twice: the process may have died for another reason, such as a lack of memory.
         for _ in range(2):
             try:
                 return self._ask(self._running(), data, crop_key)
@@ -154,21 +155,21 @@ class Decoder:
         return Levels(encoded, answer["sha256"], answer["enlarged"])
 
     def _reap(self) -> int:
-        """The return code of the process, which has ended or is about to."""
+        """Wait for the process to end; its return code."""
         process, self._process = self._process, None
         assert process and process.stdin and process.stdout
         process.stdout.close()
         try:
             process.stdin.close()
         except BrokenPipeError:
-            pass  # what was still to be written
+            pass  # buffered data that nobody reads
         return process.wait()
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
-    """Let a pipe hold a picture, so that the two processes wait for each other less often."""
+    """Let a pipe hold a whole picture, so that the processes wait for each other less often."""
     if pipe and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # more than this user may have
+        with suppress(OSError):  # above the user's limit
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
@@ -184,8 +185,8 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes], settings: Settings) -> None:
-    """Answer until there are no more requests."""
-    # A process that nobody asks any more ends: the one who started it may live for long.
+    """Answer requests until there are no more."""
+    # An idle process ends: the worker that started it may live for long.
     while select.select([requests], [], [], _IDLE_SECONDS)[0]:
         header = requests.read(_REQUEST.size)
         if not header:
@@ -193,7 +194,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes], settings: Settings) -> None:
         crop_key, size = _REQUEST.unpack(header)
         data = _exactly(requests, size)
         try:
-            levels = guarded_levels(data, crop_key, settings)
+            levels = levels_with_alarm(data, crop_key, settings)
             answer: dict[str, Any] = {
                 "sizes": {r: len(encoded) for r, encoded in levels.encoded.items()},
                 "sha256": levels.sha256,
@@ -209,25 +210,25 @@ def _serve(requests: IO[bytes], answers: IO[bytes], settings: Settings) -> None:
 
 
 def main() -> None:
-    """In the new process: serve the one who started it."""
+    """In the new process: serve its parent."""
     values = json.loads(sys.argv[1])
     settings = Settings(**values | {"options": Options.model_validate(values["options"])})
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started it
-    expendable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    sandbox_process()
     with os.fdopen(os.dup(1), "wb") as answers, Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not look like an answer
+        os.dup2(nowhere.fileno(), 1)  # a library's output must not mix with the answers
         _serve(sys.stdin.buffer, answers, settings)
 
 
 def _set_alarms(seconds: float) -> None:
-    """Kill this process when a picture takes too long: by processor time, so that a busy machine
-    rejects no more than an idle one, and by the clock far beyond that. 0 sets none."""
+    """Kill this process after `seconds` of processor time, so that a busy machine rejects no more
+    pictures than an idle one, or after ten times as long by the clock. 0 cancels both."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, _CLOCK_FACTOR * seconds)
 
 
 def _address_space() -> int:
-    """Bytes this process has mapped already; very many where nobody can tell."""
+    """Bytes that this process has mapped; very many if the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:

@@ -1,6 +1,6 @@
-"""One unit of work: one shard at every resolution, from files to records that are done.
+"""The job of a worker: build one shard at every resolution.
 
-Runs in a worker that knows nothing but its arguments, and imports no torch.
+A job depends on its arguments only, so that it can run in any process. Imports no torch.
 """
 
 import hashlib
@@ -15,7 +15,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from progan.datasets.build.plan import Plan
 from progan.datasets.build.pyramid import resolutions
-from progan.datasets.build.sandboxed_decoder import Decoder, Levels, Settings, guarded_levels
+from progan.datasets.build.sandboxed_decoder import (
+    Levels,
+    SandboxedDecoder,
+    Settings,
+    levels_with_alarm,
+)
 from progan.datasets.build.versions import current_versions
 from progan.datasets.errors import DataError, TooSmall, UnusablePicture
 from progan.datasets.files import sha256_file, write_whole
@@ -28,13 +33,13 @@ from progan.datasets.sources.source import Source
 
 
 class Sample(BaseModel):
-    """Where a sample came from."""
+    """The source of a sample."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: str
-    """Of the source's file."""
+    """SHA-256 of the source's file."""
     label: int
 
 
@@ -46,30 +51,30 @@ class LeftOut(BaseModel):
     name: str
     reason: str
     too_small: bool = False
-    """A good picture otherwise: not counted as rejected."""
+    """A usable picture otherwise: not counted as rejected."""
 
 
-class Done(BaseModel):
-    """The record of a finished unit, `done/000000.json`: written last, read at a restart."""
+class FinishedShard(BaseModel):
+    """The record of a finished job, `done/000000.json`: written last, read at a restart."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     plan: str
     levels: dict[int, Shard]
     pixels: str
-    """Hash of the top pictures and labels, whatever encoded them."""
+    """Hash of the pixels at the top resolution and of the labels, independent of the codec."""
     samples: list[Sample]
     left_out: list[LeftOut]
     enlarged: int
 
     @property
     def num_bytes(self) -> int:
-        """Of the tar files."""
+        """Size of the tar files."""
         return sum(shard.bytes for shard in self.levels.values())
 
 
-class Work(NamedTuple):
-    """One unit, with all that a worker has to know."""
+class ShardJob(NamedTuple):
+    """All that a worker needs to build a shard."""
 
     dataset: Path
     plan: Plan
@@ -77,35 +82,37 @@ class Work(NamedTuple):
     source: Source
     """The pictures of this shard only."""
     versions: Versions
-    """What the build began with: others could give other bytes."""
+    """Those of the process that started the build: others could write other bytes."""
     picture_seconds: float
-    expendable: bool
-    """Whether the worker may die of a picture, and so decodes in its own process."""
+    sandboxed: bool
+    """Whether the worker is sandboxed and so decodes in its own process."""
 
 
 def decoder_settings(plan: Plan, picture_seconds: float) -> Settings:
-    """What the plan asks of every picture."""
+    """The settings of the plan's decoders."""
     return Settings(plan.resolution, plan.channels, plan.options, picture_seconds)
 
 
 def crop_key(plan: Plan, name: str) -> int:
-    """Decides where a picture is cropped at random, whatever shard it is in."""
+    """Seed of the random crop of a picture, independent of its shard."""
     text = f"{plan.options.shuffle_seed}\t{printable(name)}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def done_path(dataset: Path, shard: int) -> Path:
-    """Where the record of a finished unit lies."""
+    """The path of the record of a finished job."""
     return dataset / "done" / f"{shard:06d}.json"
 
 
-def read_done(dataset: Path, shard: int, plan: Plan, *, checksums: bool) -> Done | None:
-    """The record of a finished unit; None when it, or a file it tells of, is missing or strange.
+def read_finished(
+    dataset: Path, shard: int, plan: Plan, *, checksums: bool
+) -> FinishedShard | None:
+    """The record of a finished job; None if it or one of its files is missing or has changed.
 
-    With `checksums` every byte is looked at, else the sizes only.
+    Compares the checksums of the files, or without `checksums` their sizes only.
     """
     try:
-        done = Done.model_validate_json(done_path(dataset, shard).read_bytes())
+        done = FinishedShard.model_validate_json(done_path(dataset, shard).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
     if done.plan != plan.hash:
@@ -122,26 +129,26 @@ def read_done(dataset: Path, shard: int, plan: Plan, *, checksums: bool) -> Done
     return done
 
 
-def build_shard(work: Work) -> Done:
-    """Write one shard at every resolution. Each picture is decoded once.
+def build_shard(job: ShardJob) -> FinishedShard:
+    """Write one shard at every resolution. Decodes each picture once.
 
-    Unusable pictures are left out. Raises DataError for a picture that is too small where the
-    options say so, and on a machine whose libraries are others than the build began with.
+    Leaves out unusable pictures. Raises DataError for a picture that is too small if the options
+    forbid it, and on a machine with other versions of the libraries than the job's.
     """
-    if current_versions() != work.versions:
+    if current_versions() != job.versions:
         raise DataError(
-            f"{platform.node()} has {current_versions()}, the build began with {work.versions}: "
+            f"{platform.node()} has {current_versions()}, the build began with {job.versions}: "
             "install the same, or the result would depend on who computed it"
         )
-    plan, pixels = work.plan, hashlib.sha256()
+    plan, pixels = job.plan, hashlib.sha256()
     samples: list[Sample] = []
     left_out: list[LeftOut] = []
     enlarged = 0
-    paths = {r: _tar(work.dataset, r, work.shard) for r in resolutions(plan.resolution)}
+    paths = {r: _tar(job.dataset, r, job.shard) for r in resolutions(plan.resolution)}
     with shard_writers(list(paths.values())) as opened:
         writers = dict(zip(paths, opened, strict=True))
         extensions = {r: codec_for(plan.options.codec, r).extension for r in paths}
-        for number, sample, result in _decoded(work):
+        for number, sample, result in _decoded(job):
             if isinstance(result, LeftOut):
                 left_out.append(result)
                 continue
@@ -150,7 +157,7 @@ def build_shard(work: Work) -> Done:
             pixels.update(f"{result.sha256}\t{sample.label}\n".encode())
             samples.append(sample)
             enlarged += result.enlarged
-    done = Done(
+    done = FinishedShard(
         plan=plan.hash,
         levels={r: _entry(path, writers[r]) for r, path in paths.items()},
         pixels=pixels.hexdigest(),
@@ -158,27 +165,27 @@ def build_shard(work: Work) -> Done:
         left_out=left_out,
         enlarged=enlarged,
     )
-    write_whole(done_path(work.dataset, work.shard), done.model_dump_json().encode())
+    write_whole(done_path(job.dataset, job.shard), done.model_dump_json().encode())
     return done
 
 
-def _decoded(work: Work) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
-    """(sample's number, what it is made of, its levels or why there are none), in order."""
-    source = work.source
-    settings = decoder_settings(work.plan, work.picture_seconds)
-    decode: Callable[[bytes, int], Levels] = partial(guarded_levels, settings=settings)
-    if not work.expendable:
+def _decoded(job: ShardJob) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
+    """(sample's number, its source, its levels or the reason why it has none), in order."""
+    source = job.source
+    settings = decoder_settings(job.plan, job.picture_seconds)
+    decode: Callable[[bytes, int], Levels] = partial(levels_with_alarm, settings=settings)
+    if not job.sandboxed:
         decode = _decoder(settings).levels
-    for place, number in enumerate(work.plan.samples(work.shard)):
+    for place, number in enumerate(job.plan.samples(job.shard)):
         name = source.entries[place].name
         label = NO_LABEL if source.labels is None else source.labels[place]
         data = b""
         result: Levels | LeftOut
         try:
             data = source.read(place)
-            result = decode(data, crop_key(work.plan, name))
+            result = decode(data, crop_key(job.plan, name))
         except TooSmall as error:
-            if work.plan.options.small == "error":
+            if job.plan.options.small == "error":
                 raise DataError(
                     f"{printable(name)} of {source.title}: {error}. Remove it, or say what to do "
                     "with small pictures: --small upscale or --small skip"
@@ -193,11 +200,11 @@ def _decoded(work: Work) -> Iterator[tuple[int, Sample, Levels | LeftOut]]:
 _decoders = threading.local()
 
 
-def _decoder(settings: Settings) -> Decoder:
-    """This thread's decoder, kept from one unit to the next."""
+def _decoder(settings: Settings) -> SandboxedDecoder:
+    """This thread's decoder, kept from job to job."""
     if getattr(_decoders, "settings", None) != settings:
-        _decoders.settings, _decoders.decoder = settings, Decoder(settings)
-    decoder: Decoder = _decoders.decoder
+        _decoders.settings, _decoders.decoder = settings, SandboxedDecoder(settings)
+    decoder: SandboxedDecoder = _decoders.decoder
     return decoder
 
 

@@ -1,4 +1,4 @@
-"""How large a data set will be, from a few of its pictures, and whether the disk has room."""
+"""The size of a data set, estimated from a few of its pictures, and the space on the disk."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from progan.datasets.build.plan import Plan
-from progan.datasets.build.sandboxed_decoder import Decoder
+from progan.datasets.build.sandboxed_decoder import SandboxedDecoder
 from progan.datasets.build.shard_job import crop_key, decoder_settings
 from progan.datasets.errors import DataError, UnusablePicture
 from progan.datasets.format.shards import RECORD, member_bytes
@@ -16,9 +16,9 @@ _PICTURES = 16
 
 
 def expected_bytes(source: Source, plan: Plan, picture_seconds: float) -> int:
-    """Of all shards and indexes: the mean of some pictures from everywhere in the source."""
+    """Size of all shards and indexes, from the mean of 16 pictures spread over the source."""
     settings = decoder_settings(plan, picture_seconds)
-    decoder, sizes = Decoder(settings), []
+    decoder, sizes = SandboxedDecoder(settings), []
     for index in np.linspace(0, plan.num_pictures - 1, _PICTURES).astype(int):
         try:
             data = source.read(int(index))
@@ -33,7 +33,7 @@ def expected_bytes(source: Source, plan: Plan, picture_seconds: float) -> int:
 
 
 def require_space(dataset: Path, needed: int) -> None:
-    """Raise DataError when the disk of `dataset`, which exists, has less than `needed` bytes."""
+    """Raise DataError if less than `needed` bytes are free on the disk of the folder `dataset`."""
     free = shutil.disk_usage(dataset).free
     if needed > free:
         raise DataError(

@@ -1,4 +1,4 @@
-"""How one picture is stored inside a shard.
+"""How a picture is encoded in a shard.
 
 The default is lossless WebP at every resolution. Measured against PNG at 256 to 1024 pixels,
 `method=0, quality=0` is 11 to 25 % smaller, encodes 5 to 9 times faster and decodes a third
@@ -17,12 +17,15 @@ from progan.datasets.format.npy import npy_bytes, parse_npy
 
 Pixels = npt.NDArray[np.uint8]
 
-# JPEG shifts colours of tiny pictures by several levels and saves nothing there.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Number of channels -> Pillow's mode"""
+
+# JPEG shifts colors of tiny pictures by several levels and saves nothing there.
 _SMALLEST_JPEG = 128
 
 
 class Codec(NamedTuple):
-    """One way to store a picture. `decode` takes the bytes and the number of channels."""
+    """One encoding of pictures. `decode` takes the bytes and the number of channels."""
 
     extension: str
     encode: Callable[[Pixels], bytes]
@@ -48,22 +51,22 @@ def _pixels(data: bytes, channels: int, kind: str) -> Pixels:
 
 def _encode_webp(pixels: Pixels) -> bytes:
     if pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)  # WebP knows no grey; equal channels cost nothing
+        pixels = np.repeat(pixels, 3, axis=2)  # WebP has no grey; equal channels cost nothing
     buffer = io.BytesIO()
-    # `exact`: otherwise colours under full transparency are changed.
+    # `exact`: without it WebP changes the colors of fully transparent pixels.
     _image(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
     return buffer.getvalue()
 
 
 def _decode_webp_by_pillow(data: bytes, channels: int) -> Pixels:
     pixels = _pixels(data, channels, "WEBP")
-    if pixels.shape[2] < channels:  # an opaque picture: WebP leaves its alpha out
+    if pixels.shape[2] < channels:  # WebP omits the alpha of an opaque picture
         pixels = np.concatenate([pixels, np.full_like(pixels[:, :, :1], 255)], axis=2)
     return pixels
 
 
 def _decode_webp_directly(data: bytes, channels: int) -> Pixels:
-    """Pillow's own decoder without its image around it: 1.1 (256 px) to 2.5 times (4 px) faster."""
+    """Pillow's decoder without its Image object: 1.1 (256 px) to 2.5 times (4 px) faster."""
     from PIL import _webp
 
     decoder = _webp.WebPAnimDecoder(data)
@@ -73,12 +76,12 @@ def _decode_webp_directly(data: bytes, channels: int) -> Pixels:
 
 
 def _webp_decoder() -> Callable[[bytes, int], Pixels]:
-    """The direct way where this Pillow has it and it gives the right pixels: it is not public."""
+    """The direct decoder, which is not public, if this Pillow has it and it decodes correctly."""
     picture = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
     try:
         if (_decode_webp_directly(_encode_webp(picture), 4) == picture).all():
             return _decode_webp_directly
-    except Exception:  # whatever another version does there
+    except Exception:  # another version may raise anything
         pass
     return _decode_webp_by_pillow
 

@@ -1,4 +1,5 @@
-"""`manifest.json`: what a data set holds. It is written last, so where it is, all the rest is."""
+"""`manifest.json`: the contents of a data set. It is written last: a data set that has it is
+complete."""
 
 import json
 from pathlib import Path
@@ -8,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from progan.datasets.errors import DataError
 from progan.datasets.files import write_json
-from progan.datasets.format.location import Location, absolute, is_url, join, open_storage
+from progan.datasets.format.location import Location, absolute, is_url, join
 from progan.datasets.format.options import Options
+from progan.datasets.format.storage import open_storage
 
 NAME = "manifest.json"
 SCHEMA: Literal[1] = 1
@@ -20,7 +22,7 @@ class _Frozen(BaseModel):
 
 
 class Versions(_Frozen):
-    """What made the data set."""
+    """The programs that wrote the data set."""
 
     progan: str
     pillow: str
@@ -38,7 +40,7 @@ class Shard(_Frozen):
 
 
 class Source(_Frozen):
-    """Where the pictures came from."""
+    """The source of the pictures."""
 
     name: str
     fingerprint: str
@@ -50,10 +52,10 @@ class Manifest(_Frozen):
 
     schema_version: Literal[1] = SCHEMA
     fingerprint: str
-    """Names the data set: over the pixels, labels and order of the samples, whatever encoded them.
-    Training keeps it and refuses to go on with other pictures."""
+    """Hash of pixels, labels and order of the samples, independent of the codec. A run stores
+    it and refuses to resume with another data set."""
     plan: str
-    """Hash of what `prepare` was asked to do."""
+    """Hash of the plan of the build."""
     versions: Versions
     source: Source
     options: Options
@@ -62,18 +64,18 @@ class Manifest(_Frozen):
     rejected: int = 0
     """Files that could not be read, listed with their reasons in `rejected.csv`."""
     too_small: int = 0
-    """Pictures left out because of their size, listed there too."""
+    """Pictures skipped because of their size, also listed in `rejected.csv`."""
     enlarged: int = 0
-    """Samples made of pictures with fewer pixels than the top resolution."""
+    """Samples from pictures with fewer pixels than the top resolution."""
     classes: list[str] | None
-    """Names of the classes, by label; None without labels."""
+    """Class names by label; None without labels."""
     class_counts: list[int] | None
     levels: dict[int, list[Shard]]
     """The shards of each resolution."""
 
     @property
     def resolutions(self) -> list[int]:
-        """Rising, from 4."""
+        """Ascending, from 4."""
         return sorted(self.levels)
 
     def require(self, resolution: int, path: Location) -> list[Shard]:
@@ -88,17 +90,17 @@ class Manifest(_Frozen):
 
 
 def shard_name(resolution: int, name: str) -> str:
-    """Where a shard lies in its data set."""
+    """The path of a shard, relative to its data set."""
     return f"{resolution:04d}/{name}"
 
 
 def shard_path(dataset: Path, resolution: int, name: str) -> Path:
-    """Where a shard lies in a folder."""
+    """The path of a shard of a data set in a folder."""
     return dataset / shard_name(resolution, name)
 
 
 def load_manifest(dataset: Location) -> Manifest:
-    """Read a data set's manifest. Raises DataError when there is none, or none we understand."""
+    """Read a data set's manifest. Raises DataError if it is missing, damaged or too new."""
     path = join(dataset, NAME)
     storage = open_storage(dataset)
     try:
@@ -125,5 +127,5 @@ def load_manifest(dataset: Location) -> Manifest:
 
 
 def save_manifest(dataset: Path, manifest: Manifest) -> None:
-    """Write the manifest; from now on the data set is there."""
+    """Write the manifest, which completes the data set."""
     write_json(dataset / NAME, manifest.model_dump(mode="json"))

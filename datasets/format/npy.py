@@ -1,4 +1,4 @@
-"""Arrays as the content of .npy files, written and read by any number of threads."""
+"""Arrays as the content of .npy files. Safe to use from threads."""
 
 import io
 import threading
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# NumPy parses a header by Python's own parser, whose recursion counter CPython 3.11 shares
-# between threads: two at once can end in a SystemError (python/cpython#106905).
+# NumPy parses a header with Python's parser, whose recursion counter CPython 3.11 shares between
+# threads: two at once can raise SystemError (python/cpython#106905).
 _ONE_PARSER = threading.Lock()
 
 

@@ -1,4 +1,4 @@
-"""How source pictures become samples. Another value gives another data set."""
+"""How source pictures become samples. A data set has one fixed set of options."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,28 +9,28 @@ Small = Literal["skip", "upscale", "error"]
 Encoding = Literal["webp", "png", "jpeg", "npy"]
 
 
-def _modern(crop: Any) -> Any:
-    """The first data sets spelled it otherwise."""
+def _american(crop: Any) -> Any:
+    """The first data sets say "centre"."""
     return "center" if crop == "centre" else crop
 
 
 class Options(BaseModel):
-    """What may be chosen about every picture."""
+    """The options of `prepare` that decide the samples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop: Annotated[Crop, BeforeValidator(_modern)] = "center"
-    """Which square is taken: the middle, one anywhere, the upper one; `none` takes square pictures
-    only, `pad` the whole picture with background around it."""
+    crop: Annotated[Crop, BeforeValidator(_american)] = "center"
+    """The square to take: from the middle, at random, from the top; `none` accepts square pictures
+    only, `pad` keeps the whole picture and adds background."""
     small: Small = "upscale"
-    """What to do with a picture whose square has fewer pixels than the top resolution."""
+    """What to do with a picture whose square is smaller than the top resolution."""
     filter: Literal["lanczos"] = "lanczos"
-    """The one resize, from the cropped picture to the top resolution; below it, box means."""
+    """Of the resize from the cropped picture to the top resolution; lower levels are box means."""
     draft: int = 2
     """Large JPEGs are decoded at a reduced scale, never below this multiple of the target."""
     background: tuple[int, int, int] = (255, 255, 255)
-    """What shows through transparent pixels and around padded pictures."""
+    """RGB behind transparent pixels and around padded pictures."""
     codec: Encoding = "webp"
-    """How samples are stored; see `codec.py`."""
+    """Of the stored samples; see `codec.py`."""
     shuffle_seed: int = 0
-    """Of the order of the samples in the shards, and of random crops."""
+    """Seed of the order of the samples in the shards, and of random crops."""

@@ -1,10 +1,9 @@
-"""One picture that shows a data set: a few samples, each at every resolution."""
+"""One picture of a data set: a few samples, each at every resolution."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from progan.datasets.build.picture import MODES
-from progan.datasets.format.codec import Pixels
+from progan.datasets.format.codec import MODES, Pixels
 from progan.datasets.format.location import Location
 from progan.datasets.format.manifest import Manifest
 from progan.datasets.format.reader import Level
@@ -14,9 +13,9 @@ _PAPER, _INK = "white", "black"
 
 
 def preview(dataset: Location, manifest: Manifest, *, num: int = 8, tile: int = 128) -> Image.Image:
-    """`num` samples from everywhere in the data set side by side; below each, all its levels.
+    """`num` samples, evenly spaced in the data set, in columns; one row for each level.
 
-    Every level is shown `tile` pixels large: small ones with visible pixels, large ones reduced.
+    Every level is drawn at `tile` x `tile` pixels: enlarged by nearest neighbor or reduced by box.
     """
     count = min(num, manifest.num_samples)
     samples = np.linspace(0, manifest.num_samples - 1, count).astype(np.int64)
@@ -35,7 +34,7 @@ def preview(dataset: Location, manifest: Manifest, *, num: int = 8, tile: int = 
 
 
 def _tile(pixels: Pixels, side: int) -> Image.Image:
-    """uint8 [C, R, R] -> RGB of `side` pixels; what is transparent is chequered."""
+    """uint8 [C, R, R] -> RGB of `side` x `side` pixels; transparent pixels show a checkerboard."""
     channels = pixels.shape[0]
     image = Image.fromarray(
         np.ascontiguousarray(pixels.transpose(1, 2, 0)).squeeze(), MODES[channels]

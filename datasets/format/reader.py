@@ -1,4 +1,4 @@
-"""One resolution of a data set: sample index -> picture, as bytes on disk or kept in memory."""
+"""One resolution of a data set: sample index -> picture in O(1), from disk or from a cache."""
 
 import hashlib
 import os
@@ -8,12 +8,13 @@ import numpy as np
 
 from progan.datasets.errors import DataError
 from progan.datasets.format.codec import Pixels, codec_for
-from progan.datasets.format.location import Location, Storage, cannot_read, join, open_storage
+from progan.datasets.format.location import Location, cannot_read, join
 from progan.datasets.format.manifest import Manifest, Shard, shard_name
 from progan.datasets.format.shards import Index, index_name, intact, parse_index
+from progan.datasets.format.storage import Storage, open_storage
 from progan.datasets.order import Integers
 
-# A shard opened once stays open, up to this many: a process is commonly allowed 1024 files.
+# Shards that stay open. A process may usually open 1024 files.
 _MAX_OPEN = 256
 
 
@@ -43,7 +44,7 @@ class Level:
         self._records = np.concatenate(indexes)
         self._open: dict[int, int] = {}
         self.labels: Integers = self._records["label"].astype(np.int64)
-        # The first samples that fit are kept. Memory is taken as it is filled, not here.
+        # Caches the first samples, as many as fit. Memory is allocated as it is filled.
         kept = min(len(self), cache_bytes // int(np.prod(self._shape)))
         self._cache: Pixels = np.empty((kept, *self._shape), dtype=np.uint8)
         self._cached = np.zeros(len(self), dtype=np.bool_)
@@ -59,7 +60,7 @@ class Level:
         return pixels
 
     def pictures(self, indices: Integers) -> Pixels:
-        """Decode samples, or take them from memory: a new uint8 [n, C, R, R]."""
+        """Decode samples, or copy them from the cache: a new uint8 [n, C, R, R]."""
         missing = np.flatnonzero(~self._cached[indices])
         if len(missing) == 0:
             # Several times faster than cache[indices].
@@ -69,7 +70,7 @@ class Level:
             index = int(indices[row])
             pictures[row] = self.picture(index)
             if index < len(self._cache):
-                # The mark comes last: another thread must never take a picture half written.
+                # Set last: no other thread may read a picture that is partly written.
                 self._cache[index] = pictures[row]
                 self._cached[index] = True
         rest = np.setdiff1d(np.arange(len(indices)), missing, assume_unique=True)
@@ -87,13 +88,13 @@ class Level:
         return data
 
     def close(self) -> None:
-        """Close the shards. Nothing may be reading."""
+        """Close the shards. No thread may be reading."""
         self._storage.close()
         while self._open:
             os.close(self._open.popitem()[1])
 
     def _bytes(self, shard: int, offset: int, size: int) -> bytes:
-        """A part of a shard, from the disk if it is there. The shard is kept open."""
+        """A part of a shard, from local disk if it is there. The shard stays open."""
         descriptor = self._open.get(shard)
         if descriptor is not None:
             return os.pread(descriptor, size, offset)
@@ -108,7 +109,7 @@ class Level:
         try:
             return os.pread(descriptor, size, offset)
         finally:
-            # Two threads may have opened the same shard: one of them closes it again.
+            # If two threads have opened the same shard, one of them closes it.
             full = len(self._open) >= _MAX_OPEN
             if full or self._open.setdefault(shard, descriptor) != descriptor:
                 os.close(descriptor)
@@ -127,7 +128,7 @@ class Level:
 def _read_indexes(
     storage: Storage, dataset: Location, names: list[str], shards: list[Shard]
 ) -> list[Index]:
-    """The index of every shard. Raises DataError for one that is missing or has changed."""
+    """The index of every shard. Raises DataError if one is missing or has changed."""
     files = [index_name(name) for name in names]
     try:
         contents = storage.read_all(files)

@@ -1,7 +1,7 @@
-"""A data set on object storage: parts are fetched at once, whole shards copied meanwhile.
+"""A data set on object storage: reads single pictures while it copies whole shards to local disk.
 
-The order of training touches every shard within the first batches. Waiting until a shard is here
-would delay the first picture by minutes; fetching every picture by itself for ever would be slow.
+Training reads from every shard within its first batches. Waiting for the copies would delay the
+first picture by minutes; reading each picture by its own request throughout would be slow.
 """
 
 import fcntl
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 _COPIES_AT_ONCE = 2
 _CHUNK_BYTES = 8 << 20
-# Networks fail now and then: waits before the second and the third attempt.
+# Seconds before the second and the third attempt of a request.
 _PAUSES_SECONDS = (1.0, 5.0)
 
 T = TypeVar("T")
 
 
-class Remote:
-    """See storage.Storage. Copies are named by their content, so all runs and ranks share them."""
+class RemoteStorage:
+    """See Storage. Copies are named by their checksum, so all runs and ranks share them."""
 
     def __init__(self, url: str, cache_folder: Path | None) -> None:
         try:
@@ -48,20 +48,20 @@ class Remote:
         self._closing = False
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
-        """See Storage. All at once: a data set may have thousands of indexes."""
+        """See Storage. One request for all: a data set may have thousands of indexes."""
         paths = [f"{self._root}/{name}" for name in names]
-        found = self._patiently(names[0], lambda: self._files.cat(paths))
-        if isinstance(found, bytes):  # what fsspec gives for a list of one, in some versions
+        found = self._retry(names[0], lambda: self._files.cat(paths))
+        if isinstance(found, bytes):  # some versions of fsspec, for a list of one
             return [found]
         return [bytes(found[self._files._strip_protocol(path)]) for path in paths]
 
     def open(self, name: str) -> BinaryIO:
         """See Storage."""
         path = f"{self._root}/{name}"
-        return cast("BinaryIO", self._patiently(name, lambda: self._files.open(path, "rb")))
+        return cast("BinaryIO", self._retry(name, lambda: self._files.open(path, "rb")))
 
     def on_disk(self, name: str, sha256: str) -> Path | None:
-        """See Storage. The first call begins to copy the file."""
+        """See Storage. The first call starts to copy the file."""
         path = self._cache / sha256[:2] / f"{sha256}.tar"
         copying = self._copying.get(name)
         if copying is None and path.is_file():
@@ -71,26 +71,24 @@ class Remote:
             return None
         if not copying.done() or copying.cancelled():
             return None
-        copying.result()  # damaged shards end the training
+        copying.result()  # raises DataError for a damaged shard
         return path if path.is_file() else None
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """See Storage."""
         path = f"{self._root}/{name}"
-        return bytes(
-            self._patiently(name, lambda: self._files.cat_file(path, offset, offset + size))
-        )
+        return bytes(self._retry(name, lambda: self._files.cat_file(path, offset, offset + size)))
 
     def close(self) -> None:
-        """See Storage. A copy under way is given up."""
+        """See Storage. Abandons unfinished copies."""
         self._closing = True
         self._copiers.shutdown(wait=True, cancel_futures=True)
 
     def _copy(self, name: str, sha256: str, path: Path) -> None:
-        """Copy one shard. What is damaged is a DataError; other failures only cost speed."""
+        """Copy one shard. Raises DataError if it is damaged; other failures are logged."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # One rank of a machine copies, the others wait for it.
+            # One rank of a machine copies; the others wait for it.
             with path.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not path.is_file():
@@ -114,14 +112,14 @@ class Remote:
                     f"Check with: progan data verify {self._url}"
                 )
 
-    def _patiently(self, name: str, attempt: Callable[[], T]) -> T:
-        """The result of a request that may be made again."""
+    def _retry(self, name: str, attempt: Callable[[], T]) -> T:
+        """The result of a request, repeated if it fails. Raises FileNotFoundError, DataError."""
         for pause in _PAUSES_SECONDS:
             try:
                 return attempt()
             except FileNotFoundError:
                 raise
-            except Exception as error:  # every service has its own
+            except Exception as error:  # each service has its own
                 log.warning("%s: %s; trying again", join(self._url, name), error)
                 time.sleep(pause)
         try:
@@ -133,4 +131,4 @@ class Remote:
 
 
 class _Abandoned(Exception):
-    """The training has ended before the copy has."""
+    """The storage was closed before the copy was complete."""

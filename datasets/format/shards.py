@@ -1,14 +1,16 @@
-"""One shard: a plain tar file any WebDataset reader opens, and beside it our index of it.
+"""One shard: a plain tar file that any WebDataset reader opens, and our index of it.
 
-`000000.tar` holds `{index:09d}.webp` and, with labels, `{index:09d}.cls` for each record.
-`000000.npy` holds where each record's picture lies, so that any record can be read at once.
+`000000.tar` holds `{index:09d}.webp` and, with labels, `{index:09d}.cls` for each record; it is
+written by `webdataset.TarWriter`. `000000.npy` holds the offset of each record's picture, so that
+any record is read by itself. webdataset's own reader has no such index: it shuffles approximately,
+and resumes at the start of a shard.
 """
 
 import hashlib
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,35 +20,41 @@ import numpy.typing as npt
 from progan.datasets.errors import DataError
 from progan.datasets.files import whole_files
 from progan.datasets.format.npy import npy_bytes, parse_npy
+from progan.datasets.webdataset_library import webdataset
 
 RECORD = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4"), ("label", "<i4")])
 NO_LABEL = -1
 Index = npt.NDArray[np.void]
+
+# The same headers for everyone: no user, no time. An mtime that is not an int would cost an
+# extended header: a kilobyte a member, and half the reading speed.
+_TAR_OPTIONS = {"user": "", "group": "", "mode": 0o644, "mtime": 0, "encoder": False}
 
 
 class ShardWriter:
     """Adds records to a tar file. The same records always give the same bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._sha256 = hashlib.sha256()
+        self._file = _HashedFile(file)
+        self._tar = webdataset().TarWriter(self._file, **_TAR_OPTIONS)
+        # TarWriter ignores its argument `format`. For our names both formats give the same bytes;
+        # Python writes this one faster.
+        self._tar.tarstream.format = tarfile.USTAR_FORMAT
         self._records: list[tuple[int, int, int, int]] = []
-        self.num_bytes = 0
-        """The size of the tar file so far."""
 
     def add(self, index: int, extension: str, data: bytes, label: int = NO_LABEL) -> None:
         """Append one picture under the key `index`."""
-        offset = self.num_bytes + tarfile.BLOCKSIZE
-        members = _member(f"{index:09d}.{extension}", data)
-        if label != NO_LABEL:
-            members += _member(f"{index:09d}.cls", str(label).encode())
-        self._write(members)
+        key = f"{index:09d}"
+        offset = self._tar.tarstream.offset + tarfile.BLOCKSIZE
+        self._tar.write({"__key__": key, extension: data})
+        if label != NO_LABEL:  # in a call of its own: TarWriter sorts the members of one call
+            self._tar.write({"__key__": key, "cls": str(label).encode()})
+        self._tar.tarstream.members.clear()  # tarfile keeps every header it has written
         self._records.append((offset, len(data), zlib.crc32(data), label))
 
     def close(self) -> None:
-        """Write the end of the archive: two empty blocks, and up to a whole record."""
-        end = self.num_bytes + 2 * tarfile.BLOCKSIZE
-        self._write(bytes(-(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - self.num_bytes))
+        """Write the end of the archive."""
+        self._tar.close()
 
     @property
     def index(self) -> Index:
@@ -54,31 +62,28 @@ class ShardWriter:
         return np.array(self._records, dtype=RECORD)
 
     @property
+    def num_bytes(self) -> int:
+        """The size of the tar file, once it is closed."""
+        return self._file.num_bytes
+
+    @property
     def sha256(self) -> str:
-        """The checksum of the tar file so far: a large one is not read again."""
-        return self._sha256.hexdigest()
+        """The checksum of the tar file, once it is closed: a large one is not read again."""
+        return self._file.sha256.hexdigest()
 
-    def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._sha256.update(data)
+
+class _HashedFile:
+    """Computes size and checksum of what is written to a file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.num_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
         self.num_bytes += len(data)
-
-
-# Python's tarfile takes ten times as long for a header. TarInfo's own defaults are what we want:
-# mtime 0, owner 0, mode 0644. A mtime that is not an int would cost an extended header: a kilobyte
-# a member, and half the reading speed.
-_HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
-_SIZE, _CHECKSUM = slice(124, 135), slice(148, 156)
-
-
-def _member(name: str, data: bytes) -> bytes:
-    """One member of a tar file: header, content, and zeros up to a whole block."""
-    header = bytearray(_HEADER)
-    header[: len(name)] = name.encode()
-    header[_SIZE] = b"%011o" % len(data)
-    header[_CHECKSUM] = b" " * 8
-    header[_CHECKSUM] = b"%06o\0 " % sum(header)
-    return b"".join((header, data, bytes(-len(data) % tarfile.BLOCKSIZE)))
+        return self._file.write(data)
 
 
 def member_bytes(size: int) -> int:
@@ -92,9 +97,11 @@ def shard_writers(paths: Sequence[Path]) -> Iterator[list[ShardWriter]]:
     indexes = [path.with_suffix(".npy") for path in paths]
     with whole_files([*paths, *indexes]) as files:
         writers = [ShardWriter(file) for file in files[: len(paths)]]
-        yield writers
+        with ExitStack() as stack:  # closes them also after an error: TarWriter keeps a buffer
+            for writer in writers:
+                stack.callback(writer.close)
+            yield writers
         for writer, file in zip(writers, files[len(paths) :], strict=True):
-            writer.close()
             file.write(npy_bytes(writer.index))
 
 
@@ -115,7 +122,7 @@ def parse_index(content: bytes, path: str) -> Index:
 
 
 def intact(data: bytes, record: np.void) -> bool:
-    """Whether these are the bytes of the picture that `record` tells of.
+    """Whether these are the bytes of the picture that `record` describes.
 
     Lossless WebP has no checksum of its own: a flipped bit would decode to another picture.
     """

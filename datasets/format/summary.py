@@ -1,4 +1,4 @@
-"""What a data set holds, for `progan data info`."""
+"""The contents of a data set, for `progan data info`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from progan.datasets.format.manifest import Manifest
 
 
 def summary(dataset: Location, manifest: Manifest) -> dict[str, Any]:
-    """A JSON document: counts, bytes, levels, classes, where it came from, what was left out."""
+    """A JSON document: counts, bytes, levels, classes, source, rejected pictures."""
     levels = {
         resolution: {
             "codec": codec_for(manifest.options.codec, resolution).extension,

@@ -1,4 +1,4 @@
-"""Whether a data set is whole: every byte against the checksums of its manifest."""
+"""Compares every byte of a data set with the checksums in its manifest."""
 
 import hashlib
 import os
@@ -7,19 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from progan.datasets.errors import DataError
-from progan.datasets.format.location import Location, Storage, join, open_storage
+from progan.datasets.format.location import Location, join
 from progan.datasets.format.manifest import Manifest, Shard, shard_name
 from progan.datasets.format.shards import Index, index_name, intact, parse_index
+from progan.datasets.format.storage import Storage, open_storage
 
 _CHUNK_BYTES = 8 << 20
 
 
 class Verified(NamedTuple):
-    """What was found of one shard and its index."""
+    """The result for one shard and its index."""
 
     num_bytes: int
     problems: list[str]
-    """One line each; none if all is well."""
+    """One line each; empty if the shard is intact."""
 
 
 def verify(
@@ -35,7 +36,7 @@ def verify(
     shards = [(r, shard) for r in manifest.resolutions for shard in manifest.levels[r]]
     problems: list[str] = []
     try:
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing lets other threads run
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing releases the GIL
             for verified in threads.map(lambda pair: _verify(storage, dataset, *pair), shards):
                 problems += verified.problems
                 report(verified)
@@ -66,7 +67,7 @@ def _verify(storage: Storage, dataset: Location, resolution: int, shard: Shard) 
 def _index(
     storage: Storage, dataset: Location, shard: str, expected: Shard
 ) -> tuple[Index | None, list[str]]:
-    """The index of a shard if it is good, and what is wrong with it."""
+    """The index of a shard, or None if it is damaged, and its problems."""
     name = index_name(shard)
     where = join(dataset, name)
     try:
@@ -91,7 +92,7 @@ def _digest(storage: Storage, name: str) -> tuple[int, str]:
 
 
 def _damaged(storage: Storage, name: str, index: Index) -> list[int]:
-    """The records of a shard that are not what its index tells."""
+    """The records of a shard that differ from its index."""
     damaged = []
     with storage.open(name) as file:
         for number, record in enumerate(index):

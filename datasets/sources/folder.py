@@ -1,4 +1,4 @@
-"""Pictures in a folder and the folders in it."""
+"""Pictures in a folder and its subfolders."""
 
 import os
 import stat
@@ -9,37 +9,37 @@ from progan.datasets.sources.listing import Entry, Listing, Rejected, is_picture
 
 
 def recognises(location: str) -> bool:
-    """Any folder: the kinds that are folders of something special are asked first."""
+    """Any folder. Other kinds that are folders come first in the table of kinds."""
     return Path(location).is_dir()
 
 
 def listing(location: str) -> Listing:
-    """Regular files only, also behind links to files: no pipes, no loops of folder links."""
+    """Regular files, and links to them. Excludes pipes, and links to folders, which may loop."""
     entries: list[Entry] = []
-    passed_over: list[Rejected] = []
+    rejected: list[Rejected] = []
 
     def unreadable(error: OSError) -> None:
         name = os.path.relpath(error.filename, location)
-        passed_over.append(Rejected(name, f"cannot be opened: {error.strerror}"))
+        rejected.append(Rejected(name, f"cannot be opened: {error.strerror}"))
 
     for folder, folders, files in os.walk(location, onerror=unreadable):
         folders[:] = [f for f in folders if not f.startswith(".") and f != "__MACOSX"]
         for name in folders:
             path = os.path.join(folder, name)
             if os.path.islink(path):
-                passed_over.append(Rejected(_relative(path, location), "a link to a folder"))
+                rejected.append(Rejected(_relative(path, location), "a link to a folder"))
         for name in files:
             path = os.path.join(folder, name)
             relative = _relative(path, location)
             if not is_picture(relative):
                 continue
             if problem := _problem(path):
-                passed_over.append(Rejected(relative, problem))
+                rejected.append(Rejected(relative, problem))
             else:
                 entries.append(Entry(relative, os.path.getsize(path)))
     labels = Path(location, DATASET_JSON)
     dataset_json = labels.read_bytes() if labels.is_file() else None
-    return Listing(entries, passed_over, dataset_json=dataset_json)
+    return Listing(entries, rejected, dataset_json=dataset_json)
 
 
 def read(location: str, entry: Entry) -> bytes:

@@ -1,6 +1,6 @@
-"""Classes: from a file, from what a source says of its pictures, or from its folders.
+"""Labels: from a file, from the source itself, or from the names of its folders.
 
-Either every picture has a label or none has.
+Either all pictures have a label or none has.
 """
 
 import csv
@@ -15,7 +15,7 @@ from progan.datasets.sources.listing import Listing, printable
 
 DATASET_JSON = "dataset.json"
 NONE = "none"
-"""In place of a file: leave labels alone."""
+"""In place of a file: no labels."""
 _MOST_CLASSES = 1 << 20
 
 Labels = tuple[tuple[int, ...] | None, tuple[str, ...] | None]
@@ -25,8 +25,9 @@ Labels = tuple[tuple[int, ...] | None, tuple[str, ...] | None]
 def assign(listing: Listing, source: str, labels: str | Path | None) -> Labels:
     """Labels of the listing's entries, in their order, and the classes' names.
 
-    `labels` is a dataset.json or a CSV file, or "none". Without it: the source's own dataset.json,
-    its own labels, the names of its first-level folders, whichever comes first. Raises DataError.
+    `labels` is a dataset.json or a CSV file, or "none". Without it, the first of these that exists:
+    the source's dataset.json, the labels of its entries, the names of its first-level folders.
+    Raises DataError.
     """
     if labels == NONE:
         return None, None
@@ -49,10 +50,10 @@ def assign(listing: Listing, source: str, labels: str | Path | None) -> Labels:
 
 
 def _from_folders(names: Sequence[str]) -> Labels:
-    """From the first-level folders, where there are at least two.
+    """From the names of the first-level folders, if there are at least two.
 
-    Folders around everything, as zip files often have, say nothing and are looked through. A
-    picture outside the class folders leaves the whole source without labels.
+    Ignores folders that contain everything, as zip files often have. A picture outside the class
+    folders leaves the whole source without labels.
     """
     folders = [PurePosixPath(name).parts[:-1] for name in names]
     shared = len(os.path.commonprefix(folders))
@@ -64,7 +65,7 @@ def _from_folders(names: Sequence[str]) -> Labels:
 
 
 def _complete(listing: Listing, named: dict[str, Any], where: str) -> list[Any]:
-    """The label of every entry. Raises DataError listing the first ones without."""
+    """The label of every entry. Raises DataError, which lists the first ten without a label."""
     missing = [entry.name for entry in listing.entries if entry.name not in named]
     if missing:
         first = ", ".join(printable(name) for name in missing[:10])
@@ -76,7 +77,7 @@ def _complete(listing: Listing, named: dict[str, Any], where: str) -> list[Any]:
 
 
 def _numbered(labels: Iterable[Any], classes: Sequence[str] | None, where: str) -> Labels:
-    """Whole numbers stay; names are numbered in their order."""
+    """Keeps whole numbers; numbers names in their alphabetical order."""
     found = list(labels)
     if all(isinstance(label, str) for label in found):
         names = sorted(set(found))
@@ -101,7 +102,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _parse_json(content: bytes, where: str) -> dict[str, Any] | None:
-    """StyleGAN's convention: {"labels": [["folder/name.png", 6], ...]} or {"labels": null}."""
+    """StyleGAN's format: {"labels": [["folder/name.png", 6], ...]} or {"labels": null}."""
     try:
         labels = json.loads(content)["labels"]
         return None if labels is None else {str(name): label for name, label in labels}
@@ -112,7 +113,7 @@ def _parse_json(content: bytes, where: str) -> dict[str, Any] | None:
 
 
 def _parse_csv(content: bytes, path: Path) -> dict[str, Any]:
-    """Two columns, name and class; a first line of headings is passed over."""
+    """Two columns, name and class; skips a first line of headings."""
     try:
         rows = [row for row in csv.reader(content.decode("utf-8-sig").splitlines()) if row]
         pairs = {row[0].strip(): row[1].strip() for row in rows}

@@ -3,8 +3,8 @@
     hf:NAME_OR_FOLDER[,split=train][,image=COLUMN][,label=COLUMN][,KEY=VALUE...]
     torchvision:NAME[,root=FOLDER][,KEY=VALUE...]
 
-Further keys go to the library: `load_dataset`, or the constructor of the torchvision class. Values
-are true, false, numbers, sizes (3x32x32) or text. Nothing is downloaded from torchvision.
+Other keys are passed to `load_dataset`, or to the constructor of the torchvision class. Values are
+true, false, numbers, sizes (3x32x32) or text. torchvision downloads only with `download=true`.
 """
 
 import io
@@ -20,7 +20,7 @@ from progan.datasets.sources.listing import Entry, Listing
 
 HF, TORCHVISION = "hf:", "torchvision:"
 _NAME = "{:09d}"
-# Where torchvision's classes keep the target of every picture.
+# Attributes in which torchvision's classes keep the target of every picture.
 _TARGETS = ("targets", "labels", "_labels")
 
 
@@ -47,7 +47,7 @@ def parse(location: str) -> tuple[str, dict[str, Any]]:
 
 
 def list_hf(location: str) -> Listing:
-    """Every row; labels from a column of class labels, where there is one."""
+    """Every row; labels from a column of class labels, if there is one."""
     table, _, label = _open_hf(location)
     labels = [None] * len(table) if label is None else table[label]
     entries = [Entry(_NAME.format(n), label=value, where=n) for n, value in enumerate(labels)]
@@ -56,7 +56,7 @@ def list_hf(location: str) -> Listing:
 
 
 def read_hf(location: str, entry: Entry) -> bytes:
-    """The picture's file as it was stored."""
+    """The picture's file as stored in the table."""
     table, image, _ = _open_hf(location)
     stored = table[entry.where][image]
     data: bytes | None = stored["bytes"]
@@ -64,7 +64,7 @@ def read_hf(location: str, entry: Entry) -> bytes:
 
 
 def list_torchvision(location: str) -> Listing:
-    """Every picture; labels where the targets are single whole numbers."""
+    """Every picture; labels if the targets are single whole numbers."""
     dataset = _open_torchvision(location)
     targets = next(
         (v for name in _TARGETS if (v := getattr(dataset, name, None)) is not None), None
@@ -80,7 +80,7 @@ def list_torchvision(location: str) -> Listing:
 
 
 def read_torchvision(location: str, entry: Entry) -> bytes:
-    """The picture as a file without compression: the library hands out decoded pictures."""
+    """The picture as an uncompressed file: the library returns decoded pictures."""
     item = _open_torchvision(location)[entry.where]
     return _as_file(item[0] if isinstance(item, tuple) else item)
 
@@ -89,7 +89,7 @@ def read_torchvision(location: str, entry: Entry) -> bytes:
 def _open_hf(location: str) -> tuple[Any, str, str | None]:
     """The table with its pictures undecoded, and the names of the columns."""
     try:
-        huggingface: Any = import_module("datasets")  # theirs: nobody can import ours so
+        huggingface: Any = import_module("datasets")  # theirs: ours is progan.datasets
         load_dataset, load_from_disk = huggingface.load_dataset, huggingface.load_from_disk
     except (ImportError, AttributeError) as error:
         raise missing_library(location, "hf") from error
@@ -101,7 +101,7 @@ def _open_hf(location: str) -> tuple[Any, str, str | None]:
             table = table[split or "train"] if isinstance(table, dict) else table
         else:
             table = load_dataset(name, split=split or "train", **options)
-    except Exception as error:  # of the library, the hub or the network; all have a message
+    except Exception as error:  # from the library, the hub or the network
         raise DataError(f"{location}: {error or type(error).__name__}") from error
     kinds = {column: type(feature).__name__ for column, feature in table.features.items()}
     image = image or next((c for c, kind in kinds.items() if kind == "Image"), None)
@@ -140,7 +140,7 @@ def _target(item: Any) -> Any:
 
 
 def _whole_number(target: Any) -> int | None:
-    """A class from an int, or from an array or a tensor of one."""
+    """The class as an int, from a number or from an array or tensor with one element."""
     try:
         return int(target) if float(target) == int(target) else None
     except (TypeError, ValueError, RuntimeError):

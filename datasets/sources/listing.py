@@ -1,12 +1,13 @@
-"""What a source of pictures tells of itself: the types that every kind of source shares."""
+"""The listing of a source: the types that all kinds of sources share."""
 
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 EXTENSIONS = frozenset(
     ".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm .pgm .avif .jp2 .mpo".split()
 )
-# Larger files are not read: no picture of a size we accept needs as much.
+# Larger files are not read: no picture of a size that we accept needs as much.
 MAX_FILE_BYTES = 1 << 28
 
 
@@ -16,11 +17,11 @@ class Entry(NamedTuple):
     name: str
     """With / between folders; unique in its source."""
     size: int = 0
-    """Of its file, in bytes, where that is known without reading it."""
+    """Bytes of its file, if they are known without reading it."""
     label: int | str | None = None
-    """What the source itself says of it: the number or the name of a class."""
+    """The number or name of its class, if the source itself has one."""
     where: Any = None
-    """How this kind of source finds it again; small, and can be pickled."""
+    """Where the source's kind finds it; small, and can be pickled."""
 
 
 class Rejected(NamedTuple):
@@ -34,18 +35,26 @@ class Listing(NamedTuple):
     """All pictures of a source."""
 
     entries: list[Entry]
-    passed_over: list[Rejected] = []
-    """What has a picture's name and is none, as far as one sees without opening it."""
+    rejected: list[Rejected] = []
+    """Entries that have a picture's name but cannot be one, as found without opening them."""
     classes: list[str] | None = None
-    """Names of the classes, where the source numbers them."""
+    """Names of the classes, if the source numbers them."""
     dataset_json: bytes | None = None
-    """The file of labels in the StyleGAN convention."""
+    """The content of a file of labels in StyleGAN's format."""
     version: str = ""
-    """Changes when the source does, as far as names, sizes and labels would not show it."""
+    """Distinguishes contents of the source that have equal names, sizes and labels."""
+
+
+class Scratch(NamedTuple):
+    """A folder for copies of tar files that cannot be read in any order where they are."""
+
+    folder: Path
+    report: Callable[[str], None] = lambda url: None
+    """Called before a tar file is copied."""
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name looks like a picture's: not hidden, not what macOS adds to archives."""
+    """Whether a name has a picture's extension, is not hidden, and not added by macOS."""
     path = PurePosixPath(name)
     hidden = any(_hidden(part) or part == "__MACOSX" for part in path.parts)
     return path.suffix.lower() in EXTENSIONS and not hidden
@@ -56,24 +65,24 @@ def _hidden(part: str) -> bool:
 
 
 def climbs_out(name: str) -> bool:
-    """Whether a member's name would lie outside the archive's own folder."""
+    """Whether a member would be unpacked outside the archive's own folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts
 
 
 def printable(name: str) -> str:
-    """A name that can be written as UTF-8: bytes that are not are shown as \\xff."""
+    """A name that can be written as UTF-8: other bytes are shown as \\xff."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def without_duplicates(listing: Listing) -> Listing:
-    """Sorted by name; of several entries of one name the first one stays."""
+    """Sorted by name; of several entries with one name only the first is kept."""
     kept: dict[str, Entry] = {}
-    passed_over = list(listing.passed_over)
+    rejected = list(listing.rejected)
     for entry in listing.entries:
         if entry.name in kept:
-            passed_over.append(Rejected(entry.name, "another file has the same name"))
+            rejected.append(Rejected(entry.name, "another file has the same name"))
         else:
             kept[entry.name] = entry
     entries = [kept[name] for name in sorted(kept)]
-    return listing._replace(entries=entries, passed_over=passed_over)
+    return listing._replace(entries=entries, rejected=rejected)

@@ -1,4 +1,4 @@
-"""Pictures that are the values of an LMDB, as LSUN comes."""
+"""Pictures that are the values of an LMDB, such as LSUN."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,17 +8,17 @@ from progan.datasets.errors import DataError, missing_library
 from progan.datasets.sources.listing import Entry, Listing
 
 _FILE = "data.mdb"
-# Not pictures: common ways to store how many there are.
+# Not pictures: common keys for the number of pictures.
 _COUNTS = (b"length", b"__len__", b"num-samples")
 
 
 def recognises(location: str) -> bool:
-    """A folder with data.mdb in it."""
+    """A folder that contains data.mdb."""
     return Path(location, _FILE).is_file()
 
 
 def listing(location: str) -> Listing:
-    """Every key, with the size of its value; the values themselves are not read."""
+    """Every key, with the size of its value. Reads no values."""
     with _open(location).begin(buffers=True) as transaction:
         pairs = ((bytes(key), len(value)) for key, value in transaction.cursor())
         return Listing([Entry(_name(key), size) for key, size in pairs if key not in _COUNTS])
@@ -37,7 +37,7 @@ def _name(key: bytes) -> str:
     return key.decode("utf-8", "surrogateescape")
 
 
-@lru_cache(maxsize=1)  # LMDB does not allow a process to open one twice
+@lru_cache(maxsize=1)  # a process must not open an LMDB twice
 def _open(location: str) -> Any:
     try:
         import lmdb

@@ -1,7 +1,7 @@
-"""Where pictures come from: one table of the kinds of sources.
+"""Sources of pictures: one table of their kinds.
 
-A source is a list of names and a way to read one of them. It holds no open file, so it can be
-pickled, and `part` cuts off the few names a worker process needs.
+A source is a list of names and a way to read the picture of each. It holds no open file, so it can
+be pickled; `part` selects the pictures that a worker process needs.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from progan.datasets.errors import DataError, UnusablePicture
-from progan.datasets.sources import folder, libraries, lmdb, tar
+from progan.datasets.sources import folder, libraries, lmdb, tar, webdataset_urls
 from progan.datasets.sources import zip as zip_archive
 from progan.datasets.sources.labels import assign
 from progan.datasets.sources.listing import (
@@ -19,37 +19,46 @@ from progan.datasets.sources.listing import (
     Entry,
     Listing,
     Rejected,
+    Scratch,
     without_duplicates,
 )
 
 
 class Kind(NamedTuple):
-    """One way to keep pictures. A location is an absolute path, or a name after a prefix."""
+    """One way to store pictures. A location is an absolute path, a URL, or a prefix and a name."""
 
     recognises: Callable[[str], bool]
-    listing: Callable[[str], Listing]
-    """Raises DataError when nothing can be read at all."""
+    listing: Callable[[str, Scratch | None], Listing]
+    """Raises DataError if nothing can be read."""
     read: Callable[[str, Entry], bytes]
     """The content of one picture's file. May raise anything for a damaged one."""
 
 
-# The first that recognises a location has it.
+def _in_place(listing: Callable[[str], Listing]) -> Callable[[str, Scratch | None], Listing]:
+    """The listing of a kind that copies nothing."""
+    return lambda location, scratch: listing(location)
+
+
+# A location is of the first kind that recognises it.
 KINDS: dict[str, Kind] = {
-    "hf": Kind(libraries.recognises_hf, libraries.list_hf, libraries.read_hf),
+    "hf": Kind(libraries.recognises_hf, _in_place(libraries.list_hf), libraries.read_hf),
     "torchvision": Kind(
-        libraries.recognises_torchvision, libraries.list_torchvision, libraries.read_torchvision
+        libraries.recognises_torchvision,
+        _in_place(libraries.list_torchvision),
+        libraries.read_torchvision,
     ),
-    "zip": Kind(zip_archive.recognises, zip_archive.listing, zip_archive.read),
-    "lmdb": Kind(lmdb.recognises, lmdb.listing, lmdb.read),
-    "tar": Kind(tar.recognises, tar.listing, tar.read),
-    "folder": Kind(folder.recognises, folder.listing, folder.read),
+    "webdataset": Kind(webdataset_urls.recognises, webdataset_urls.listing, tar.read),
+    "zip": Kind(zip_archive.recognises, _in_place(zip_archive.listing), zip_archive.read),
+    "lmdb": Kind(lmdb.recognises, _in_place(lmdb.listing), lmdb.read),
+    "tar": Kind(tar.recognises, _in_place(tar.listing), tar.read),
+    "folder": Kind(folder.recognises, _in_place(folder.listing), folder.read),
 }
 _PREFIXES = (libraries.HF, libraries.TORCHVISION)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Pictures by number, in an order that is the same every time: sorted by name."""
+    """Pictures by number, always in the same order: sorted by name."""
 
     kind: str
     location: str
@@ -58,21 +67,23 @@ class Source:
     """A class for every picture, or None."""
     classes: tuple[str, ...] | None
     """The class names by label, or None."""
-    passed_over: tuple[Rejected, ...]
+    rejected: tuple[Rejected, ...]
     version: str
 
     @property
     def title(self) -> str:
-        """Short name for people."""
+        """A short name for messages and the manifest."""
+        if self.kind == "webdataset":
+            return webdataset_urls.title(self.location)
         return self.location if self.kind in ("hf", "torchvision") else Path(self.location).name
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the pictures; sorted, unique."""
+        """The names of the pictures; sorted, unique."""
         return tuple(entry.name for entry in self.entries)
 
     def read(self, index: int) -> bytes:
-        """The content of one picture's file. Raises UnusablePicture when it cannot be read."""
+        """The content of one picture's file. Raises UnusablePicture if it cannot be read."""
         entry = self.entries[index]
         if entry.size > MAX_FILE_BYTES:
             raise UnusablePicture(f"a file of {entry.size} bytes is too large")
@@ -80,33 +91,33 @@ class Source:
             return KINDS[self.kind].read(self.location, entry)
         except (DataError, UnusablePicture):
             raise
-        except Exception as error:  # damaged archives raise a dozen kinds
+        except Exception as error:  # damaged archives raise many types
             text = error.strerror if isinstance(error, OSError) else str(error)
             raise UnusablePicture(f"cannot be read: {text or type(error).__name__}") from error
 
     def part(self, indices: Sequence[int]) -> Self:
-        """A source of these pictures only, cheap to pickle."""
+        """A source of these pictures only, small to pickle."""
         return replace(
             self,
             entries=tuple(self.entries[i] for i in indices),
             labels=None if self.labels is None else tuple(self.labels[i] for i in indices),
-            passed_over=(),
+            rejected=(),
         )
 
 
-def open_source(source: str | Path, labels: str | Path | None = None) -> Source:
+def open_source(
+    source: str | Path, labels: str | Path | None = None, scratch: Scratch | None = None
+) -> Source:
     """The pictures of a folder, a zip, tar files, an LMDB, `hf:...` or `torchvision:...`.
 
-    `labels`: see `labels.assign`. Raises DataError when the source is missing, is of no known
-    kind, holds no pictures, or labels only some of them.
+    `labels`: see `labels.assign`. `scratch` is needed for URLs and `pipe:`. Raises DataError if the
+    source is missing, is of no known kind, holds no pictures, or labels only some of them.
     """
-    location = str(source)
-    if not location.startswith(_PREFIXES):
-        location = str(Path(location).expanduser().absolute())
+    location = _absolute(str(source))
     kind = next((name for name, kind in KINDS.items() if kind.recognises(location)), None)
     if kind is None:
         raise DataError(_unknown(location))
-    listing = without_duplicates(KINDS[kind].listing(location))
+    listing = without_duplicates(KINDS[kind].listing(location, scratch))
     if not listing.entries:
         raise DataError(_no_pictures(location, listing))
     numbers, classes = assign(listing, location, labels)
@@ -116,9 +127,17 @@ def open_source(source: str | Path, labels: str | Path | None = None) -> Source:
         entries=tuple(listing.entries),
         labels=numbers,
         classes=classes,
-        passed_over=tuple(listing.passed_over),
+        rejected=tuple(listing.rejected),
         version=listing.version,
     )
+
+
+def _absolute(location: str) -> str:
+    if location.startswith(_PREFIXES):
+        return location
+    if webdataset_urls.recognises(location):
+        return webdataset_urls.absolute(location)
+    return str(Path(location).expanduser().absolute())
 
 
 def _unknown(location: str) -> str:
@@ -129,8 +148,8 @@ def _unknown(location: str) -> str:
 
 
 def _no_pictures(location: str, listing: Listing) -> str:
-    if listing.passed_over:
-        name, reason = listing.passed_over[0]
+    if listing.rejected:
+        name, reason = listing.rejected[0]
         return f"no usable pictures in {location}; for example {name}: {reason}"
     some = " ".join(sorted(EXTENSIONS))
     return f"no pictures in {location}: looked in all its folders for {some}"

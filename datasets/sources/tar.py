@@ -1,17 +1,20 @@
 """Pictures in tar files: one, a folder of them or a pattern, such as WebDataset shards.
 
-Labels are taken from what lies beside a picture `key.png` in the same tar: `key.cls`, or a number
-under "label" or "cls" in `key.json`.
+webdataset's pipeline lists them: it groups the members `key.png`, `key.cls` and `key.json` into
+samples. One stage of the pipeline is ours: it yields where a picture lies, in place of its bytes.
+Only headers and labels are read, and any process of a build can then read any picture.
+
+A picture takes its label from `key.cls`, or from a number under "label" or "cls" in `key.json`.
 """
 
 import glob
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from progan.datasets.errors import DataError
 from progan.datasets.sources.labels import DATASET_JSON
@@ -23,18 +26,12 @@ from progan.datasets.sources.listing import (
     climbs_out,
     is_picture,
 )
+from progan.datasets.webdataset_library import webdataset
 
 _LARGEST_LABEL = 1 << 16
-# How gzip, bzip2, xz and zstd files begin.
+_LABELS = ("cls", "json")
+# The first bytes of gzip, bzip2, xz and zstd files.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-
-
-class _Shard(NamedTuple):
-    """What one tar file holds."""
-
-    entries: list[Entry]
-    passed_over: list[Rejected]
-    dataset_json: bytes | None
 
 
 def recognises(location: str) -> bool:
@@ -46,14 +43,33 @@ def recognises(location: str) -> bool:
 
 
 def listing(location: str) -> Listing:
-    """Where every picture lies, found by reading the headers only."""
-    tars = _tars(location)
-    shards = [_shard(path, f"{path.name}/" if len(tars) > 1 else "") for path in tars]
-    return Listing(
-        [entry for shard in shards for entry in shard.entries],
-        [rejected for shard in shards for rejected in shard.passed_over],
-        dataset_json=next((s.dataset_json for s in shards if s.dataset_json), None),
+    """The pictures of all tar files; reads headers and labels only."""
+    return list_tars({str(path): path.name for path in _tars(location)})
+
+
+def list_tars(names: Mapping[str, str]) -> Listing:
+    """The pictures of tar files: path -> name, which begins the pictures' names if there are
+    several. Raises DataError for a file that is damaged or compressed."""
+    library, positions = webdataset(), _Positions(names)
+    samples: Iterable[dict[str, Any]] = library.DataPipeline(
+        library.SimpleShardList(list(names)),
+        positions,
+        lambda files: library.tariterators.group_by_keys(files, _key_and_extension, lcase=False),
     )
+    pictures: list[tuple[Entry, tuple[str, str]]] = []
+    labels: dict[tuple[str, str], int | str] = {}
+    for sample in samples:
+        key = (sample["__url__"], sample["__key__"])
+        for extension, value in sample.items():
+            if isinstance(value, Entry):
+                pictures.append((value, key))
+            elif isinstance(value, bytes):
+                label = _label(extension, value)
+                if label is not None:
+                    labels[key] = label
+    # Not within the loop: where a tar is not sorted, a label may come long after its picture.
+    entries = [entry._replace(label=labels.get(key)) for entry, key in pictures]
+    return Listing(entries, positions.rejected, dataset_json=positions.dataset_json)
 
 
 def read(location: str, entry: Entry) -> bytes:
@@ -65,7 +81,28 @@ def read(location: str, entry: Entry) -> bytes:
     return data
 
 
-@cache  # closed with the process; shards are few beside the files it may open
+def members(path: str, title: str) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """The members of the tar file at `path` one by one. Raises DataError, which names `title`."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            while member := tar.next():
+                tar.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
+                yield member, tar
+    except tarfile.ReadError as error:
+        if is_compressed(Path(path)):
+            raise DataError(
+                f"{title} is compressed, so no picture can be read by itself: unpack it first"
+            ) from error
+        raise DataError(f"{title} is damaged: {error}") from error
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins as compressed files do."""
+    with path.open("rb") as file:
+        return file.read(6).startswith(_COMPRESSED)
+
+
+@cache  # closed with the process; there are far fewer shards than files it may open
 def _descriptor(path: str) -> int:
     return os.open(path, os.O_RDONLY)
 
@@ -78,58 +115,68 @@ def _tars(location: str) -> list[Path]:
     return [Path(location)]
 
 
-def _shard(path: Path, prefix: str) -> _Shard:
-    entries: list[Entry] = []
-    passed_over: list[Rejected] = []
-    labels: dict[str, int | str] = {}
-    dataset_json = None
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in _members(tar):
-                key, _, extension = member.name.rpartition("/")[2].partition(".")
-                key = f"{member.name.rpartition('/')[0]}/{key}"
-                if member.name.rpartition("/")[2] == DATASET_JSON:
-                    dataset_json = _content(tar, member, MAX_FILE_BYTES)
-                elif extension in ("cls", "json") and member.isreg():
-                    label = _label(extension, _content(tar, member, _LARGEST_LABEL))
-                    if label is not None:
-                        labels[key] = label
-                if not is_picture(member.name):
-                    continue
-                if problem := _problem(member):
-                    passed_over.append(Rejected(prefix + member.name, problem))
-                    continue
-                where = (str(path), member.offset_data)
-                # The label may follow the picture: its key is kept until all are seen.
-                entries.append(Entry(prefix + member.name, member.size, key, where))
-    except tarfile.ReadError as error:
-        raise DataError(_unreadable(path, error)) from error
-    entries = [entry._replace(label=labels.get(str(entry.label))) for entry in entries]
-    return _Shard(entries, passed_over, dataset_json)
+class _Positions:
+    """A stage of webdataset's pipeline: tar files -> members, pictures as entries without bytes."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._prefixes = {
+            path: f"{name}/" if len(names) > 1 else "" for path, name in names.items()
+        }
+        self.rejected: list[Rejected] = []
+        self.dataset_json: bytes | None = None
+
+    def __call__(self, shards: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
+        for shard in shards:
+            path = shard["url"]
+            names: set[str] = set()
+            for member, tar in members(path, path):
+                content = self._content(path, tar, member, names)
+                if content is not None:
+                    yield {"fname": member.name, "data": content, "__url__": path}
+            yield {}  # the end of a shard: the next one may begin with the same key
+
+    def _content(
+        self, path: str, tar: tarfile.TarFile, member: tarfile.TarInfo, names: set[str]
+    ) -> Entry | bytes | None:
+        """The entry of a picture, the bytes of a label; None for everything else."""
+        file = member.name.rpartition("/")[2]
+        if file == DATASET_JSON:
+            self.dataset_json = self.dataset_json or _read(tar, member, MAX_FILE_BYTES)
+            return None
+        label = file.partition(".")[2] in _LABELS
+        if not label and not is_picture(member.name):
+            return None
+        name = self._prefixes[path] + member.name
+        problem = _problem(member)
+        if problem is None and member.name in names:
+            problem = "another file has the same name"
+        if problem is not None:
+            if not label:
+                self.rejected.append(Rejected(name, problem))
+            return None
+        names.add(member.name)
+        if label:
+            return _read(tar, member, _LARGEST_LABEL)
+        return Entry(name, member.size, where=(path, member.offset_data))
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        compressed = file.read(6).startswith(_COMPRESSED)
-    if compressed:
-        return f"{path} is compressed, so no picture can be read by itself: unpack it first"
-    return f"{path} is damaged: {error}"
+def _key_and_extension(name: str) -> tuple[str, str]:
+    """webdataset's rule: the extension starts at the first dot of the file's name.
+
+    webdataset's own function ignores a file where a folder's name has a line break and a dot.
+    """
+    folder, slash, file = name.rpartition("/")
+    key, _, extension = file.partition(".")
+    return folder + slash + key, extension
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members one by one: tarfile itself would keep them all."""
-    while member := tar.next():
-        tar.members = []  # type: ignore[attr-defined]
-        yield member
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
     file = tar.extractfile(member) if member.isreg() and member.size <= most else None
     return file.read() if file else b""
 
 
 def _label(extension: str, content: bytes) -> int | str | None:
-    """A class from the content of a .cls or .json member; None when it says nothing of it."""
+    """The class in the content of a .cls or .json member, or None."""
     try:
         text = content.decode().strip()
         if extension == "cls":

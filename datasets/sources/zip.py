@@ -1,4 +1,4 @@
-"""Pictures in a zip file, which is never unpacked."""
+"""Pictures in a zip file, read in place."""
 
 import stat
 import zipfile
@@ -24,9 +24,9 @@ def recognises(location: str) -> bool:
 
 
 def listing(location: str) -> Listing:
-    """From the archive's directory alone; nothing is decompressed but a file of labels."""
+    """From the archive's directory. Decompresses nothing but dataset.json."""
     entries: list[Entry] = []
-    passed_over: list[Rejected] = []
+    rejected: list[Rejected] = []
     dataset_json = None
     archive = _open(location)
     for number, info in enumerate(archive.infolist()):
@@ -35,19 +35,19 @@ def listing(location: str) -> Listing:
         if info.is_dir() or not is_picture(info.filename):
             continue
         if problem := _problem(info):
-            passed_over.append(Rejected(info.filename, problem))
+            rejected.append(Rejected(info.filename, problem))
         else:
             entries.append(Entry(info.filename, info.file_size, where=number))
-    return Listing(entries, passed_over, dataset_json=dataset_json)
+    return Listing(entries, rejected, dataset_json=dataset_json)
 
 
 def read(location: str, entry: Entry) -> bytes:
-    """Decompress one member; never more than the archive's directory says it has."""
+    """Decompress one member, up to its size in the archive's directory."""
     archive = _open(location)
     return archive.read(archive.infolist()[entry.where])
 
 
-@lru_cache(maxsize=1)  # per process; reading the directory again for every picture would be slow
+@lru_cache(maxsize=1)  # reading the directory again for every picture would be slow
 def _open(location: str) -> zipfile.ZipFile:
     return zipfile.ZipFile(location)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from progan.datasets.build.sandboxed_decoder import Decoder, Settings, make_levels
+from progan.datasets.build.sandboxed_decoder import SandboxedDecoder, Settings, make_levels
 from progan.datasets.errors import TooSmall, UnusablePicture
 from progan.datasets.format.codec import CODECS
 from progan.datasets.format.options import Options
 
-Make = Callable[..., Decoder]
+Make = Callable[..., SandboxedDecoder]
 
 
 def picture(side: int = 16) -> bytes:
@@ -30,10 +30,10 @@ def settings(seconds: float = 60, **options: Any) -> Settings:
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    made: list[Decoder] = []
+    made: list[SandboxedDecoder] = []
 
-    def make_decoder(**options: Any) -> Decoder:
-        made.append(Decoder(settings(**options)))
+    def make_decoder(**options: Any) -> SandboxedDecoder:
+        made.append(SandboxedDecoder(settings(**options)))
         return made[-1]
 
     yield make_decoder

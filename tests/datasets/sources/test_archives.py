@@ -46,7 +46,7 @@ def test_hostile_zip_members(tmp_path: Path) -> None:
         archive.writestr(link, b"/etc/passwd")
     source = open_source(path)
     assert contents(source) == {"good.png": b"good", "größe.png": b"named"}
-    assert dict(source.passed_over) == {
+    assert dict(source.rejected) == {
         "good.png": "another file has the same name",
         "../../outside.png": "its name climbs out of the archive",
         "/etc/absolute.png": "its name climbs out of the archive",
@@ -117,7 +117,7 @@ def test_hostile_tar_members(tmp_path: Path) -> None:
         add(tar, "folder.png", b"", type=tarfile.DIRTYPE)
     source = open_source(path)
     assert sorted(contents(source).values()) == [b"good", b"long name"]
-    assert len(source.passed_over) == 7
+    assert len(source.rejected) == 7
 
 
 def test_a_tar_that_ends_within_a_picture(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""Tar files in webdataset's notation: braces, lists, URLs and commands.
+
+    shards-{000..009}.tar                          ten files
+    a.tar::b.tar                                   two
+    https://host/shards-{000..009}.tar             URLs: http, https, sftp, gs, ais ...
+    pipe:aws s3 cp s3://bucket/shard.tar -         what a command writes
+
+A URL or a command yields its tar file only from start to end, and every process of a build needs
+pictures from anywhere in it. So each is copied once, by webdataset, into the folder of the data set
+that is built; `prepare` removes the copies when the data set is complete. An interrupted build
+keeps those that are complete and goes on with them.
+
+`pipe:` runs a shell command. It comes from nowhere but the text that the user gives as the source.
+"""
+
+import glob
+import os
+import re
+import signal
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from progan.datasets.errors import DataError
+from progan.datasets.files import whole_file
+from progan.datasets.sources.listing import Listing, Scratch
+from progan.datasets.sources.tar import is_compressed, list_tars, members
+from progan.datasets.webdataset_library import webdataset
+
+_PIPE, _FILE, _LIST = "pipe:", "file://", "::"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_CHUNK_BYTES = 1 << 20
+# Exit codes of curl, by which webdataset reads http and the like.
+_CURL = {
+    6: "no host of this name",
+    7: "the server does not answer",
+    22: "the server answers with an error, such as 404 (not found)",
+    28: "the server takes too long",
+}
+
+
+def recognises(location: str) -> bool:
+    """Braces that expand, a list, a URL or a command; not the name of a file that exists."""
+    if os.path.exists(location):
+        return False
+    if any(_is_remote(part) or part.startswith(_FILE) for part in location.split(_LIST)):
+        return True
+    return _LIST in location or ("{" in location and _expand(location) != [location])
+
+
+def absolute(location: str) -> str:
+    """The same tar files, independent of the working directory, which commands still see."""
+    parts = location.split(_LIST)
+    return _LIST.join(part if _is_remote(part) else _absolute(part) for part in parts)
+
+
+def title(location: str) -> str:
+    """A short name without folders. Of a command the program only: the rest may hold passwords."""
+    parts = location.split(_LIST)
+    return _LIST.join(
+        _PIPE + (part.removeprefix(_PIPE).split() or [""])[0]
+        if part.startswith(_PIPE)
+        else _last_name(part)
+        for part in parts
+    )
+
+
+def listing(location: str, scratch: Scratch | None) -> Listing:
+    """Copy what is remote to `scratch`, and list the pictures. Raises DataError."""
+    urls = [name for url in _expand(location) for name in _existing(url, location)]
+    names = [None if url.startswith(_PIPE) else _last_name(url) for url in urls]
+    unique = None not in names and len(set(names)) == len(names)
+    tars: dict[str, str] = {}
+    for number, (url, name) in enumerate(zip(urls, names, strict=True)):
+        path = _copied(url, scratch) if _is_remote(url) else url
+        tars[path] = str(name) if unique else f"{number:06d}.tar"
+    return list_tars(tars)
+
+
+def _expand(location: str) -> list[str]:
+    """One name a tar file: webdataset expands lists, braces and ${NAME}. Raises DataError."""
+    try:
+        urls: list[str] = webdataset().shardlists.expand_urls(location)
+    except (AssertionError, ValueError) as error:  # a missing variable, braces that do not pair
+        raise DataError(f"cannot expand {location}: {error}") from error
+    return urls
+
+
+def _existing(url: str, location: str) -> list[str]:
+    """The paths of a local name, which may have `*`. Raises DataError if there are none."""
+    if _is_remote(url):
+        return [url]
+    found = sorted(glob.glob(url)) if "*" in url else [url]
+    for path in found:
+        if not Path(path).is_file():
+            raise DataError(f"{path} does not exist or is no file; {location} names it")
+        if not tarfile.is_tarfile(path):
+            raise DataError(f"{path} is not a tar file; {location} names it")
+    if not found:
+        raise DataError(f"no file matches {url}; {location} names it")
+    return found
+
+
+def _is_remote(url: str) -> bool:
+    return url.startswith(_PIPE) or bool(_URL.match(url) and not url.startswith(_FILE))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path.removeprefix(_FILE)).expanduser().absolute())
+
+
+def _last_name(url: str) -> str:
+    path = urlsplit(url).path if _URL.match(url) else url
+    return path.rstrip("/").rpartition("/")[2] or url
+
+
+def _copied(url: str, scratch: Scratch | None) -> str:
+    """The path of the copy of a remote tar file, which is made unless it exists."""
+    if scratch is None:
+        raise DataError(f"{url} has to be copied, and there is no folder for the copy")
+    path = scratch.folder / f"{sha256(url.encode()).hexdigest()[:20]}.tar"
+    if path.is_file():
+        return str(path)
+    created = [folder for folder in (path.parent, path.parent.parent) if not folder.exists()]
+    scratch.report(url)
+    try:
+        with whole_file(path) as file:
+            for chunk in _chunks(url):
+                file.write(chunk)
+            file.flush()
+            _require_tar(url, Path(file.name))
+    except OSError as error:
+        raise DataError(f"cannot copy {url} to {path.parent}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):  # not empty: the usual case
+            for folder in created:
+                folder.rmdir()
+    return str(path)
+
+
+def _chunks(url: str) -> Iterator[bytes]:
+    """The bytes of a URL or a command's output, read by webdataset. Raises DataError."""
+    stream: Any = None
+    try:
+        stream = webdataset().gopen(url)
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
+        stream.close()  # raises for a command that has failed
+    except (OSError, ValueError) as error:
+        raise DataError(_reason(url, getattr(stream, "status", None), error)) from error
+    finally:
+        with suppress(OSError):
+            if stream is not None:
+                stream.close()
+
+
+def _reason(url: str, status: int | None, error: Exception) -> str:
+    """Why a URL or a command gives nothing; `status` is the return code of its process."""
+    if url.startswith(_PIPE):
+        if status is None:
+            return f"cannot run {url}: {error}"
+        end = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
+        return f"the command of {url} failed with {end}"
+    if isinstance(error, FileNotFoundError):
+        return f"cannot read {url}: webdataset needs the program {error.filename} for it"
+    if status is None:
+        command = f"'{_PIPE}aws s3 cp {url} -'"
+        return f"{error}: give a command that writes the file, such as {command}"
+    return f"cannot read {url}: {_CURL.get(status, f'exit code {status}')}"
+
+
+def _require_tar(url: str, path: Path) -> None:
+    """Raise DataError unless the copy of `url` at `path` is a whole tar file."""
+    if is_compressed(path):
+        raise DataError(
+            f"{url} is compressed, so no picture can be read by itself: give a command that "
+            "unpacks it, such as 'pipe:curl -sfL URL | gzip -dc'"
+        )
+    if not tarfile.is_tarfile(path):
+        raise DataError(f"{url} is not a tar file")
+    for _ in members(str(path), url):
+        pass
