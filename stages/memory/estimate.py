@@ -39,16 +39,9 @@ def footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
     what the allocator loses to fragments. Drawing samples and writing checkpoints take less than a
     step does.
     """
-    with OneFakeMode(), LiveBytes() as live:
+    with FakeTensorMode(), LiveBytes() as live:
         step(_stage(spec, ranks, live), dict)
     return {kind: size for kind, size in live.at_peak.items() if size}
-
-
-class OneFakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
-    """Copied networks (the moving average) stay in the mode of what they are copied from."""
-
-    def __deepcopy__(self, memo: object) -> "OneFakeMode":
-        return self
 
 
 def _stage(spec: StageSpec, ranks: int, live: LiveBytes) -> Stage:

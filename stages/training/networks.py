@@ -1,6 +1,5 @@
 """The networks of a stage: drawn in one place, with the weights they begin or go on with."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,9 +40,12 @@ class Networks:
         discriminator = make_discriminator(*shape, fading=fading, recompute_from=recompute_from)
         install("generator", generator, penalties)
         install("discriminator", discriminator, penalties)
-        ema = copy.deepcopy(generator).requires_grad_(False).eval()
         encoder = make_encoder(penalties, *shape, fading=fading, recompute_from=recompute_from)
-        return cls(generator, discriminator, ema, encoder)
+        # Last, since what it draws is replaced. copy.deepcopy cannot copy fake tensors.
+        ema = Generator(*shape, fading=fading, recompute_from=recompute_from)
+        install("generator", ema, penalties)
+        ema.load_state_dict(generator.state_dict())
+        return cls(generator, discriminator, ema.requires_grad_(False).eval(), encoder)
 
     def by_name(self) -> dict[Network, nn.Module]:
         """Those that there are, by the names of their files."""
