@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Tests of a module or an xdist_group share a worker; -n auto is one worker a core, and two more.
-PYTEST := $(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
+# The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install demo check test test-slow test-nightly soak clean
 

@@ -1,10 +1,11 @@
-"""What tests of several folders share: a small data set, a clean environment, groups, skips."""
+"""Shared by all tests: a data set, a clean environment, the order of modules, limited skips."""
 
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,34 +14,29 @@ import pytest
 from progan.datasets.build.prepare import prepare
 from progan.datasets.synthetic import draw_dataset
 
-WAITING = ("slurm", "hosts")
-"""Groups of tests that mostly wait: they start first, and others compute meanwhile."""
+WAITING = ("test_slurm.py", "test_hosts.py")
+"""Modules in tests/cluster whose tests mostly wait: others compute meanwhile."""
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto`: one worker a core, and one for each group that mostly waits."""
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one worker a core, and one for each module that mostly waits."""
     return min(os.cpu_count() or 1, 8) + len(WAITING)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With pytest-xdist, a module is a group, so that one worker makes its fixtures, once."""
+    """In a worker of pytest-xdist, order modules so that no worker is left with a long one."""
     if not hasattr(config, "workerinput"):
         return
-    groups: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-        marker = item.get_closest_marker("xdist_group")
-        assert marker is not None
-        groups.setdefault(marker.args[0], []).append(item)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
 
-    def turn(group: str) -> tuple[bool, int]:
-        """Those that wait, then those with the most slow tests: the last ones should be short."""
-        slow = sum(item.get_closest_marker("slow") is not None for item in groups[group])
-        return group not in WAITING, -slow
+    def turn(item: pytest.Item) -> tuple[bool, int, Path]:
+        return not _waits(item.path), -slow[item.path], item.path
 
-    items[:] = [item for group in sorted(groups, key=turn) for item in groups[group]]
+    items.sort(key=turn)
+
+
+def _waits(module: Path) -> bool:
+    return module.parent.name == "cluster" and module.name in WAITING
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from progan.launch.detached import die_with_parent
+
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 NETWORK = "10.86.4"
 SWITCH = "switch"
@@ -117,7 +119,9 @@ class Hosts:
 
     def _boot(self, name: str) -> None:
         argv = ["unshare", *NAMESPACES, "--fork", "--kill-child", "bash", "-c", BOOT, "init", name]
-        self._inits[name] = subprocess.Popen([*argv, str(self.folder)], stdin=subprocess.DEVNULL)
+        self._inits[name] = subprocess.Popen(
+            [*argv, str(self.folder)], stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
+        )
         deadline = time.monotonic() + 20
         while not (self.folder / f"{name}.up").exists():
             assert time.monotonic() < deadline and self._inits[name].poll() is None

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from progan.launch.detached import die_with_parent
+
 NODES = ("n1", "n2")
 CONF = """
 ClusterName=test
@@ -152,7 +154,12 @@ class SlurmCluster:
     def _start(self, name: str, argv: list[str]) -> None:
         with (self.folder / f"{name}.out").open("ab") as out:
             self._daemons[name] = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         if name == "munged":
             until = time.monotonic() + 10

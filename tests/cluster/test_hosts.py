@@ -18,7 +18,7 @@ from required import require
 from soak import CONFIG
 from workers import BIN, checkpoints, content
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = pytest.mark.slow
 
 SHORT = ["growth.last=8", "growth.fade_kimg=0.64", "growth.steady_kimg=1.28"]
 SSH = ["launch.backend=ssh", "launch.hostfile=hostfile"]

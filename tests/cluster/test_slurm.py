@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from required import require
 from slurm_cluster import SlurmCluster, missing
 from workers import BIN, checkpoints, content, figures
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slow
 
 PREPARE = SCRIPT.with_name("prepare.sbatch")
 
@@ -40,6 +41,7 @@ launch:
   {backend: slurm, nodes: 2, gpus_per_node: 1, interface: lo, time_limit: 10, max_restarts: 0}
 """
 ONE_STAGE = "growth.last=4"
+SETTLE_SECONDS = 15.0
 ENDLESS = (ONE_STAGE, "growth.steady_kimg=1000", "checkpoint.every_kimg=1000")
 """One stage that only ends when it is stopped, and writes a checkpoint only then."""
 
@@ -173,7 +175,7 @@ def test_signalled_job_is_requeued_and_ends_with_the_same_bytes(
     process = train(run)
     # To the ranks, as in a preemption; then to the batch script, as before the time limit.
     for folder, batch in ((run.stage(4), []), (run.stage(8), ["--batch"])):
-        until(lambda folder=folder: checkpoints(folder))
+        until(partial(checkpoints, folder))
         number = jobs(run)[-1]
         cluster.ask("scancel", "--signal=USR1", *batch, number)
         wait_for_requeue(cluster, number)
@@ -194,8 +196,11 @@ def test_lost_node_does_not_change_the_result(
     cluster.power_off("n2")
     wait_for_requeue(cluster, number)
     cluster.start("n2")
-    # Slurm would take the end of the first start's script for the end of the second start.
+    # Slurm would take the end of the first start's script for the end of the second start; and a
+    # node that has just come back may still report that it runs no job, which ends those it has.
     until(lambda: not cluster.has_steps("n1"))
+    cluster.wait_for_nodes("idle", 2)
+    time.sleep(SETTLE_SECONDS)
     start_now(cluster, number)
     finish(run, process)
     assert kinds(run) == ["stage_started", "stage_finished"]

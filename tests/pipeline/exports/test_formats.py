@@ -1,9 +1,11 @@
 """Every export format, loaded by another process without progan; failures leave no files."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from networks import published
@@ -11,6 +13,8 @@ from progan.pipeline import export as export_module
 from progan.pipeline.cli.models import FORMATS
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.export import export_networks
+from progan.pipeline.exports import check as check_module
+from progan.pipeline.exports.check import TOLERANCE
 from progan.pipeline.exports.formats import WRITERS
 from progan.pipeline.exports.reload import READERS
 from progan.pipeline.sampling.generate import load_generator, load_networks
@@ -18,6 +22,20 @@ from progan.pipeline.sampling.generate import load_generator, load_networks
 
 def test_command_writers_and_readers_have_the_same_formats() -> None:
     assert list(FORMATS) == list(WRITERS) == list(READERS)
+
+
+@pytest.fixture
+def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check exports in this process, with progan hidden, instead of starting another one."""
+
+    def check(kind: str, folder: Path, latents: np.ndarray, expected: np.ndarray) -> None:
+        with pytest.MonkeyPatch.context() as hidden:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "progan"]:
+                hidden.setitem(sys.modules, name, None)
+            drawn = READERS[kind](folder, latents)
+        np.testing.assert_allclose(drawn, expected, rtol=0, atol=TOLERANCE)
+
+    monkeypatch.setattr(check_module, "check", check)
 
 
 @pytest.mark.slow
@@ -31,7 +49,7 @@ def test_format_draws_the_same_without_progan(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_format_draws_the_given_classes(tmp_path: Path, kind: str) -> None:
+def test_format_draws_the_given_classes(tmp_path: Path, kind: str, checked_here: None) -> None:
     networks = published(tmp_path / "final", classes=3, generator={"norm": "virtual_batch"})
     export_networks(networks, tmp_path / "out", formats=[kind])
     name = "config.json" if kind == "huggingface" else "generator.json"
@@ -44,7 +62,7 @@ def test_format_draws_the_given_classes(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
-def test_format_draws_the_same_for_dcgan(tmp_path: Path, kind: str) -> None:
+def test_format_draws_the_same_for_dcgan(tmp_path: Path, kind: str, checked_here: None) -> None:
     networks = published(
         tmp_path / "final", 16, arch="dcgan", generator={"norm": "batch", "attention": (8,)}
     )
@@ -54,7 +72,7 @@ def test_format_draws_the_same_for_dcgan(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_hugging_face_folder_can_be_loaded(tmp_path: Path) -> None:
+def test_hugging_face_folder_can_be_loaded(tmp_path: Path, checked_here: None) -> None:
     networks = published(tmp_path / "final")
     export_networks(networks, tmp_path / "out", formats=["huggingface"], weights="generator")
     ours = load_networks(networks, "generator").state_dict()

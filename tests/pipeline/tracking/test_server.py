@@ -82,12 +82,12 @@ def test_everything_arrives_once_from_a_server_that_is_down_at_times(
     following = Tracker(run.folder, run.config, run.specs)
     following.start()
     run.train(4, ticks=3)
-    time.sleep(3)
+    wait_for(lambda: caplog.text.count(tracker.SENDING_FAILED) == 1)
     proxy.down = False  # down at the start
     wait_for(lambda: len(steps(stage_run(run, server, 4))) == 3)
     proxy.down = True
     run.train(4, ticks=3)
-    time.sleep(1)
+    wait_for(lambda: caplog.text.count(tracker.SENDING_FAILED) == 2)
     proxy.down = False  # down in the middle
     run.finish(4)
     run.train(8, ticks=2)
