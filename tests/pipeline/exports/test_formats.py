@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,10 +27,11 @@ def test_command_writers_and_readers_have_the_same_formats() -> None:
 
 @pytest.fixture
 def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports are checked in this process, which hides progan meanwhile: that takes no start."""
+    """Check exports in this process, with progan hidden, instead of starting another one."""
 
     def check(kind: str, folder: Path, latents: np.ndarray, expected: np.ndarray) -> None:
-        with pytest.MonkeyPatch.context() as hidden:
+        with pytest.MonkeyPatch.context() as hidden, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit.load is deprecated
             for name in [name for name in sys.modules if name.partition(".")[0] == "progan"]:
                 hidden.setitem(sys.modules, name, None)
             drawn = READERS[kind](folder, latents)
