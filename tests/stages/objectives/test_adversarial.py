@@ -86,7 +86,9 @@ CASES: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "discriminator", "generator"), CASES, ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize(
+    ("config", "discriminator", "generator"), CASES, ids=[str(case[0]) for case in CASES]
+)
 def test_a_loss_is_its_formula(config: Any, discriminator: Any, generator: Any) -> None:
     chosen = loss(TypeAdapter(LossSpec).validate_python(config))
     real, fake = torch.from_numpy(REAL), torch.from_numpy(FAKE)

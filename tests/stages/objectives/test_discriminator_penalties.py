@@ -66,7 +66,7 @@ CASES: list[tuple[dict[str, Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "formula"), CASES, ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize(("config", "formula"), CASES, ids=[str(case[0]) for case in CASES])
 def test_a_penalty_is_its_formula_and_has_its_slope(config: dict[str, Any], formula: Any) -> None:
     spec: Any = TypeAdapter(PenaltySpec).validate_python({"weight": 1} | config)
     weights = torch.tensor(WEIGHTS, requires_grad=True)
