@@ -20,7 +20,7 @@ from progan.stages.engine.deepspeed_private import (
     sharded_gradients,
 )
 from progan.stages.engine.loss_scale import LossScale
-from progan.stages.engine.optimizers import Moments, make_optimizer
+from progan.stages.engine.optimizers import Moments, make_optimizer, reset_moments
 from progan.stages.engine.update import SQUARES, Objective, StepId, Update
 from progan.stages.specs.stage import StageSpec
 
@@ -125,9 +125,7 @@ class Engine:
 
     def reset_moments(self) -> None:
         """Reset the optimizer's moments and step count to 0."""
-        for state in self._optimizer.state.values():
-            for value in state.values():
-                value.zero_()
+        reset_moments(self._optimizer)
 
     def moments(self) -> dict[str, Tensor]:
         """The whole optimizer state on every rank's CPU, by `<parameter>.<moment>` and `step`.

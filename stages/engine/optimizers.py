@@ -22,6 +22,16 @@ def make_optimizer(
             return torch.optim.RMSprop(parameters, lr, alpha=spec.alpha, eps=spec.eps)
 
 
+def reset_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Set an optimizer's moments and step counts to 0, as at the start of training.
+
+    The official code does so when a resolution begins to fade and when it is fully grown.
+    """
+    for state in optimizer.state.values():
+        for value in state.values():
+            value.zero_()
+
+
 class Moments(NamedTuple):
     """An optimizer's state of P weights, flattened."""
 
