@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
-PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=30
 
 .PHONY: help install demo check test test-slow test-nightly soak compare clean
 

@@ -50,31 +50,30 @@ def engine(**keys: Any) -> dict[str, Any]:
 
 CASES: dict[str, dict[str, Any]] = {"paper": {}}
 MORE_CASES: dict[str, dict[str, Any]] = {
-    "bf16": engine(precision="bf16"),
-    "recomputed": engine(activation_checkpointing=4),
-    "critics": model(discriminator={"critics": 2}) | {"objective": {"critics": "hardest"}},
-    "encoder": penalised({"kind": "mode_regularizer", "distance": "features"}),
-    "normalised": penalised({"kind": "spectral_norm", "networks": BOTH}, {"kind": "r1"}),
-    "fp16": engine(precision="fp16"),
-    "recomputed, bf16": engine(precision="bf16", activation_checkpointing=4),
-    "parts": {"micro_batch": 8},
-    "attention": model(discriminator={"attention": (8,)}, generator={"attention": (8,)}),
-    "discrimination": model(discriminator={"minibatch": "discrimination"}),
-    "batch norm": model(generator={"norm": "batch", "norm_group": 2}),
-    "virtual batch norm": model(generator={"norm": "virtual_batch"}),
-    "layer norm": model(discriminator={"norm": "layer"}),
-    "acgan": model(classes=len(SHAPES), discriminator={"head": "acgan"}),
-    "projection": model(classes=len(SHAPES), discriminator={"head": "projection"}),
-    "infogan": model(generator={"codes": {"categorical": (3,), "continuous": 1}},
-                     discriminator={"head": "infogan"}),
-    "began": model(discriminator={"head": "autoencoder", "minibatch": "none"})
+    "fp16, gan_zoo": engine(precision="fp16") | model(variant="pytorch_gan_zoo"),
+    "bf16, recomputed, attention": engine(precision="bf16", activation_checkpointing=4)
+    | model(discriminator={"attention": (8,)}, generator={"attention": (8,)}),
+    "bf16, stacked, micro-batches": engine(precision="bf16") | {"micro_batch": 8}
+    | {"growth": GrowthSpec(mode="stacked", fade_images=FADE, steady_images=FADE)},
+    "recomputed, projection, layer norm, attention, feature penalties, replay":
+    engine(activation_checkpointing=4)
+    | model(classes=len(SHAPES), generator={"attention": (8,)},
+            discriminator={"head": "projection", "norm": "layer", "attention": (8,)})
+    | penalised({"kind": "feature_matching"}, {"kind": "pulling_away"},
+                replay={"size": 64, "share": 0.5}, critic_steps=2),
+    "encoder, critics, acgan, spectral norm, r1":
+    model(classes=len(SHAPES), discriminator={"critics": 2, "head": "acgan"})
+    | penalised({"kind": "mode_regularizer", "distance": "features"},
+                {"kind": "spectral_norm", "networks": BOTH}, {"kind": "r1"}, critics="hardest"),
+    "infogan, discrimination, virtual batch norm, ragan, dragan, js":
+    model(generator={"codes": {"categorical": (3,), "continuous": 1}, "norm": "virtual_batch"},
+          discriminator={"head": "infogan", "minibatch": "discrimination"})
+    | penalised({"kind": "dragan"}, {"kind": "js_regularizer"}, loss={"kind": "ragan"}),
+    "began, batch norm": model(generator={"norm": "batch", "norm_group": 2},
+                               discriminator={"head": "autoencoder", "minibatch": "none"})
     | {"objective": {"loss": "began", "penalties": []}},
-    "ragan": penalised({"kind": "dragan"}, {"kind": "js_regularizer"}, loss={"kind": "ragan"}),
-    "features": penalised({"kind": "feature_matching"}, {"kind": "pulling_away"}),
-    "replay": {"objective": {"replay": {"size": 64, "share": 0.5}, "critic_steps": 2}},
-    "gan_zoo": model(variant="pytorch_gan_zoo"),
-    "dcgan": model(arch="dcgan", generator={"norm": "batch", "norm_group": 2}),
-    "stacked": {"growth": GrowthSpec(mode="stacked", fade_images=FADE, steady_images=FADE)},
+    "dcgan, micro-batches": model(arch="dcgan", generator={"norm": "batch", "norm_group": 2})
+    | {"micro_batch": 8},
 }  # fmt: skip
 ALL = CASES | MORE_CASES
 
@@ -141,7 +140,7 @@ def one_step(stage: Stage) -> dict[str, float]:
 
 
 def after(stage: Stage, steps: int) -> Stage:
-    """The stage so many steps on."""
+    """The stage after more steps."""
     for _ in range(steps):
         one_step(stage)
     return stage
@@ -170,7 +169,7 @@ def apart(eager: dict[str, Tensor], compiled: dict[str, Tensor], network: str = 
 @pytest.mark.parametrize(
     "name", [*CASES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_CASES)]
 )
-def test_a_compiled_step_is_the_same_step(name: str, begin: Begin, graphs: Graphs) -> None:
+def test_compiled_step_computes_the_same(name: str, begin: Begin, graphs: Graphs) -> None:
     scalars, found = [], []
     for compile in ("off", "default"):
         stage = begin(compile, **ALL[name])
@@ -184,7 +183,7 @@ def test_a_compiled_step_is_the_same_step(name: str, begin: Begin, graphs: Graph
         assert apart(found[0], found[1], network) < (1e-2 if half else 1e-4)
 
 
-def test_one_graph_for_every_pass_and_phase_whatever_alpha(begin: Begin, graphs: Graphs) -> None:
+def test_each_pass_is_one_graph_for_all_alphas_of_a_phase(begin: Begin, graphs: Graphs) -> None:
     """Four: fakes with and without gradients, reals beside fakes, fakes alone."""
     stage = begin("default")
     counts = []
@@ -194,20 +193,18 @@ def test_one_graph_for_every_pass_and_phase_whatever_alpha(begin: Begin, graphs:
     assert counts == [4] * (FADE // BATCH) + [8] * (FADE // BATCH)
 
 
-def test_a_stage_taken_up_within_a_fade_ends_with_the_same_bytes(
-    begin: Begin, graphs: Graphs
-) -> None:
-    unbroken = begin("default")
-    middle = after(unbroken, 2).checkpoint({})
+def test_stage_resumed_within_a_fade_ends_with_the_same_bytes(begin: Begin, graphs: Graphs) -> None:
+    uninterrupted = begin("default")
+    middle = after(uninterrupted, 2).checkpoint({})
     torch._dynamo.reset()
     again = begin("default", Checkpoint(*middle))
-    ends = [after(stage, 2).checkpoint({}).tensors for stage in (unbroken, again)]
+    ends = [after(stage, 2).checkpoint({}).tensors for stage in (uninterrupted, again)]
     for file, tensors in ends[0].items():
         for name, value in tensors.items():
             assert torch.equal(value, ends[1][file][name]), name
 
 
-def test_penalties_differentiate_what_is_not_compiled(begin: Begin, graphs: Graphs) -> None:
+def test_penalties_differentiate_the_eager_discriminator(begin: Begin, graphs: Graphs) -> None:
     stages = [begin(compile) for compile in ("off", "default")]
     images = torch.rand(4, 3, 8, 8, requires_grad=True)
     slopes = []
@@ -220,7 +217,7 @@ def test_penalties_differentiate_what_is_not_compiled(begin: Begin, graphs: Grap
     torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=0)
 
 
-def test_nothing_but_a_call_is_another(begin: Begin, graphs: Graphs) -> None:
+def test_compiling_leaves_weights_and_copies_as_they_are(begin: Begin, graphs: Graphs) -> None:
     eager, compiled = (begin(compile) for compile in ("off", "default"))
     for name, network in compiled.networks().items():
         assert list(parameters(network)) == list(parameters(eager.networks()[name]))
@@ -229,7 +226,7 @@ def test_nothing_but_a_call_is_another(begin: Begin, graphs: Graphs) -> None:
     assert graphs.frame_count == 0
 
 
-def test_what_cannot_be_compiled_is_one_line(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compile_error_is_one_line(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(graph: Any, inputs: Any) -> Any:
         raise RuntimeError("no compiler for Tuesdays\nand a long tail")
 
@@ -245,7 +242,7 @@ def test_what_cannot_be_compiled_is_one_line(begin: Begin, monkeypatch: pytest.M
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CAN_COMPILE, reason="needs g++ and Python's headers")
-def test_a_killed_run_ends_with_the_same_bytes(
+def test_killed_stage_resumes_to_the_same_bytes(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With native code, from one cache."""
@@ -253,18 +250,18 @@ def test_a_killed_run_ends_with_the_same_bytes(
     growth = GrowthSpec(fade_images=30 * BATCH, steady_images=0)
     metrics = MetricsSpec(during=(), at_end=())
     stage = make("default", growth=growth, metrics=metrics)
-    unbroken = run(stage, tmp_path / "unbroken", 1)
-    broken = StageFolder(tmp_path / "broken")
-    kill(broken, start(stage, broken.path, 1), after=3)
-    assert 0 < checkpoints(broken)[-1] < growth.fade_images
-    run(stage, broken.path, 1)
-    assert figures(broken) == figures(unbroken)
-    assert content(broken.final) == content(unbroken.final)
+    uninterrupted = run(stage, tmp_path / "uninterrupted", 1)
+    killed = StageFolder(tmp_path / "killed")
+    kill(killed, start(stage, killed.path, 1), after=3)
+    assert 0 < checkpoints(killed)[-1] < growth.fade_images
+    run(stage, killed.path, 1)
+    assert figures(killed) == figures(uninterrupted)
+    assert content(killed.final) == content(uninterrupted.final)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_compiled_step_on_a_gpu_is_the_same_step(begin: Begin) -> None:
+def test_compiled_step_on_a_gpu_computes_the_same(begin: Begin) -> None:
     torch._dynamo.reset()
     found = []
     for compile in ("off", "default"):
