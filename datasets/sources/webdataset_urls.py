@@ -5,12 +5,12 @@
     https://host/shards-{000..009}.tar             URLs: http, https, sftp, gs, ais ...
     pipe:aws s3 cp s3://bucket/shard.tar -         what a command writes
 
-A URL or a command yields its tar file only from start to end, and every process of a build needs
-pictures from anywhere in it. So each is copied once, by webdataset, into the folder of the data set
-that is built; `prepare` removes the copies when the data set is complete. An interrupted build
-keeps those that are complete and goes on with them.
+A URL or a command gives its tar file only from start to end, but every process of a build reads
+pictures from anywhere in it. So webdataset copies each tar file once, into the folder of the data
+set under construction. `prepare` removes the copies when the data set is complete; an interrupted
+build keeps the complete ones and uses them when it resumes.
 
-`pipe:` runs a shell command. It comes from nowhere but the text that the user gives as the source.
+`pipe:` runs a shell command. The command comes only from the source that the user names.
 """
 
 import glob
@@ -34,7 +34,7 @@ from progan.datasets.webdataset_library import webdataset
 _PIPE, _FILE, _LIST = "pipe:", "file://", "::"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _CHUNK_BYTES = 1 << 20
-# Exit codes of curl, by which webdataset reads http and the like.
+# Exit codes of curl, with which webdataset reads http, https, sftp and the like.
 _CURL = {
     6: "no host of this name",
     7: "the server does not answer",
@@ -59,19 +59,15 @@ def absolute(location: str) -> str:
 
 
 def title(location: str) -> str:
-    """A short name without folders. Of a command the program only: the rest may hold passwords."""
-    parts = location.split(_LIST)
-    return _LIST.join(
-        _PIPE + (part.removeprefix(_PIPE).split() or [""])[0]
-        if part.startswith(_PIPE)
-        else _last_name(part)
-        for part in parts
-    )
+    """A short name, for manifests. Only the program of a command and only the file of a URL: the
+    rest may hold passwords."""
+    return _LIST.join(map(_title, location.split(_LIST)))
 
 
 def listing(location: str, scratch: Scratch | None) -> Listing:
     """Copy what is remote to `scratch`, and list the pictures. Raises DataError."""
-    urls = [name for url in _expand(location) for name in _existing(url, location)]
+    found = [name for url in _expand(location) for name in _existing(url, location)]
+    urls = list(dict.fromkeys(found))
     names = [None if url.startswith(_PIPE) else _last_name(url) for url in urls]
     unique = None not in names and len(set(names)) == len(names)
     tars: dict[str, str] = {}
@@ -82,10 +78,15 @@ def listing(location: str, scratch: Scratch | None) -> Listing:
 
 
 def _expand(location: str) -> list[str]:
-    """One name a tar file: webdataset expands lists, braces and ${NAME}. Raises DataError."""
+    """Expand lists, braces and ${NAME} to one name for each tar file. Raises DataError."""
     try:
         urls: list[str] = webdataset().shardlists.expand_urls(location)
-    except (AssertionError, ValueError) as error:  # a missing variable, braces that do not pair
+    except AssertionError as error:
+        raise DataError(
+            f"cannot expand {location}: webdataset replaces ${{NAME}} by the environment variable "
+            "WDS_NAME, which is not set"
+        ) from error
+    except ValueError as error:  # unbalanced braces
         raise DataError(f"cannot expand {location}: {error}") from error
     return urls
 
@@ -97,11 +98,11 @@ def _existing(url: str, location: str) -> list[str]:
     found = sorted(glob.glob(url)) if "*" in url else [url]
     for path in found:
         if not Path(path).is_file():
-            raise DataError(f"{path} does not exist or is no file; {location} names it")
+            raise DataError(f"{path} does not exist or is not a file: {location} names it")
         if not tarfile.is_tarfile(path):
-            raise DataError(f"{path} is not a tar file; {location} names it")
+            raise DataError(f"{path} is not a tar file: {location} names it")
     if not found:
-        raise DataError(f"no file matches {url}; {location} names it")
+        raise DataError(f"no file matches {url}: {location} names it")
     return found
 
 
@@ -113,13 +114,20 @@ def _absolute(path: str) -> str:
     return str(Path(path.removeprefix(_FILE)).expanduser().absolute())
 
 
+def _title(part: str) -> str:
+    if not part.startswith(_PIPE):
+        return _last_name(part)
+    words = part.removeprefix(_PIPE).split()
+    return _PIPE + next((word for word in words if "=" not in word), "")  # NAME=VALUE comes before
+
+
 def _last_name(url: str) -> str:
     path = urlsplit(url).path if _URL.match(url) else url
-    return path.rstrip("/").rpartition("/")[2] or url
+    return path.rstrip("/").rpartition("/")[2] or "tar"
 
 
 def _copied(url: str, scratch: Scratch | None) -> str:
-    """The path of the copy of a remote tar file, which is made unless it exists."""
+    """The path of the copy of a remote tar file. Copies it unless there is a copy."""
     if scratch is None:
         raise DataError(f"{url} has to be copied, and there is no folder for the copy")
     path = scratch.folder / f"{sha256(url.encode()).hexdigest()[:20]}.tar"
@@ -159,7 +167,7 @@ def _chunks(url: str) -> Iterator[bytes]:
 
 
 def _reason(url: str, status: int | None, error: Exception) -> str:
-    """Why a URL or a command gives nothing; `status` is the return code of its process."""
+    """The message for a failed URL or command; `status` is the return code of its process."""
     if url.startswith(_PIPE):
         if status is None:
             return f"cannot run {url}: {error}"
@@ -182,5 +190,11 @@ def _require_tar(url: str, path: Path) -> None:
         )
     if not tarfile.is_tarfile(path):
         raise DataError(f"{url} is not a tar file")
-    for _ in members(str(path), url):
-        pass
+    end = 0
+    for _, tar in members(str(path), url):
+        end = tar.offset
+    # tarfile accepts an archive that is cut within a header; a whole one ends with zeros.
+    with path.open("rb") as file:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise DataError(f"{url} is damaged: it ends before the tar file does")

@@ -1,4 +1,4 @@
-"""The commands about data sets."""
+"""The commands for data sets: `prepare` and `data`."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ def percentage(context: click.Context, option: click.Parameter, text: str) -> fl
     return percent / 100
 
 
-def colour(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int, int]:
+def color(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int, int]:
     """white or #ff8800 -> (red, green, blue)"""
     from PIL import ImageColor
 
@@ -63,7 +63,7 @@ def colour(context: click.Context, option: click.Parameter, text: str) -> tuple[
 )
 @click.option(
     "--background",
-    callback=colour,
+    callback=color,
     default="white",
     show_default=True,
     help="Behind transparent pixels and around padded pictures: a name or #rrggbb.",
@@ -106,6 +106,7 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       FOLDER                       pictures in it and in its folders
       FILE.zip                     the same, not unpacked
       FILE.tar, FOLDER of .tar, 'part-*.tar'      such as WebDataset shards
+      'part-{000..099}.tar', https://HOST/FILE.tar, 'pipe:COMMAND'    as webdataset opens them
       FOLDER with data.mdb         an LMDB whose values are pictures, such as LSUN
       hf:NAME[,split=train][,image=COLUMN][,label=COLUMN]   Hugging Face datasets
       torchvision:NAME[,root=FOLDER][,KEY=VALUE]            torchvision.datasets
@@ -125,6 +126,7 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       progan prepare scans/ data/scans --resolution 512 --channels 1 --crop pad --small skip
       progan prepare torchvision:CIFAR10,root=cifar data/cifar --resolution 32
       progan prepare hf:nielsr/CelebA-faces data/celeba --resolution 128
+      progan prepare 'pipe:aws s3 cp s3://faces/{000..099}.tar -' data/faces --resolution 256
       progan prepare /shared/lsun/church data/church --resolution 256 --executor tcp://head:8786
     """
     from progan.datasets.format.options import Options

@@ -1,4 +1,4 @@
-"""`progan prepare` and `progan data` with bars and tables."""
+"""Progress bars and tables of `progan prepare` and `progan data`."""
 
 import time
 from pathlib import Path
@@ -23,18 +23,20 @@ def gigabytes(num_bytes: float) -> str:
 
 
 def prepare_with_bar(source: str, dataset: Path, resolution: int, **choices: Any) -> None:
-    """Build a data set; show pictures/s, bytes and time left on standard error."""
+    """Build a data set; shows pictures/s, bytes and the remaining time on standard error."""
     console = Console(stderr=True)
     began = time.monotonic()
     with _bar(console, "pictures") as bar:
         report = _Reporter(console, bar)
-        manifest = prepare(source, dataset, resolution, report=report, **choices)
+        manifest = prepare(
+            source, dataset, resolution, report=report, report_copy=report.copying, **choices
+        )
     for line in summary(dataset, manifest, time.monotonic() - began):
         console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Reporter:
-    """Shows how far a build is: a bar on a terminal, a line now and then anywhere else."""
+    """Shows the progress of a build: a bar on a terminal, else a line every ten seconds."""
 
     def __init__(self, console: Console, bar: Progress) -> None:
         self._console, self._bar = console, bar
@@ -45,7 +47,7 @@ class _Reporter:
     def __call__(self, built: Built) -> None:
         now = time.monotonic()
         if self._first is None:
-            # What an interrupted build did is not to be counted as speed.
+            # The speed counts this process's pictures only, not those of an interrupted build.
             self._first, self._began = built, now
             if built.bytes_expected:
                 self._say(
@@ -63,12 +65,16 @@ class _Reporter:
             left = f"{(total - done) / pace:.0f} s left" if pace else ""
             self._say(f"{done:,} of {total:,} pictures  {note}  {left}")
 
+    def copying(self, url: str) -> None:
+        """Shows which remote tar file is copied."""
+        self._say(f"copying {url}")
+
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:
-    """What was made, in a line, and what there is to know about it."""
+    """A line about the data set, and one each for enlarged and rejected pictures."""
     resolutions = manifest.resolutions
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
     num_bytes = sum(shard.bytes for shards in manifest.levels.values() for shard in shards)
@@ -90,7 +96,7 @@ def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:
 
 
 def verify_with_bar(dataset: str) -> dict[str, Any]:
-    """Look at every byte of a data set; a JSON document of what was found."""
+    """Verify a data set, with a progress bar; the result as a JSON document."""
     manifest = load_manifest(dataset)
     total = sum(shard.bytes for shards in manifest.levels.values() for shard in shards)
     seen = 0
@@ -114,7 +120,7 @@ def verify_with_bar(dataset: str) -> dict[str, Any]:
 
 
 def verify_table(document: dict[str, Any]) -> str:
-    """What a person wants to read of it."""
+    """The document as text."""
     size = gigabytes(document["bytes"])
     if document["whole"]:
         return f"{document['dataset']} is whole: {document['shards']:,} shards, {size}"
@@ -123,7 +129,7 @@ def verify_table(document: dict[str, Any]) -> str:
 
 
 def info_table(document: dict[str, Any]) -> Group:
-    """A line for every level, and the rest above and below."""
+    """The document as a table with a row for each level, and lines above and below it."""
     channels = {1: "grey", 3: "RGB", 4: "RGB and alpha"}[document["channels"]]
     title = f"{document['dataset']}: {document['samples']:,} pictures, {channels}"
     table = Table()

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files appear complete or not at all."""
 
 import hashlib
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 from progan.datasets.files import sha256_file, sweep_temporary, whole_file, write_json, write_whole
 
 
-def test_a_whole_file_has_its_content_and_no_company(tmp_path: Path) -> None:
+def test_write_whole_leaves_no_temporary_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "new" / "a.bin", b"abc")
     assert (tmp_path / "new" / "a.bin").read_bytes() == b"abc"
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
-def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
+def test_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_whole(path, b"old")
     with pytest.raises(RuntimeError, match="power"), whole_file(path) as file:
@@ -24,13 +24,13 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_json_has_no_nan(tmp_path: Path) -> None:
+def test_nan_in_json_raises_value_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+def test_sweep_removes_temporary_files_of_killed_writers(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / ".a.tar.0123456789ab.tmp").write_bytes(b"half")
     (tmp_path / "b" / "a.tar").write_bytes(b"whole")

@@ -1,4 +1,4 @@
-"""Batches go on exactly where they stopped, on any number of ranks."""
+"""Batches resume exactly at any position, on any number of ranks."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ def images(reals: list[Reals]) -> torch.Tensor:
     return torch.cat([part.images for part in reals])
 
 
-def test_images_are_floats_from_minus_one_to_one(dataset: Path) -> None:
+def test_images_are_float32_in_minus_one_to_one(dataset: Path) -> None:
     (first,) = take(1, dataset, resolution=16)
     assert first.images.shape == (12, 3, 16, 16)
     assert first.images.dtype == torch.float32
@@ -51,7 +51,7 @@ def test_an_epoch_shows_every_sample_once(dataset: Path) -> None:
     assert sorted(shown.flatten(1).tolist()) == sorted(stored.flatten(1).tolist())
 
 
-def test_any_position_goes_on_as_the_uninterrupted_run(dataset: Path) -> None:
+def test_resuming_at_a_position_continues_the_uninterrupted_run(dataset: Path) -> None:
     whole = take(9, dataset)
     with open_batches(dataset) as batches:
         list(islice(batches, 4))
@@ -63,7 +63,7 @@ def test_any_position_goes_on_as_the_uninterrupted_run(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_ranks_together_see_what_one_rank_sees(dataset: Path, world_size: int) -> None:
+def test_slices_of_ranks_form_the_global_batch(dataset: Path, world_size: int) -> None:
     alone = take(7, dataset)
     ranks = [take(7, dataset, rank=rank, world_size=world_size) for rank in range(world_size)]
     for step, whole in enumerate(alone):
@@ -73,7 +73,9 @@ def test_ranks_together_see_what_one_rank_sees(dataset: Path, world_size: int) -
 
 @pytest.mark.parametrize("threads", [1, 5])
 @pytest.mark.parametrize("cache_gb", [0.0, 1.0])
-def test_neither_memory_nor_threads_show(dataset: Path, cache_gb: float, threads: int) -> None:
+def test_cache_and_threads_do_not_change_batches(
+    dataset: Path, cache_gb: float, threads: int
+) -> None:
     reference = take(15, dataset)
     assert torch.equal(
         images(take(15, dataset, cache_gb=cache_gb, threads=threads)), images(reference)
@@ -81,12 +83,12 @@ def test_neither_memory_nor_threads_show(dataset: Path, cache_gb: float, threads
 
 
 @pytest.mark.parametrize("bytes_cached", [0, 1, 192, 3000, 70 * 192])
-def test_part_of_a_level_may_be_cached(dataset: Path, bytes_cached: int) -> None:
+def test_partial_cache_does_not_change_batches(dataset: Path, bytes_cached: int) -> None:
     reference = take(15, dataset)
     assert torch.equal(images(take(15, dataset, cache_gb=bytes_cached / 1e9)), images(reference))
 
 
-def test_the_cache_is_bounded(dataset: Path) -> None:
+def test_cache_size_is_bounded(dataset: Path) -> None:
     level = Level(dataset, load_manifest(dataset), 8, cache_bytes=10 * 192 + 5)
     for _ in range(2):
         level.pictures(np.arange(70))
@@ -95,8 +97,8 @@ def test_the_cache_is_bounded(dataset: Path) -> None:
     level.close()
 
 
-def test_a_shard_for_many_readers_never_hangs(dataset: Path) -> None:
-    """70 samples in three shards, shown to 30 ranks of 8 threads."""
+def test_more_ranks_than_shards(dataset: Path) -> None:
+    """70 samples in three shards, read by 30 ranks with 8 threads each."""
     whole = take(4, dataset, batch=60)
     for rank in (0, 13, 29):
         part = take(4, dataset, batch=60, rank=rank, world_size=30, threads=8, cache_gb=0)
@@ -106,9 +108,9 @@ def test_a_shard_for_many_readers_never_hangs(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_other_channels(drawn: Path, tmp_path: Path, channels: int) -> None:
+def test_grey_and_alpha_channels(pictures: Path, tmp_path: Path, channels: int) -> None:
     with ThreadPoolExecutor(1) as threads:
-        prepare(drawn, tmp_path / "d", 8, channels=channels, executor=threads)
+        prepare(pictures, tmp_path / "d", 8, channels=channels, executor=threads)
     (first,) = take(1, tmp_path / "d")
     assert first.images.shape == (12, channels, 8, 8)
     assert channels == 1 or (first.images[:, 3] == 1).all()
@@ -116,12 +118,12 @@ def test_other_channels(drawn: Path, tmp_path: Path, channels: int) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_batches_are_pinned_for_a_gpu(dataset: Path) -> None:
+def test_batches_are_pinned_if_cuda_is_available(dataset: Path) -> None:
     (first,) = take(1, dataset)
     assert first.images.is_pinned()
 
 
-def test_some_pictures_are_mirrored(dataset: Path) -> None:
+def test_mirrored_pictures_are_flipped_left_to_right(dataset: Path) -> None:
     (plain,), (flipped,) = take(1, dataset, mirror=False), take(1, dataset)
     flips = torch.from_numpy(mirrored(torch.arange(12).numpy(), seed=5, resolution=8))
     assert 0 < flips.sum() < 12
@@ -129,7 +131,7 @@ def test_some_pictures_are_mirrored(dataset: Path) -> None:
     assert torch.equal(flipped.images[flips], plain.images[flips].flip(-1))
 
 
-def test_fixed_reals_are_the_first_samples_and_move_nothing(dataset: Path) -> None:
+def test_fixed_returns_samples_by_index_and_keeps_the_position(dataset: Path) -> None:
     with open_batches(dataset) as batches:
         first = batches.fixed(0, 6)
         assert batches.position == 0
@@ -148,17 +150,17 @@ def test_labels_belong_to_their_pictures(dataset: Path) -> None:
         assert stored.labels[place] == label
 
 
-def test_an_unequal_share_is_refused(dataset: Path) -> None:
+def test_batch_that_ranks_cannot_divide_raises_value_error(dataset: Path) -> None:
     with pytest.raises(ValueError, match="make the batch a multiple of 5"):
         open_batches(dataset, world_size=5)
 
 
-def test_a_resolution_that_is_not_there(dataset: Path) -> None:
+def test_missing_resolution_raises_data_error(dataset: Path) -> None:
     with pytest.raises(DataError, match="holds 4 to 16 pixels, not 32"):
         open_batches(dataset, resolution=32)
 
 
-def test_a_damaged_record_is_named(dataset: Path, tmp_path: Path) -> None:
+def test_damaged_record_is_named(dataset: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
     tar = copy / "0008" / "000000.tar"
     content = bytearray(tar.read_bytes())
@@ -171,7 +173,7 @@ def test_a_damaged_record_is_named(dataset: Path, tmp_path: Path) -> None:
         batches.fixed(0, 70)
 
 
-def test_a_missing_shard_is_named(dataset: Path, tmp_path: Path) -> None:
+def test_missing_shard_is_named(dataset: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
     (copy / "0008" / "000000.tar").unlink()
     with (

@@ -1,4 +1,4 @@
-"""The order of the samples depends on the position alone."""
+"""The order of the samples is a function of the position alone."""
 
 import numpy as np
 import pytest
@@ -18,19 +18,21 @@ def order(start: int, stop: int, size: int, seed: int = 0, resolution: int = 64)
 
 
 @given(SIZES, SEEDS, EPOCHS)
-def test_every_sample_once_an_epoch(size: int, seed: int, epoch: int) -> None:
+def test_every_epoch_shows_every_sample_once(size: int, seed: int, epoch: int) -> None:
     shown = order(epoch * size, (epoch + 1) * size, size, seed)
     assert sorted(shown) == list(range(size))
 
 
 @given(SIZES, SEEDS, st.integers(0, 500), st.integers(0, 500))
-def test_any_start_is_a_tail_of_the_whole(size: int, seed: int, start: int, length: int) -> None:
+def test_order_from_any_position_is_a_tail_of_the_whole_order(
+    size: int, seed: int, start: int, length: int
+) -> None:
     whole = order(0, start + length, size, seed)
     assert (order(start, start + length, size, seed) == whole[start:]).all()
 
 
 @given(st.integers(1, 8), st.integers(1, 16), st.integers(0, 10**12))
-def test_ranks_share_a_batch_without_gap_or_overlap(world: int, share: int, position: int) -> None:
+def test_slices_of_ranks_partition_the_batch(world: int, share: int, position: int) -> None:
     batch = world * share
     parts = [
         rank_positions(position, batch=batch, rank=rank, world_size=world) for rank in range(world)
@@ -39,7 +41,7 @@ def test_ranks_share_a_batch_without_gap_or_overlap(world: int, share: int, posi
 
 
 def shown_by_ranks(start: int, steps: int, world: int, share: int, size: int) -> list[int]:
-    """What `world` ranks show together from a position on, step by step."""
+    """The samples that `world` ranks show in `steps` steps from position `start`."""
     batch, shown = world * share, []
     for step in range(steps):
         position = start + step * batch
@@ -50,7 +52,9 @@ def shown_by_ranks(start: int, steps: int, world: int, share: int, size: int) ->
 
 
 @given(SIZES, st.integers(1, 8), st.integers(1, 16))
-def test_all_ranks_show_every_sample_once_an_epoch(size: int, world: int, share: int) -> None:
+def test_all_ranks_together_show_every_sample_once_an_epoch(
+    size: int, world: int, share: int
+) -> None:
     epochs = 2
     steps = -(-epochs * size // (world * share))
     shown = shown_by_ranks(0, steps, world, share, size)
@@ -64,10 +68,10 @@ SEGMENTS = st.lists(
 
 
 @given(SIZES, SEGMENTS)
-def test_ranks_and_batch_may_change_anywhere(
+def test_world_size_and_batch_may_change_at_any_step(
     size: int, segments: list[tuple[int, int, int]]
 ) -> None:
-    """(steps, ranks, pictures a rank) one after the other show what one rank shows."""
+    """Segments of (steps, ranks, pictures per rank) show the same samples as a single rank."""
     shown: list[int] = []
     for steps, world, share in segments:
         shown += shown_by_ranks(len(shown), steps, world, share, size)
@@ -75,14 +79,14 @@ def test_ranks_and_batch_may_change_anywhere(
 
 
 @pytest.mark.parametrize("position", [0, 10**8, 10**15])
-def test_a_late_position_costs_no_more(position: int) -> None:
+def test_cost_does_not_depend_on_the_position(position: int) -> None:
     positions = np.arange(position, position + 64, dtype=np.int64)
     shown = sample_indices(positions, num_samples=1000, seed=0, resolution=64)
     assert len(set(shown.tolist())) == 64 or position % 1000 > 936
-    assert _epoch_order.cache_info().currsize <= 2  # nothing is replayed or kept
+    assert _epoch_order.cache_info().currsize <= 2  # replays and keeps nothing
 
 
-def test_epochs_seeds_and_resolutions_have_orders_of_their_own() -> None:
+def test_epochs_seeds_and_resolutions_have_different_orders() -> None:
     orders = [
         order(0, 50, 50),
         order(50, 100, 50),
@@ -92,8 +96,8 @@ def test_epochs_seeds_and_resolutions_have_orders_of_their_own() -> None:
     assert len({tuple(shown) for shown in orders}) == 4
 
 
-def test_the_order_never_changes() -> None:
-    # Runs of earlier versions are resumed with it: these figures may not be edited.
+def test_order_is_that_of_earlier_versions() -> None:
+    # Do not edit these figures: runs of earlier versions resume with them.
     assert order(0, 8, 8, seed=7).tolist() == [2, 0, 6, 4, 1, 7, 5, 3]
     flips = mirrored(np.arange(12, dtype=np.int64), seed=7, resolution=64)
     assert "".join("01"[int(flip)] for flip in flips) == "101111011110"
@@ -105,13 +109,15 @@ def test_half_of_the_pictures_are_mirrored() -> None:
     assert abs(np.corrcoef(flips[1:], flips[:-1])[0, 1]) < 0.02
 
 
-def test_a_sample_is_shown_at_every_place_equally_often() -> None:
+def test_first_sample_of_epochs_is_uniform() -> None:
     firsts = [int(order(16 * epoch, 16 * epoch + 1, 16)[0]) for epoch in range(1600)]
     counts = np.bincount(firsts, minlength=16)
-    assert ((counts - 100) ** 2 / 100).sum() < 38  # chi-squared, 15 degrees: one in a thousand
+    assert ((counts - 100) ** 2 / 100).sum() < 38  # chi-squared, 15 degrees of freedom, p = 0.001
 
 
 @pytest.mark.parametrize(("batch", "rank", "world"), [(6, 0, 4), (0, 0, 1), (4, 4, 4)])
-def test_an_unequal_share_is_refused(batch: int, rank: int, world: int) -> None:
+def test_batch_that_ranks_cannot_divide_raises_value_error(
+    batch: int, rank: int, world: int
+) -> None:
     with pytest.raises(ValueError, match="rank"):
         rank_positions(0, batch=batch, rank=rank, world_size=world)

@@ -1,4 +1,4 @@
-"""Drawn pictures are the same every time, and each unlike the others."""
+"""Synthetic pictures are deterministic and all different."""
 
 from pathlib import Path
 from random import Random
@@ -14,7 +14,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png")}
 
 
-def test_the_seed_decides_and_a_larger_set_holds_the_smaller(tmp_path: Path) -> None:
+def test_seed_determines_pictures_and_larger_sets_contain_smaller_ones(tmp_path: Path) -> None:
     draw_dataset(tmp_path / "a", num=12, size=16, seed=1)
     draw_dataset(tmp_path / "b", num=18, size=16, seed=1)
     draw_dataset(tmp_path / "c", num=12, size=16, seed=2)
@@ -25,13 +25,13 @@ def test_the_seed_decides_and_a_larger_set_holds_the_smaller(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_is_drawn(shape: str) -> None:
+def test_every_shape_is_visible(shape: str) -> None:
     image = draw_picture(shape, 32, Random(0))
     assert image.size == (32, 32)
     assert np.asarray(image).std() > 10
 
 
-def test_classes_are_the_shapes(tmp_path: Path) -> None:
+def test_folders_are_the_shapes(tmp_path: Path) -> None:
     draw_dataset(tmp_path, num=6, size=8)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(SHAPES)
     with Image.open(tmp_path / "star" / "000004.png") as image:

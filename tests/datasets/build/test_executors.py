@@ -1,4 +1,4 @@
-"""Whoever does the work, the bytes are the same."""
+"""All executors write the same bytes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,33 +31,37 @@ def scheduler() -> Iterator[str]:
     cluster.close()
 
 
-def test_threads(drawn: Path, dataset: Path, tmp_path: Path) -> None:
+def test_threads_write_the_same_bytes(pictures: Path, dataset: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as threads:
-        prepare(drawn, tmp_path / "d", 16, executor=threads)
+        prepare(pictures, tmp_path / "d", 16, executor=threads)
     assert contents(tmp_path / "d") == contents(dataset)
 
 
-def test_a_dask_cluster(drawn: Path, dataset: Path, tmp_path: Path, scheduler: str) -> None:
-    prepare(drawn, tmp_path / "d", 16, executor=scheduler)
+def test_dask_cluster_writes_the_same_bytes(
+    pictures: Path, dataset: Path, tmp_path: Path, scheduler: str
+) -> None:
+    prepare(pictures, tmp_path / "d", 16, executor=scheduler)
     assert contents(tmp_path / "d") == contents(dataset)
 
 
-def test_errors_come_back_from_a_cluster(drawn: Path, tmp_path: Path, scheduler: str) -> None:
+def test_errors_of_dask_workers_are_raised(pictures: Path, tmp_path: Path, scheduler: str) -> None:
     options = Options(small="error")
     with pytest.raises(DataError, match="20 x 20 is smaller than 32 x 32"):
-        prepare(drawn, tmp_path / "d", 32, executor=scheduler, options=options)
+        prepare(pictures, tmp_path / "d", 32, executor=scheduler, options=options)
 
 
-def test_no_scheduler(monkeypatch: pytest.MonkeyPatch, drawn: Path, tmp_path: Path) -> None:
+def test_missing_dask_scheduler_raises_data_error(
+    monkeypatch: pytest.MonkeyPatch, pictures: Path, tmp_path: Path
+) -> None:
     monkeypatch.setattr("progan.datasets.build.executors._CONNECT_SECONDS", 1)
     with pytest.raises(DataError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
-        prepare(drawn, tmp_path / "d", 16, executor="tcp://127.0.0.1:9")
+        prepare(pictures, tmp_path / "d", 16, executor="tcp://127.0.0.1:9")
 
 
-def test_a_machine_with_other_libraries_is_refused(
-    monkeypatch: pytest.MonkeyPatch, drawn: Path, tmp_path: Path
+def test_worker_with_other_library_versions_raises_data_error(
+    monkeypatch: pytest.MonkeyPatch, pictures: Path, tmp_path: Path
 ) -> None:
     other = Versions(progan="0", pillow="1.0", libwebp="0.1")
     monkeypatch.setattr(shard_job, "current_versions", lambda: other)
     with ThreadPoolExecutor(1) as threads, pytest.raises(DataError, match="install the same"):
-        prepare(drawn, tmp_path / "d", 16, executor=threads)
+        prepare(pictures, tmp_path / "d", 16, executor=threads)

@@ -1,4 +1,4 @@
-"""Killed at any moment, a build goes on and ends with the same bytes."""
+"""A build that is killed at any time resumes and ends with the same bytes."""
 
 import os
 import random
@@ -37,8 +37,8 @@ def start(script: Path, source: Path, target: Path) -> "subprocess.Popen[bytes]"
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_no_trace(tmp_path: Path) -> None:
-    """At random moments of the whole build, by SIGKILL to its whole process group."""
+def test_killed_builds_end_with_the_same_bytes(tmp_path: Path) -> None:
+    """20 kills at random times of the build, by SIGKILL to its process group."""
     source, script = tmp_path / "pictures", tmp_path / "script.py"
     draw_dataset(source, num=1200, size=128)
     script.write_text(SCRIPT)
@@ -53,7 +53,7 @@ def test_twenty_kills_leave_no_trace(tmp_path: Path) -> None:
         try:
             build.wait(timeout=moments.uniform(0, seconds))
             assert contents(target) == contents(tmp_path / "whole")
-            builds += 1  # it came to its end before the next kill: go on with another
+            builds += 1  # it finished before the next kill: start another
         except subprocess.TimeoutExpired:
             os.killpg(build.pid, signal.SIGKILL)
             build.wait()
@@ -62,5 +62,5 @@ def test_twenty_kills_leave_no_trace(tmp_path: Path) -> None:
 
     prepare(source, target, 128, workers=2)
     assert contents(target) == contents(tmp_path / "whole")
-    print(f"{kills} kills of {builds} builds left {leftovers} half-written files, all swept")
+    print(f"{kills} kills of {builds} builds left {leftovers} half-written files, all removed")
     assert leftovers > 0

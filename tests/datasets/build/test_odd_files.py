@@ -1,4 +1,4 @@
-"""A folder of broken, hostile and odd files: a build takes what is a picture and says why not."""
+"""A folder of broken, hostile and odd files: a build uses the pictures and rejects the rest."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from progan.datasets.errors import DataError
 from progan.datasets.format.manifest import Manifest
 from progan.datasets.format.reader import Level
 
-# Most pictures are one colour, so that whatever decodes well is known: three quarters of white.
+# Most pictures have this one grey level, so that the right pixels are known.
 GREY = 191
 
 
@@ -36,14 +36,14 @@ def photo(kind: str, **options: Any) -> bytes:
     return encode(Image.effect_noise((200, 200), 60).convert("RGB"), kind, **options)
 
 
-def png(width: int, height: int, body: bytes, kind: bytes = b"IDAT", colour: int = 2) -> bytes:
-    """A PNG by hand, for what no library would write."""
+def png(width: int, height: int, body: bytes, kind: bytes = b"IDAT", color: int = 2) -> bytes:
+    """A PNG assembled by hand: no library would write these."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         content = name + data
         return struct.pack(">I", len(data)) + content + struct.pack(">I", zlib.crc32(content))
 
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(kind, body) + chunk(b"IEND", b"")
 
 
@@ -73,14 +73,14 @@ def clear() -> Image.Image:
     return image
 
 
-# Name -> content of what is a picture, each of the same grey once it is decoded well.
+# Name -> content of a usable picture, which decodes to GREY.
 USABLE: dict[str, Callable[[], bytes]] = {
     "rgb.png": lambda: encode(plain("RGB")),
     "grey.png": lambda: encode(plain("L")),
     "grey with alpha.png": lambda: encode(plain("LA")),
     "palette.png": lambda: encode(plain("RGB").quantize(4)),
     "palette.gif": lambda: encode(plain("RGB").quantize(4), "GIF"),
-    "palette with a transparent colour.gif": lambda: encode(
+    "palette with a transparent color.gif": lambda: encode(
         plain("RGB").quantize(4), "GIF", transparency=200
     ),
     "opaque.png": lambda: encode(clear()),
@@ -118,7 +118,7 @@ USABLE: dict[str, Callable[[], bytes]] = {
     "x" * 200 + ".png": lambda: encode(plain("RGB")),
 }
 
-# Name -> (content, what the reason says).
+# Name -> (content of an unusable file, part of the reason).
 UNUSABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty.png": (lambda: b"", "empty file"),
     "text.jpg": (lambda: b"this is not a picture", "not a picture of a known format"),
@@ -139,7 +139,7 @@ UNUSABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "flipped header.png": (lambda: flipped(photo("PNG"), 18), ""),
     "no data.png": (lambda: png(32, 32, b""), ""),
     "data that are too short.png": (lambda: png(32, 32, zlib.compress(b"abc")), ""),
-    "no palette.png": (lambda: png(32, 32, zlib.compress(bytes(33 * 32)), colour=3)[:50], ""),
+    "no palette.png": (lambda: png(32, 32, zlib.compress(bytes(33 * 32)), color=3)[:50], ""),
     "no width.png": (lambda: png(0, 32, zlib.compress(b"")), ""),
     "bomb.png": (lambda: png(60_000, 60_000, zlib.compress(b"0")), "decompression bomb"),
     "half a bomb.png": (lambda: encode(Image.new("1", (9000, 9000))), "pixels are too many"),
@@ -158,7 +158,7 @@ UNUSABLE: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of them, and what is no file at all, in one folder."""
+    """A folder with all of them, and with links, pipes and folders that are named like pictures."""
     folder = tmp_path_factory.mktemp("odd")
     for name, make in USABLE.items():
         (folder / name).write_bytes(make())
@@ -201,12 +201,12 @@ def rejected(dataset: Path) -> dict[str, str]:
         return {row["picture"]: row["reason"] for row in csv.DictReader(file)}
 
 
-def test_there_are_many_kinds() -> None:
+def test_number_of_odd_files() -> None:
     assert len(UNUSABLE) + len(EXTRA_UNUSABLE) > 30
     assert len(USABLE) + len(EXTRA_USABLE) > 40
 
 
-def test_what_cannot_be_used_is_listed_with_its_reason(built: tuple[Path, Manifest]) -> None:
+def test_unusable_files_are_listed_with_the_reason(built: tuple[Path, Manifest]) -> None:
     found = rejected(built[0])
     assert set(found) == set(UNUSABLE) | set(EXTRA_UNUSABLE)
     reasons = {name: reason for name, (_, reason) in UNUSABLE.items()} | EXTRA_UNUSABLE
@@ -215,7 +215,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason(built: tuple[Path, Manife
     assert not any("0x" in reason or not reason for reason in found.values())
 
 
-def test_what_can_be_used_looks_as_it_should(built: tuple[Path, Manifest]) -> None:
+def test_usable_files_have_the_right_pixels(built: tuple[Path, Manifest]) -> None:
     path, manifest = built
     assert manifest.num_samples == len(USABLE) + len(EXTRA_USABLE)
     assert manifest.rejected == len(UNUSABLE) + len(EXTRA_UNUSABLE)
@@ -225,16 +225,20 @@ def test_what_can_be_used_looks_as_it_should(built: tuple[Path, Manifest]) -> No
     assert np.abs(pictures.astype(int) - GREY).max() <= 4
 
 
-def test_the_same_are_rejected_every_time(built: tuple[Path, Manifest], odd: Path) -> None:
+def test_rejects_are_deterministic(built: tuple[Path, Manifest], odd: Path) -> None:
     again = built[0].with_name("again")
     prepare(odd, again, 16, workers=1, max_rejected=1.0)
     for name in ("rejected.csv", "manifest.json"):
         assert (again / name).read_bytes() == (built[0] / name).read_bytes()
 
 
-def test_too_many_end_the_build_with_the_commonest_reason(odd: Path, tmp_path: Path) -> None:
+def test_too_many_rejects_raise_data_error_with_the_commonest_reason(
+    odd: Path, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match="not a picture of a known format") as caught:
         prepare(odd, tmp_path / "d", 16, workers=1, max_rejected=0.3)
     assert "more than 30 %" in str(caught.value)
     assert rejected(tmp_path / "d")
-    prepare(odd, tmp_path / "d", 16, workers=1, max_rejected=0.5)  # goes on with what was done
+    prepare(
+        odd, tmp_path / "d", 16, workers=1, max_rejected=0.5
+    )  # resumes with the finished shards

@@ -1,4 +1,4 @@
-"""No picture can take the build down with it."""
+"""A picture that crashes, hangs or exhausts the decoder is rejected; decoding continues."""
 
 import io
 import os
@@ -41,7 +41,7 @@ def make() -> Iterator[Make]:
         decoder.close()
 
 
-def test_levels_are_those_made_in_this_process(make: Make) -> None:
+def test_levels_equal_those_of_this_process(make: Make) -> None:
     data = picture()
     levels = make().levels(data, crop_key=0)
     assert levels == make_levels(data, 0, settings())
@@ -50,7 +50,7 @@ def test_levels_are_those_made_in_this_process(make: Make) -> None:
     assert (CODECS["webp"].decode(levels.encoded[16], 3) == expected).all()
 
 
-def test_it_goes_on_after_an_unusable_picture(make: Make) -> None:
+def test_decoder_continues_after_an_unusable_picture(make: Make) -> None:
     decoder = make(small="skip")
     with pytest.raises(UnusablePicture, match="not a picture of a known format"):
         decoder.levels(b"text", 0)
@@ -59,7 +59,7 @@ def test_it_goes_on_after_an_unusable_picture(make: Make) -> None:
     assert decoder.levels(picture(), 0).encoded
 
 
-def test_a_slow_picture_is_rejected(make: Make) -> None:
+def test_slow_picture_is_rejected(make: Make) -> None:
     large = io.BytesIO()
     Image.new("RGB", (8000, 8000)).save(large, "TIFF", compression="tiff_deflate")
     decoder = make(seconds=0.1)
@@ -68,7 +68,7 @@ def test_a_slow_picture_is_rejected(make: Make) -> None:
     assert decoder.levels(picture(), 0).encoded
 
 
-def test_a_process_that_died_of_something_else_is_replaced(make: Make) -> None:
+def test_killed_process_is_restarted(make: Make) -> None:
     decoder = make()
     decoder.levels(picture(), 0)
     assert decoder._process
@@ -76,7 +76,7 @@ def test_a_process_that_died_of_something_else_is_replaced(make: Make) -> None:
     assert decoder.levels(picture(), 0).encoded
 
 
-def test_a_crash_is_rejected_by_name(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_is_rejected_with_the_signal(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = make()
 
     def crash(*arguments: object) -> None:
@@ -89,13 +89,13 @@ def test_a_crash_is_rejected_by_name(make: Make, monkeypatch: pytest.MonkeyPatch
         decoder.levels(picture(), 0)
 
 
-def test_the_largest_pictures_allowed_fit_its_memory(make: Make) -> None:
+def test_largest_accepted_picture_fits_the_memory_limit(make: Make) -> None:
     header = io.BytesIO()
     Image.new("RGB", (8000, 8000)).save(header, "TIFF", compression="tiff_deflate")
     assert make().levels(header.getvalue(), 0).encoded
 
 
-def test_it_ends_when_it_is_left_alone(make: Make) -> None:
+def test_process_ends_when_its_input_is_closed(make: Make) -> None:
     decoder = make()
     decoder.levels(picture(), 0)
     process = decoder._process

@@ -1,4 +1,4 @@
-"""A manifest tells what is there, and what no longer is."""
+"""The manifest describes a data set; `verify` finds missing and changed files."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ def copy(dataset: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(dataset, tmp_path / "copy"))
 
 
-def test_it_tells_what_is_there(dataset: Path) -> None:
+def test_manifest_describes_the_data_set(dataset: Path) -> None:
     manifest = load_manifest(dataset)
     assert manifest.num_samples == 70
     assert manifest.resolutions == [4, 8, 16]
@@ -26,11 +26,11 @@ def test_it_tells_what_is_there(dataset: Path) -> None:
     assert [shard.num_samples for shard in manifest.levels[8]] == [32, 32, 6]
 
 
-def test_a_whole_data_set_has_no_problems(dataset: Path) -> None:
+def test_verify_finds_no_problems_in_an_intact_data_set(dataset: Path) -> None:
     assert not verify(dataset, load_manifest(dataset))
 
 
-def test_verify_names_what_is_missing_or_changed(copy: Path) -> None:
+def test_verify_names_missing_and_changed_files(copy: Path) -> None:
     (copy / "0004" / "000000.tar").unlink()
     (copy / "0008" / "000001.npy").write_bytes(b"")
     with (copy / "0008" / "000000.tar").open("ab") as file:
@@ -43,7 +43,7 @@ def test_verify_names_what_is_missing_or_changed(copy: Path) -> None:
     assert all(part in problem for part, problem in zip(expected, problems, strict=True))
 
 
-def test_verify_names_the_record_with_a_flipped_bit(copy: Path) -> None:
+def test_verify_names_the_damaged_record(copy: Path) -> None:
     tar = copy / "0016" / "000001.tar"
     content = bytearray(tar.read_bytes())
     record = np.load(tar.with_suffix(".npy"))[5]
@@ -54,7 +54,7 @@ def test_verify_names_the_record_with_a_flipped_bit(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_no_data_set_here(tmp_path: Path, made: bool) -> None:
+def test_folder_without_data_set_raises_data_error(tmp_path: Path, made: bool) -> None:
     path = tmp_path / "faces"
     if made:
         path.mkdir()
@@ -62,7 +62,7 @@ def test_no_data_set_here(tmp_path: Path, made: bool) -> None:
         load_manifest(path)
 
 
-def test_an_unknown_schema_is_refused(copy: Path) -> None:
+def test_unknown_schema_version_raises_data_error(copy: Path) -> None:
     content = json.loads((copy / "manifest.json").read_text()) | {"schema_version": 99}
     (copy / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="schema version 99"):
@@ -70,13 +70,13 @@ def test_an_unknown_schema_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 1}'])
-def test_a_damaged_manifest_is_bad_data(copy: Path, content: str) -> None:
+def test_damaged_manifest_raises_data_error(copy: Path, content: str) -> None:
     (copy / "manifest.json").write_text(content)
     with pytest.raises(DataError, match="damaged"):
         load_manifest(copy)
 
 
-def test_a_shard_cannot_lie_outside_the_data_set(copy: Path) -> None:
+def test_manifest_cannot_name_shards_outside_the_data_set(copy: Path) -> None:
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace("000000.tar", "../../../etc/a.tar"))
     with pytest.raises(DataError, match="damaged"):

@@ -1,4 +1,4 @@
-"""A data set behind a URL is read as one in a folder, and copied meanwhile."""
+"""A data set at a URL gives the same pictures as one in a folder, and its shards are copied."""
 
 import shutil
 import time
@@ -21,8 +21,8 @@ URL = "memory://bucket/shapes"
 
 
 @pytest.fixture
-def stored(dataset: Path) -> Iterator[str]:
-    """The data set in fsspec's storage in memory, which is like any other to us."""
+def url(dataset: Path) -> Iterator[str]:
+    """The URL of a copy of the data set in fsspec's memory file system."""
     files = fsspec.filesystem("memory")
     files.put(str(dataset), "/bucket/shapes", recursive=True)
     yield URL
@@ -38,13 +38,13 @@ def copies(cache: Path) -> int:
     return len(list((cache / "shards").rglob("*.tar")))
 
 
-def test_the_same_pictures_before_and_after_shards_are_copied(
-    stored: str, dataset: Path, tmp_path: Path
+def test_pictures_do_not_change_when_shards_are_copied(
+    url: str, dataset: Path, tmp_path: Path
 ) -> None:
-    with batches(str(dataset), tmp_path) as local, batches(stored, tmp_path) as far:
+    with batches(str(dataset), tmp_path) as local, batches(url, tmp_path) as remote_batches:
         for number in range(20):
-            here, there = next(local), next(far)
-            assert torch.equal(here.images, there.images)
+            expected, found = next(local), next(remote_batches)
+            assert torch.equal(found.images, expected.images)
             if number == 10:
                 deadline = time.monotonic() + 20
                 while copies(tmp_path) < 3 and time.monotonic() < deadline:
@@ -53,75 +53,75 @@ def test_the_same_pictures_before_and_after_shards_are_copied(
     assert not list(tmp_path.rglob(".*.tmp"))
 
 
-def test_copies_are_used_by_the_next_run(stored: str, tmp_path: Path) -> None:
+def test_next_run_uses_copied_shards(url: str, tmp_path: Path) -> None:
     for tries in range(100):
-        with batches(stored, tmp_path) as far:
-            next(far)
+        with batches(url, tmp_path) as remote_batches:
+            next(remote_batches)
             time.sleep(0.01 * tries)
         if copies(tmp_path) == 3:
             break
     fsspec.filesystem("memory").rm("/bucket/shapes/0016/000000.tar")
-    with batches(stored, tmp_path) as far:
+    with batches(url, tmp_path) as remote_batches:
         for _ in range(5):
-            next(far)
+            next(remote_batches)
 
 
-def test_a_shard_that_is_not_there(
-    stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_missing_shard_raises_data_error(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_PAUSES_SECONDS", ())
     fsspec.filesystem("memory").rm("/bucket/shapes/0016/000000.tar")
     with (
-        batches(stored, tmp_path) as far,
+        batches(url, tmp_path) as remote_batches,
         pytest.raises(DataError, match=r"cannot read memory://bucket/shapes/0016/000000\.tar"),
     ):
-        far.fixed(0, 1)
+        remote_batches.fixed(0, 1)
 
 
-def test_a_damaged_shard_is_not_copied(stored: str, tmp_path: Path) -> None:
+def test_damaged_shard_is_not_copied(url: str, tmp_path: Path) -> None:
     path = "/bucket/shapes/0016/000002.tar"
     files = fsspec.filesystem("memory")
     files.pipe(path, files.cat(path)[:-1] + b"x")
-    with batches(stored, tmp_path) as far:
+    with batches(url, tmp_path) as remote_batches:
         deadline = time.monotonic() + 20
         with pytest.raises(DataError, match="its SHA-256 differs"):
             while time.monotonic() < deadline:
-                far.fixed(64, 6)
-    (problem,) = verify(stored, load_manifest(stored))
+                remote_batches.fixed(64, 6)
+    (problem,) = verify(url, load_manifest(url))
     assert "0016/000002.tar has changed" in problem
 
 
-def test_an_unsteady_network_is_tried_again(
-    stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_failed_requests_are_repeated(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_PAUSES_SECONDS", (0.0, 0.0))
     files, failures = fsspec.filesystem("memory"), [2]
     whole = files.cat_file
 
-    def unsteady(*arguments: object, **options: object) -> bytes:
+    def flaky(*arguments: object, **options: object) -> bytes:
         failures[0] -= 1
         if failures[0] >= 0:
             raise ConnectionError("reset by peer")
         content: bytes = whole(*arguments, **options)
         return content
 
-    monkeypatch.setattr(type(files), "cat_file", staticmethod(unsteady))
-    with batches(stored, tmp_path) as far:
-        assert len(far.fixed(0, 3).images) == 3
+    monkeypatch.setattr(type(files), "cat_file", staticmethod(flaky))
+    with batches(url, tmp_path) as remote_batches:
+        assert len(remote_batches.fixed(0, 3).images) == 3
     assert failures[0] < 0
 
 
-def test_no_data_set_there() -> None:
+def test_url_without_data_set_raises_data_error() -> None:
     with pytest.raises(DataError, match="memory://nothing does not exist"):
         load_manifest("memory://nothing")
 
 
-def test_a_missing_library_says_how_to_get_it() -> None:
+def test_missing_fsspec_library_names_the_extra() -> None:
     with pytest.raises(DataError, match=r"cannot open nosuch://x: .*progan\[remote\]"):
         load_manifest("nosuch://x")
 
 
-def test_what_is_a_url(tmp_path: Path) -> None:
+def test_urls_and_paths_are_distinguished(tmp_path: Path) -> None:
     assert is_url("s3://bucket/faces")
     assert not is_url(tmp_path)
     assert not is_url("run:1/faces")
@@ -130,6 +130,6 @@ def test_what_is_a_url(tmp_path: Path) -> None:
     assert DataSpec(path="faces").absolute().path == str(Path.cwd() / "faces")
 
 
-def test_a_url_of_a_local_file_is_a_folder(dataset: Path, tmp_path: Path) -> None:
+def test_file_url_is_a_folder(dataset: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(dataset, tmp_path / "copy")
     assert load_manifest(f"file://{copied}").num_samples == 70

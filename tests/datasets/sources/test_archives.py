@@ -1,4 +1,4 @@
-"""Zip and tar files, however they were made, give their pictures and nothing else."""
+"""Zip and tar files, also hostile and damaged ones, give their pictures and nothing else."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def contents(source: Source) -> dict[str, bytes]:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_hostile_zip_members(tmp_path: Path) -> None:
+def test_hostile_zip_members_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("good.png", b"good")
@@ -54,7 +54,7 @@ def test_hostile_zip_members(tmp_path: Path) -> None:
     }
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("bomb.png", "w", force_zip64=True) as file:
@@ -64,7 +64,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
         open_source(path).read(0)
 
 
-def test_a_zip_bomb_that_lies_about_its_size(tmp_path: Path) -> None:
+def test_zip_bomb_with_a_false_size_is_unusable(tmp_path: Path) -> None:
     path = tmp_path / "liar.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(50_000_000))
@@ -91,19 +91,19 @@ def damaged(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["flipped", "unknown method", "overlapping"])
-def test_a_damaged_zip_member_is_unusable(tmp_path: Path, how: str) -> None:
+def test_damaged_zip_member_is_unusable(tmp_path: Path, how: str) -> None:
     damaged(tmp_path / "a.zip", how)
     with pytest.raises(UnusablePicture, match="cannot be read"):
         open_source(tmp_path / "a.zip").read(0)
 
 
-def test_an_encrypted_zip(tmp_path: Path) -> None:
+def test_encrypted_zip_raises_data_error(tmp_path: Path) -> None:
     damaged(tmp_path / "a.zip", "encrypted")
     with pytest.raises(DataError, match=r"no usable pictures .* a\.png: encrypted"):
         open_source(tmp_path / "a.zip")
 
 
-def test_hostile_tar_members(tmp_path: Path) -> None:
+def test_hostile_tar_members_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as tar:
         add(tar, "good.png", b"good")
@@ -120,7 +120,7 @@ def test_hostile_tar_members(tmp_path: Path) -> None:
     assert len(source.rejected) == 7
 
 
-def test_a_tar_that_ends_within_a_picture(tmp_path: Path) -> None:
+def test_picture_in_a_truncated_tar_is_unusable(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as tar:
         add(tar, "1.png", b"one")
@@ -133,7 +133,7 @@ def test_a_tar_that_ends_within_a_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [700, 3000])
-def test_a_damaged_tar_says_so(tmp_path: Path, cut: int) -> None:
+def test_damaged_tar_raises_data_error(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as tar:
         add(tar, "1.png", bytes(5000))
@@ -143,7 +143,7 @@ def test_a_damaged_tar_says_so(tmp_path: Path, cut: int) -> None:
         open_source(path)
 
 
-def test_a_compressed_tar_says_what_to_do(tmp_path: Path) -> None:
+def test_compressed_tar_raises_data_error(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         add(tar, "1.png", bytes(5000))
     with pytest.raises(DataError, match="is compressed, .*: unpack it first"):
@@ -162,7 +162,7 @@ def labelled_by_json(tar: tarfile.TarFile, key: str, label: int) -> None:
 
 
 @pytest.mark.parametrize("write", [labelled_by_cls, labelled_by_json])
-def test_webdataset_shards(
+def test_labels_of_webdataset_shards(
     tmp_path: Path, write: Callable[[tarfile.TarFile, str, int], None]
 ) -> None:
     for shard in range(2):
@@ -179,13 +179,13 @@ def test_webdataset_shards(
         assert source.classes == ("0", "1", "2")
 
 
-def test_a_level_of_a_data_set_is_a_source(dataset: Path, tmp_path: Path) -> None:
+def test_level_of_a_data_set_is_a_source(dataset: Path, tmp_path: Path) -> None:
     again = prepare(dataset / "0016", tmp_path / "again", 16, workers=1)
     assert again.num_samples == 70
     assert again.class_counts == [12, 12, 12, 12, 11, 11]
 
 
-def test_shards_of_ours_are_read_as_any_tar(tmp_path: Path) -> None:
+def test_our_shards_are_a_source(tmp_path: Path) -> None:
     with shard_writers([tmp_path / "a.tar"]) as (writer,):
         writer.add(0, "webp", b"first", label=1)
         writer.add(5, "webp", b"second", label=0)

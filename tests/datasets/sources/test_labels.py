@@ -1,4 +1,4 @@
-"""Labels from files, sources and folders: every picture has one, or none has."""
+"""Labels from files, sources and folders: all pictures have one, or none has."""
 
 import json
 from pathlib import Path
@@ -27,20 +27,20 @@ def from_file(tmp_path: Path, name: str, text: str) -> Labels:
     return assign(listing(), "pictures", tmp_path / name)
 
 
-def test_folders_are_classes() -> None:
+def test_first_level_folders_are_classes() -> None:
     assert assign(listing(), "pictures", None) == ((0, 0, 1), ("a", "b"))
 
 
-def test_labels_may_be_left_alone() -> None:
+def test_labels_none_ignores_all_labels() -> None:
     assert assign(listing(0, 1, 0), "pictures", "none") == (None, None)
 
 
-def test_dataset_json(tmp_path: Path) -> None:
+def test_labels_from_dataset_json(tmp_path: Path) -> None:
     found = from_file(tmp_path, "dataset.json", stylegan(2, 0, 2))
     assert found == ((2, 0, 2), ("0", "1", "2"))
 
 
-def test_the_sources_own_dataset_json_is_used() -> None:
+def test_dataset_json_of_the_source_is_used() -> None:
     own = listing(dataset_json=stylegan(1, 1, 0).encode())
     assert assign(own, "pictures", None) == ((1, 1, 0), ("0", "1"))
     none = listing(dataset_json=b'{"labels": null}')
@@ -48,19 +48,19 @@ def test_the_sources_own_dataset_json_is_used() -> None:
 
 
 @pytest.mark.parametrize("heading", ["", "file,class\n", "\ufefffile,class\n"])
-def test_csv_of_numbers(tmp_path: Path, heading: str) -> None:
+def test_labels_from_csv_of_numbers(tmp_path: Path, heading: str) -> None:
     text = heading + "b/3.png,5\na/1.png,0\na/2.png,1\nelse.png,7\n"
     labels, classes = from_file(tmp_path, "labels.csv", text)
     assert labels == (0, 1, 5)
     assert classes == ("0", "1", "2", "3", "4", "5")
 
 
-def test_csv_of_names(tmp_path: Path) -> None:
+def test_labels_from_csv_of_names(tmp_path: Path) -> None:
     text = 'file,class\na/1.png,dog\na/2.png,"cat, black"\nb/3.png,dog\n'
     assert from_file(tmp_path, "labels.csv", text) == ((1, 0, 1), ("cat, black", "dog"))
 
 
-def test_the_sources_own_labels_come_before_its_folders() -> None:
+def test_labels_of_the_source_come_before_its_folders() -> None:
     named = listing(1, 0, 1, classes=["no", "yes", "never"])
     assert assign(named, "pictures", None) == ((1, 0, 1), ("no", "yes", "never"))
     assert assign(listing("x", "y", "x"), "pictures", None) == ((0, 1, 0), ("x", "y"))
@@ -74,7 +74,7 @@ def test_pictures_without_a_label_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", [[0.5, 1.0], -1, 1.5, True, None, 1 << 40])
-def test_labels_that_are_no_class(tmp_path: Path, label: object) -> None:
+def test_labels_that_are_not_classes_raise_data_error(tmp_path: Path, label: object) -> None:
     with pytest.raises(DataError, match="give whole numbers from 0, or names"):
         from_file(tmp_path, "dataset.json", stylegan(label, 0, 1))
 
@@ -89,11 +89,13 @@ def test_labels_that_are_no_class(tmp_path: Path, label: object) -> None:
         ("a.csv", "one column\n", "is not a CSV file of two columns"),
     ],
 )
-def test_files_of_something_else(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_files_of_another_format_raise_data_error(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         from_file(tmp_path, name, text)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_missing_file_raises_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read the labels .*: No such file"):
         assign(listing(), "pictures", tmp_path / "labels.csv")

@@ -23,7 +23,7 @@ def png(level: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def test_lmdb(tmp_path: Path) -> None:
+def test_lmdb_values_are_pictures(tmp_path: Path) -> None:
     with lmdb.open(str(tmp_path / "bedrooms")) as environment:
         with environment.begin(write=True) as transaction:
             for key in (b"b", b"a", b"\xff", b"length"):
@@ -33,7 +33,7 @@ def test_lmdb(tmp_path: Path) -> None:
     assert source.labels is None
 
 
-def test_something_else_named_like_an_lmdb(tmp_path: Path) -> None:
+def test_damaged_lmdb_raises_data_error(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"something else" * 1000)
     with pytest.raises(DataError, match="is not an LMDB that can be read"):
         open_source(tmp_path)
@@ -43,7 +43,7 @@ def test_something_else_named_like_an_lmdb(tmp_path: Path) -> None:
     ("library", "extra", "location"),
     [("lmdb", "lmdb", None), ("datasets", "hf", "hf:cifar10")],
 )
-def test_a_missing_library_says_how_to_get_it(
+def test_missing_library_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, extra: str, location: str | None
 ) -> None:
     (tmp_path / "data.mdb").write_bytes(b"")
@@ -52,7 +52,7 @@ def test_a_missing_library_says_how_to_get_it(
         open_source(location or tmp_path)
 
 
-def test_names_and_options() -> None:
+def test_name_and_options_are_parsed() -> None:
     assert parse("hf:someone/faces,split=test") == ("someone/faces", {"split": "test"})
     assert parse("torchvision:FakeData,size=5,image_size=3x8x8,flag=true") == (
         "FakeData",
@@ -62,11 +62,11 @@ def test_names_and_options() -> None:
         parse("hf:cifar10,train")
 
 
-def test_torchvision(tmp_path: Path) -> None:
+def test_torchvision_data_set(tmp_path: Path) -> None:
     location = "torchvision:FakeData,size=40,image_size=3x16x16,num_classes=4"
     source = open_source(location)
     assert source.classes == ("0", "1", "2", "3")
-    with ThreadPoolExecutor(2) as threads:  # importing torch in new processes takes long
+    with ThreadPoolExecutor(2) as threads:  # new processes would have to import torch
         manifest = prepare(location, tmp_path / "d", 16, executor=threads)
     assert manifest.num_samples == 40
     assert manifest.source.name == location
@@ -83,13 +83,13 @@ def test_torchvision(tmp_path: Path) -> None:
         ("torchvision:FakeData,sighs=3", "sighs"),
     ],
 )
-def test_wrong_torchvision_names(location: str, message: str) -> None:
+def test_wrong_torchvision_options_raise_data_error(location: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         open_source(location)
 
 
-@pytest.mark.filterwarnings("ignore")  # the library's own
-def test_hugging_face(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # in the library
+def test_hugging_face_data_set(tmp_path: Path) -> None:
     huggingface = pytest.importorskip("datasets")
     pictures = [{"bytes": png(level), "path": None} for level in range(3)]
     features = huggingface.Features(

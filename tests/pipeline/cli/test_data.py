@@ -1,4 +1,4 @@
-"""`progan prepare` and `progan data` from the command line."""
+"""The commands `progan prepare` and `progan data`."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def made(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dataset
 
 
-def test_info_as_table(made: Path) -> None:
+def test_info_shows_a_table(made: Path) -> None:
     result = run("data", "info", made)
     assert result.exit_code == 0
     for text in ("40 pictures, RGB", "32x32", "webp", "6 classes: cross 7", "fingerprint"):
@@ -53,7 +53,7 @@ def test_info_as_json(made: Path) -> None:
     assert document["options"]["crop"] == "center"
 
 
-def test_verify_of_a_whole_data_set(made: Path) -> None:
+def test_verify_of_an_intact_data_set(made: Path) -> None:
     result = run("data", "verify", made)
     assert result.exit_code == 0
     assert "is whole: 8 shards" in result.stdout
@@ -78,7 +78,7 @@ def test_verify_finds_damage_and_prepare_repairs_it(made: Path, pictures: Path) 
     assert run("data", "verify", made).exit_code == 0
 
 
-def test_preview_has_a_row_per_resolution(made: Path, tmp_path: Path) -> None:
+def test_preview_writes_a_png(made: Path, tmp_path: Path) -> None:
     result = run("data", "preview", made, tmp_path / "sheet.png", "--num", 3)
     assert result.exit_code == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
@@ -86,7 +86,7 @@ def test_preview_has_a_row_per_resolution(made: Path, tmp_path: Path) -> None:
         assert sheet.height > 4 * 128
 
 
-def test_options_reach_the_build(pictures: Path, tmp_path: Path) -> None:
+def test_options_are_passed_to_the_build(pictures: Path, tmp_path: Path) -> None:
     result = run(
         "prepare", pictures, tmp_path / "d", "--resolution", 8, "--channels", 4, "--crop", "pad",
         "--background", "#010203", "--codec", "npy", "--labels", "none", "--max-rejected", "10%",
@@ -101,7 +101,7 @@ def test_options_reach_the_build(pictures: Path, tmp_path: Path) -> None:
     assert run("data", "preview", tmp_path / "d", tmp_path / "sheet.png").exit_code == 0
 
 
-def test_too_many_rejected_files_fail_the_build(pictures: Path, tmp_path: Path) -> None:
+def test_too_many_rejects_exit_with_3(pictures: Path, tmp_path: Path) -> None:
     arguments = ("prepare", pictures, tmp_path / "d", "--resolution", 8, "--workers", 1)
     result = run(*arguments, "--max-rejected", 1)
     assert result.exit_code == 3
@@ -117,7 +117,7 @@ def test_too_many_rejected_files_fail_the_build(pictures: Path, tmp_path: Path) 
         ("--channels", "2", "is not one of '1', '3', '4'"),
     ],
 )
-def test_wrong_option_values_are_refused(
+def test_wrong_usage_exits_with_2(
     pictures: Path, tmp_path: Path, option: str, value: str, message: str
 ) -> None:
     result = run("prepare", pictures, tmp_path / "d", "--resolution", 8, option, value)
