@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from progan.datasets.build.executors import open_workers, processors
 from progan.datasets.build.plan import Plan, make_plan
 from progan.datasets.build.pyramid import resolutions
-from progan.datasets.build.rejects import RejectCounts
+from progan.datasets.build.reject_log import RejectCounts
 from progan.datasets.build.shard_job import FinishedShard, ShardJob, build_shard, read_finished
 from progan.datasets.build.size_estimate import expected_bytes, require_space
 from progan.datasets.build.versions import current_versions

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from progan.datasets.build.prepare import Progress as Built
 from progan.datasets.build.prepare import prepare
-from progan.datasets.build.rejects import REJECTED
+from progan.datasets.build.reject_log import REJECTED
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
 
