@@ -53,8 +53,9 @@ test-slow: check  ## the same, then all tests but the nightly ones
 test-nightly: $(VENV)/installed-test  ## only the tests that take many minutes
 	$(PYTEST) -m nightly
 
-soak: $(VENV)/installed-test  ## kill a small run 50 times; it must end with the same bytes (10 minutes)
+soak: $(VENV)/installed-test  ## kill a small run 50 times: the same bytes; 200 steps on other ranks: the same curve
 	$(BIN)/python tests/helpers/programs/soak.py --kills 50
+	PROGAN_LONG_STEPS=200 $(BIN)/pytest tests/distributed/test_ranks_long.py
 
 BASE ?= HEAD~1
 COMPARED := build/compare

@@ -30,14 +30,14 @@ def train(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_from_another_ones_networks(shapes: Path, tmp_path: Path) -> None:
+def test_run_starts_from_the_networks_of_another(shapes: Path, tmp_path: Path) -> None:
     given = published(tmp_path / "final", resolution=8)
     (tmp_path / "tiny.yaml").write_text(CONFIG % shapes)
     done = train(tmp_path, "model.init=final")
     assert done.returncode == 0, done.stderr
     run = RunFolder(tmp_path / "run")
     made = read_published(run.stage(8).final)
-    # At a rate that moves no weight the stage publishes, to the byte, what it was given.
+    # At a learning rate that changes no weight, the stage publishes the bytes that it was given.
     assert made.checksums["generator"] == given.checksums["generator"]
     assert made.checksums["discriminator"] == given.checksums["discriminator"]
     assert read_published(run.stage(16).final).resolution == 16
@@ -50,7 +50,7 @@ def test_a_run_goes_on_from_another_ones_networks(shapes: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_from_an_export_the_discriminator_begins_anew(shapes: Path, tmp_path: Path) -> None:
+def test_run_from_an_export_has_a_new_discriminator(shapes: Path, tmp_path: Path) -> None:
     given = published(tmp_path / "final", resolution=8)
     export_networks(given, tmp_path / "model")
     (tmp_path / "tiny.yaml").write_text(CONFIG % shapes)
@@ -58,8 +58,8 @@ def test_from_an_export_the_discriminator_begins_anew(shapes: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     folder = RunFolder(tmp_path / "run").stage(8)
     made = read_published(folder.final)
-    # To the byte, but for the header, which in an export says more.
-    begun_with = load_networks(given, "ema").state_dict()
-    assert all(v.equal(begun_with[k]) for k, v in read_tensors(made.files["generator"]).items())
+    # The same bytes but for the header, which says more in an export.
+    initial = load_networks(given, "ema").state_dict()
+    assert all(v.equal(initial[k]) for k, v in read_tensors(made.files["generator"]).items())
     assert made.checksums["discriminator"] != given.checksums["discriminator"]
     assert "has no discriminator: it begins anew" in folder.log.read_text()

@@ -43,7 +43,7 @@ def end_everything_under(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def workplace(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a configuration; whatever still runs in it at the end is ended."""
+    """A folder with a configuration; processes that still run in it at the end are killed."""
     folder = tmp_path_factory.mktemp("workplace")
     (folder / "tiny.yaml").write_text(CONFIG % shapes)
     yield folder
@@ -68,7 +68,7 @@ def run(workplace: Path) -> RunFolder:
     return folder
 
 
-def test_the_killed_orchestrators_workers_are_taken_up(run: RunFolder) -> None:
+def test_new_orchestrator_adopts_running_workers(run: RunFolder) -> None:
     kinds = [(e.kind, e.fields.get("resolution")) for e in EventLog(run.events).events()]
     assert kinds == [
         ("run_created", None),
@@ -79,13 +79,13 @@ def test_the_killed_orchestrators_workers_are_taken_up(run: RunFolder) -> None:
     ]
 
 
-def test_status_says_done(run: RunFolder, workplace: Path) -> None:
+def test_status_is_done(run: RunFolder, workplace: Path) -> None:
     document = json.loads(progan("status", "run", "--json", cwd=workplace).stdout)
     stages = [(stage["resolution"], stage["state"]) for stage in document["stages"]]
     assert stages == [(4, "done"), (8, "done")]
 
 
-def test_a_finished_run_is_not_trained_again(run: RunFolder, workplace: Path) -> None:
+def test_finished_run_is_not_trained_again(run: RunFolder, workplace: Path) -> None:
     before = run.events.read_bytes()
     assert progan("train", "tiny.yaml", "--run", "run", cwd=workplace).returncode == 0
     assert run.events.read_bytes() == before
@@ -129,7 +129,7 @@ def test_evaluate(run: RunFolder, workplace: Path) -> None:
     assert kept == [*ends["results"], *stages[1]["results"]]
 
 
-def test_evaluate_says_what_is_wrong(run: RunFolder, workplace: Path) -> None:
+def test_evaluate_explains_errors(run: RunFolder, workplace: Path) -> None:
     for words, code, text in (
         (["--stage", "16"], 1, "stage 16 of"),
         (["--at", "4"], 2, "--at 4: stage 8 draws larger pictures than that"),
@@ -140,7 +140,7 @@ def test_evaluate_says_what_is_wrong(run: RunFolder, workplace: Path) -> None:
         assert text in result.stderr and "Traceback" not in result.stderr
 
 
-def test_a_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
+def test_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
     progan("export", "run", "damaged", "--stage", "4", cwd=workplace)
     weights = workplace / "damaged" / "generator.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
@@ -168,7 +168,7 @@ print(json.dumps({r.info.run_name: {
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def test_mlflow_has_each_figure_once(run: RunFolder, workplace: Path) -> None:
+def test_mlflow_has_each_value_once(run: RunFolder, workplace: Path) -> None:
     runs = tracked(workplace)
     assert set(runs) == {"run", "run-0004", "run-0008"}
     assert {name: r["child"] for name, r in runs.items()} == {
@@ -181,7 +181,7 @@ def test_mlflow_has_each_figure_once(run: RunFolder, workplace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reopened_stage_goes_on_and_later_ones_are_set_aside(
+def test_reopened_stage_resumes_and_later_stages_are_set_aside(
     run: RunFolder, workplace: Path
 ) -> None:
     # Last in this file: it changes the run.

@@ -1,10 +1,10 @@
-"""Kill a small run again and again; in the end it must be, byte for byte, the run nobody killed.
+"""Kill a small run again and again; it must end with the bytes of a run that was never killed.
 
     python tests/helpers/programs/soak.py --kills 50
 
 A run of two stages, 4x4 and 8x8, is started with `progan train`, killed at a random moment in a
-random way, and started again with the same command, until it is finished; then the next run
-begins. Every checkpoint, every hand-off and every figure is compared with an undisturbed run.
+random way, and started again with the same command until it is finished; then the next run begins.
+Every checkpoint, every hand-off and every figure is compared with an undisturbed run.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +45,17 @@ PATIENCE_SECONDS = 60.0
 
 
 class Soak:
-    """Runs in one folder, all of one configuration."""
+    """Runs in one folder, all of one configuration, killed as `plan` says."""
 
-    def __init__(self, folder: Path, dataset: Path, seed: int) -> None:
+    def __init__(self, folder: Path, dataset: Path, plan: Iterator["Kill"]) -> None:
         self.folder = folder
-        self.random = random.Random(seed)
+        self.plan = plan
         self.config = folder / "soak.yaml"
         self.config.write_text(CONFIG % dataset)
         self.kinds: Counter[str] = Counter()
-        """How often each way to kill was chosen."""
+        """How often each kind of kill was done"""
         self.runs = 0
-        """Runs that were finished and compared."""
+        """Finished and compared"""
 
     def undisturbed(self) -> RunFolder:
         """The run to compare with."""
@@ -63,7 +63,7 @@ class Soak:
         return RunFolder(self.folder / "undisturbed")
 
     def kill(self, kills: int, report: Callable[[int], None] = lambda done: None) -> None:
-        """Kill so often; AssertionError if any run ends with other bytes."""
+        """Kill `kills` times; AssertionError if any run ends with other bytes."""
         expected = self.undisturbed()
         done = 0
         while done < kills:
@@ -85,25 +85,38 @@ class Soak:
         process = self._start(run.name)
         if not wanted:
             return process.wait(300)
-        moment = self.random.choice([*[self._after_a_while] * 3, writing_checkpoint, handing_off])
-        victims = self.random.choice([a_rank, all_ranks, launcher, orchestrator, everything, asked])
-        reached = moment(run) if moment is self._after_a_while else wait_for(moment, run, process)
+        moment, victims = next(self.plan)
+        reached = wait_for(moment, run, process)
         if not reached or process.poll() is not None:
             return process.wait(PATIENCE_SECONDS)
         victims(process, run)
-        self.kinds[f"{victims.__name__} {moment.__name__}".replace("_", " ").strip()] += 1
+        name = "after a while" if isinstance(moment, float) else moment.__name__
+        self.kinds[f"{victims.__name__} {name}".replace("_", " ")] += 1
         process.wait(PATIENCE_SECONDS)
         return None
 
-    def _after_a_while(self, run: RunFolder) -> bool:
-        time.sleep(self.random.uniform(0, LONGEST_SECONDS))
-        return True
+
+Moment = float | Callable[[RunFolder], bool]
+"""Seconds after the start, or a condition"""
+Victims = Callable[["subprocess.Popen[Any]", RunFolder], None]
+Kill = tuple[Moment, Victims]
 
 
-def wait_for(
-    moment: Callable[[RunFolder], bool], run: RunFolder, process: "subprocess.Popen[Any]"
-) -> bool:
+def random_plan(seed: int) -> Iterator[Kill]:
+    """Two fifths of the kills at half-written files, the others at any moment."""
+    chosen = random.Random(seed)
+    while True:
+        seconds = chosen.uniform(0, LONGEST_SECONDS)
+        moments: list[Moment] = [*[seconds] * 3, writing_checkpoint, handing_off]
+        victims = [a_rank, all_ranks, launcher, orchestrator, everything, asked]
+        yield chosen.choice(moments), chosen.choice(victims)
+
+
+def wait_for(moment: Moment, run: RunFolder, process: "subprocess.Popen[Any]") -> bool:
     """Whether a moment came before the run ended."""
+    if isinstance(moment, float):
+        time.sleep(moment)
+        return True
     while process.poll() is None:
         if moment(run):
             return True
@@ -122,7 +135,7 @@ def handing_off(run: RunFolder) -> bool:
 
 
 def workers(run: RunFolder, program: str) -> list[psutil.Process]:
-    """The processes of a run by their program."""
+    """The processes of a run that run a program."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
@@ -141,17 +154,17 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def a_rank(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
-    """One worker; if there is none yet, everything."""
+    """One worker; before any has started, the orchestrator."""
     end(workers(run, "progan-worker")[-1:] or [psutil.Process(process.pid)])
 
 
 def all_ranks(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
-    """All workers at once."""
+    """All workers; before any has started, the orchestrator."""
     end(workers(run, "progan-worker") or [psutil.Process(process.pid)])
 
 
 def launcher(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
-    """torchrun."""
+    """torchrun; before it has started, the orchestrator."""
     end(workers(run, "torchrun") or [psutil.Process(process.pid)])
 
 
@@ -161,7 +174,7 @@ def orchestrator(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
 
 
 def everything(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
-    """As a power cut would."""
+    """The orchestrator, torchrun and the workers, as a power cut would."""
     process.kill()
     end(workers(run, ""))
 
@@ -172,7 +185,7 @@ def asked(process: "subprocess.Popen[Any]", run: RunFolder) -> None:
 
 
 def assert_same(run: RunFolder, expected: RunFolder) -> None:
-    """Every file that training made is the same, but for what the clock put in."""
+    """Every file of training has the same bytes, but for times."""
     for resolution in STAGES:
         found, wanted = run.stage(resolution), expected.stage(resolution)
         assert content(found.final) == content(wanted.final)
@@ -192,11 +205,11 @@ def main() -> None:
     print(f"seed {arguments.seed}, in {folder}", file=sys.stderr)
     draw_dataset(folder / "pictures", num=96, size=16)
     prepare(folder / "pictures", folder / "dataset", 16)
-    soak = Soak(folder, folder / "dataset", arguments.seed)
+    soak = Soak(folder, folder / "dataset", random_plan(arguments.seed))
     with Progress() as progress:
         bar = progress.add_task("kills", total=arguments.kills)
         soak.kill(arguments.kills, lambda done: progress.update(bar, completed=done))
-    print(f"{arguments.kills} kills in {soak.runs} runs, all of them the same to the byte:")
+    print(f"{arguments.kills} kills in {soak.runs} runs, all with the same bytes:")
     for kind, count in sorted(soak.kinds.items()):
         print(f"  {count:3} {kind}")
     shutil.rmtree(folder)
