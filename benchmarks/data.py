@@ -1,4 +1,4 @@
-"""How fast data sets are built and read, each figure beside another program's in the same run.
+"""Speed of building and reading data sets, compared with other programs in the same run.
 
     python benchmarks/data.py build PICTURES [--peer dataset_tool.py]
     python benchmarks/data.py read PICTURES
@@ -6,8 +6,8 @@
 
 PICTURES is a zip or a folder of photographs. `--peer` is StyleGAN3's dataset_tool.py, which writes
 one resolution from one process; we write all of them. `read` compares with a plain `webdataset`
-pipeline over the same shards. Rounds of both are interleaved and medians shown, because other
-programs may run on the machine; processor seconds, which depend less on them, are shown too.
+pipeline over the same shards. Other programs may run on the machine, so the rounds of both are
+interleaved, and the tables show medians, and processor seconds, which depend less on the load.
 """
 
 import argparse
@@ -40,11 +40,11 @@ from progan.datasets.spec import DataSpec
 
 BATCH = {4: 512, 16: 512, 64: 256, 256: 32, 1024: 8}
 SECONDS = 2.0
-"""Of one measurement."""
+"""Duration of one measurement."""
 
 
 def copies_of(pictures: Path, target: Path, copies: int) -> int:
-    """Write a zip with every picture several times, as RGB JPEG so that the peer takes it too."""
+    """Write a zip with every picture several times, as RGB JPEG, which the peer accepts too."""
     source = open_source(pictures)
     with zipfile.ZipFile(target, "w") as archive:
         for number, name in enumerate(source.names):
@@ -60,7 +60,7 @@ def copies_of(pictures: Path, target: Path, copies: int) -> int:
 
 
 def timed(action: Callable[[], object]) -> tuple[float, float]:
-    """(seconds, processor seconds of the processes it started and waited for)."""
+    """(seconds, processor seconds of the child processes) of an action."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     action()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -69,13 +69,13 @@ def timed(action: Callable[[], object]) -> tuple[float, float]:
 
 
 def command(*arguments: object) -> Callable[[], object]:
-    """Run a program to its end; its output only matters when it fails."""
+    """An action that runs a program to its end; its output appears only in errors."""
     words = [sys.executable, *map(str, arguments)]
     return lambda: subprocess.run(words, check=True, capture_output=True)
 
 
 def build(pictures: Path, folder: Path, peer: Path | None, copies: int, rounds: int) -> Table:
-    """Photographs to 256 pixels, few and many: the difference is what one more costs."""
+    """Builds at 256 pixels of few and of many photographs; their difference is the cost of one."""
     ours, theirs = folder / "ours", folder / "theirs.zip"
     program = Path(sys.executable).with_name("progan")
 
@@ -118,7 +118,7 @@ def build(pictures: Path, folder: Path, peer: Path | None, copies: int, rounds: 
 
 
 class Pace(NamedTuple):
-    """How fast pictures come."""
+    """Speed of a reader."""
 
     by_clock: float
     """Pictures/s."""
@@ -127,7 +127,7 @@ class Pace(NamedTuple):
 
 
 def pace(batches: Iterator[torch.Tensor]) -> Pace:
-    """Measured after a warm-up."""
+    """The speed of an iterator over batches, after a warm-up."""
     next(batches)
     shown, began, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < SECONDS:
@@ -136,7 +136,7 @@ def pace(batches: Iterator[torch.Tensor]) -> Pace:
 
 
 def plain_webdataset(dataset: Path, resolution: int, workers: int) -> Pace:
-    """As its documentation shows: shards shuffled, then a buffer of 1000, floats, batches."""
+    """As in its documentation: shuffled shards, a shuffle buffer of 1000, float batches."""
     shards = sorted(str(path) for path in (dataset / f"{resolution:04d}").glob("*.tar"))
     library: Any = webdataset
     pipeline = (
@@ -152,7 +152,7 @@ def plain_webdataset(dataset: Path, resolution: int, workers: int) -> Pace:
 
 
 def ours(dataset: Path, resolution: int, threads: int, cache_gb: float) -> Pace:
-    """Our reader; with a cache, after it is full."""
+    """Our reader; a cache is filled before the measurement."""
     spec = DataSpec(path=dataset, cache_gb=cache_gb, threads=threads)
     batch = BATCH[resolution]
     with Batches(spec, resolution, seed=0, batch=batch, rank=0, world_size=1) as batches:
@@ -163,7 +163,7 @@ def ours(dataset: Path, resolution: int, threads: int, cache_gb: float) -> Pace:
 
 
 def read(pictures: Path, folder: Path, rounds: int) -> Table:
-    """Shuffled float batches."""
+    """Reading of shuffled float batches."""
     dataset = folder / "read"
     prepare(pictures, dataset, 1024)
     table = Table(title=f"reading, images/s, median of {rounds} rounds")
@@ -196,14 +196,14 @@ def read(pictures: Path, folder: Path, rounds: int) -> Table:
 
 
 def resume(pictures: Path, folder: Path, rounds: int) -> Table:
-    """From nothing to the first batch."""
+    """Time from opening a data set to the first batch."""
     dataset = folder / "resume"
     prepare(pictures, dataset, 32)
     samples = load_manifest(dataset).num_samples
     places = {"0": 0, "95 % of an epoch": int(0.95 * samples), "10^8": 10**8}
 
     def first(position: int) -> tuple[float, float]:
-        """(milliseconds by the clock, of processor time)"""
+        """(milliseconds, milliseconds of processor time)"""
         from progan.datasets import order
 
         order._epoch_order.cache_clear()  # a new process has none
