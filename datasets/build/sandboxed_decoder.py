@@ -162,7 +162,7 @@ class SandboxedDecoder:
         try:
             process.stdin.close()
         except BrokenPipeError:
-            pass  # buffered data that nobody reads
+            pass  # buffered data that the dead process cannot read
         return process.wait()
 
 

@@ -117,7 +117,7 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
     DATASET/rejected.csv.
 
     Started again after an interruption, the same command goes on, and the result is the same to
-    the byte, whoever did the work and however often it was killed.
+    the byte, with any workers and however often it was killed.
 
     \b
     Examples:
@@ -170,7 +170,7 @@ def verify(dataset: str, as_json: bool) -> None:
     """Compare every byte with the checksums in the manifest; exit with 3 if any differs.
 
     What is damaged or missing is named. Run the command that prepared the data set again, after
-    removing DATASET/manifest.json, and just that is made anew.
+    removing DATASET/manifest.json, and it rebuilds just that.
     """
     from progan.pipeline.cli.prepare_view import verify_table, verify_with_bar
 

@@ -70,7 +70,7 @@ class _Reporter:
         self._say(f"copying {url}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:

@@ -150,18 +150,18 @@ def test_compressed_tar_raises_data_error(tmp_path: Path) -> None:
         open_source(tmp_path / "a.tar.gz")
 
 
-def labelled_by_cls(tar: tarfile.TarFile, key: str, label: int) -> None:
+def labeled_by_cls(tar: tarfile.TarFile, key: str, label: int) -> None:
     add(tar, f"{key}.png", key.encode())
     add(tar, f"{key}.cls", str(label).encode())
 
 
-def labelled_by_json(tar: tarfile.TarFile, key: str, label: int) -> None:
+def labeled_by_json(tar: tarfile.TarFile, key: str, label: int) -> None:
     add(tar, f"{key}.json", json.dumps({"label": label, "caption": "-"}).encode())
     add(tar, f"{key}.seg.png", b"another picture of the same key")
     add(tar, f"{key}.png", key.encode())
 
 
-@pytest.mark.parametrize("write", [labelled_by_cls, labelled_by_json])
+@pytest.mark.parametrize("write", [labeled_by_cls, labeled_by_json])
 def test_labels_of_webdataset_shards(
     tmp_path: Path, write: Callable[[tarfile.TarFile, str, int], None]
 ) -> None:

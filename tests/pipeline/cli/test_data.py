@@ -110,6 +110,23 @@ def test_too_many_rejects_exit_with_3(pictures: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("{folder}/part-{{0..1}}.tar", ["part-0.tar does not exist or is not a file: "]),
+        ("pipe:exit 7", ["copying pipe:exit 7", "pipe:exit 7 failed with exit code 7"]),
+    ],
+)
+def test_source_that_cannot_be_read_exits_with_3(
+    tmp_path: Path, source: str, lines: list[str]
+) -> None:
+    result = run("prepare", source.format(folder=tmp_path), tmp_path / "d", "--resolution", 8)
+    assert result.exit_code == 3
+    found = result.stderr.splitlines()
+    assert all(text in line for text, line in zip(lines, found, strict=True))
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize(
     ("option", "value", "message"),
     [
         ("--max-rejected", "120%", "is not a percentage from 0 to 100"),
