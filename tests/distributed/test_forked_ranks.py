@@ -17,7 +17,7 @@ PROGRAM = "a_rank.py"
 
 
 def wait_for_text(output: Path, text: str, count: int) -> list[int]:
-    """The process ids that so many lines `text PID` name."""
+    """The process ids in `count` lines `text PID`."""
     for _ in range(600):
         lines = output.read_text().splitlines() if output.exists() else []
         if len(found := [int(x.split()[1]) for x in lines if x.startswith(text)]) == count:

@@ -1,8 +1,8 @@
-"""Ranks started as torchrun starts them, but forked from a process that has imported everything.
+"""Ranks as torchrun starts them, but forked from a process that has imported everything.
 
-A stage of two steps on two ranks takes 0.5 CPU seconds this way and 6 by torchrun. The process is
+A stage of two steps on two ranks takes 0.7 CPU seconds this way, and 6 by torchrun. The process is
 multiprocessing's fork server, one for each process that runs tests. Each launch forks a launcher
-from it, which forks the ranks, passes SIGTERM and SIGINT on to them, and ends all when one fails.
+from it, which forks the ranks, forwards SIGTERM and SIGINT to them, and ends all when one fails.
 When a launcher is killed, or the test's process ends, the kernel kills the ranks.
 """
 
@@ -51,7 +51,7 @@ class ForkedRanks:
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code; TimeoutExpired after so many seconds."""
+        """The exit code; TimeoutExpired after `timeout` seconds."""
         self._process.join(timeout)
         if (code := self._process.exitcode) is None:
             raise subprocess.TimeoutExpired("forked ranks", timeout or 0)
@@ -64,7 +64,7 @@ class ForkedRanks:
 
 
 def fork_ranks(program: str, *arguments: str, ranks: int, output: Path) -> ForkedRanks:
-    """Run WORKER, or a script in programs/, on so many ranks; append what they print to `output`.
+    """Run WORKER, or a script in programs/, on `ranks` ranks; append what they print to `output`.
 
     Their environment is that of this process at the time of the call, and what torchrun adds.
     """
