@@ -19,7 +19,7 @@ from soak import (
 PLAN: list[Kill] = [
     (writing_checkpoint, everything),
     (handing_off, all_ranks),
-    (writing_checkpoint, launcher),
+    (writing_checkpoint, asked),
 ]
 
 
