@@ -10,9 +10,9 @@ from soak import (
     Soak,
     a_rank,
     all_ranks,
+    asked,
     everything,
     handing_off,
-    launcher,
     writing_checkpoint,
 )
 
