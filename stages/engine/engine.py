@@ -4,8 +4,7 @@ Passes call the bare modules; each loss goes to the engine of the network it upd
 network's engine inside the other's update would fire its gradient hooks, which DeepSpeed refuses.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import deepspeed
@@ -21,11 +20,10 @@ from progan.stages.engine.deepspeed_private import (
 )
 from progan.stages.engine.loss_scale import LossScale
 from progan.stages.engine.optimizers import Moments, make_optimizer, reset_moments
-from progan.stages.engine.update import SQUARES, Objective, StepId, Update
+from progan.stages.engine.update import NOTHING_PIGGYBACKED, SQUARES, Objective, StepId, Update
 from progan.stages.specs.stage import StageSpec
 
 Name = Literal["generator", "discriminator"]
-NOTHING_PIGGYBACKED: Mapping[str, float] = {}
 
 
 class Engine:
@@ -227,19 +225,3 @@ def bucket(module: nn.Module, overlap: bool) -> int:
     """
     sizes = [parameter.numel() for parameter in module.parameters()]
     return max(sum(sizes) // 4, *sizes) if overlap else sum(sizes)
-
-
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Let gradients flow through modules, but compute none of their weights.
-
-    An update does not change such a weight by a bit if it has had no gradient since its moments
-    were reset: the optimizer skips it, or in a shard steps by 0 / (0 + eps).
-    """
-    for module in modules:
-        module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.requires_grad_(True)

@@ -1,7 +1,7 @@
 """The results of one update and of one step, read when the device has computed them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class Objective(NamedTuple):
 
 
 SQUARES = "squares"
+NOTHING_PIGGYBACKED: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)

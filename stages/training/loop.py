@@ -8,9 +8,15 @@ from torch import Tensor
 from progan.stages import schedule
 from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.engine import ema
-from progan.stages.engine.engine import NOTHING_PIGGYBACKED, frozen
+from progan.stages.engine.frozen import frozen
 from progan.stages.engine.precision import autocast
-from progan.stages.engine.update import Objective, StepId, StepReport, Update
+from progan.stages.engine.update import (
+    NOTHING_PIGGYBACKED,
+    Objective,
+    StepId,
+    StepReport,
+    Update,
+)
 from progan.stages.networks.conditioning import with_conditions
 from progan.stages.objectives.objective import objective
 from progan.stages.objectives.passes import (

@@ -4,13 +4,13 @@ New, grown from the previous resolution, or restored from a checkpoint.
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from progan.datasets.loader import Batches
 from progan.stages.distributed.world import World
 from progan.stages.engine.compile import compile_passes
-from progan.stages.engine.engine import Engine
 from progan.stages.engine.precision import memory_format
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import Encoder, generator_module
@@ -29,6 +29,9 @@ from progan.stages.storage.tensors import parameters
 from progan.stages.training.networks import Networks, load_weights
 from progan.stages.training.usage import Stopwatch
 
+if TYPE_CHECKING:
+    from progan.stages.engine.engine import Engine
+
 
 @dataclass
 class Stage:
@@ -42,8 +45,8 @@ class Stage:
     """The generator's moving average, whole on every rank"""
     encoder: Encoder | None
     """Trained by the generator's engine, where a penalty needs one"""
-    generator_engine: Engine
-    discriminator_engine: Engine
+    generator_engine: "Engine"
+    discriminator_engine: "Engine"
     batches: Batches
     rng: RngStreams
     images_seen: int
@@ -92,6 +95,9 @@ def build(
     spec: StageSpec, world: World, checkpoint: Checkpoint | None, rollbacks: list[Rollback]
 ) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
+    # DeepSpeed takes seconds to load and prints; the memory estimate needs a Stage without it.
+    from progan.stages.engine.engine import Engine
+
     position = resume_position(checkpoint.position if checkpoint else 0, rollbacks)
     networks = Networks.drawn(spec)
     load_weights(networks, spec, checkpoint)

@@ -1,6 +1,7 @@
 """progan-worker that, when it ends, prints which of the modules in NOT_LOADED are loaded."""
 
 import json
+import os
 import sys
 
 from progan.stages import worker
@@ -10,8 +11,9 @@ leave = worker.leave
 
 
 def list_and_leave(code: int) -> None:
-    """Print a line and end."""
-    print("result " + json.dumps([name for name in NOT_LOADED if sys.modules.get(name)]))
+    """Write a line, whole, since two ranks share the output; and end."""
+    loaded = [name for name in NOT_LOADED if sys.modules.get(name)]
+    os.write(1, f"result {json.dumps(loaded)}\n".encode())
     leave(code)
 
 

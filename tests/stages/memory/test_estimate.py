@@ -1,6 +1,8 @@
 """The memory estimate against what real steps of real engines allocate."""
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +219,10 @@ def test_live_bytes_are_counted_by_kind() -> None:
         del view
     assert live.now.total() == 400
     assert live.at_peak == {"weights": 400, "activations": 400}
+
+
+def test_estimate_does_not_load_deepspeed() -> None:
+    """`progan plan --json` prints one document; DeepSpeed prints a line when it is loaded."""
+    code = "import sys, progan.stages.memory.estimate; print('deepspeed' in sys.modules)"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed == "False\n"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from objective_of import generator_objective, generator_penalty
 from progan.stages.distributed.world import World
-from progan.stages.engine.engine import frozen
+from progan.stages.engine.frozen import frozen
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import Encoder, reconstruct
 from progan.stages.networks.generator import Generator

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from objective_of import discriminator_objective, generator_objective
-from progan.stages.engine.engine import frozen
+from progan.stages.engine.frozen import frozen
 from progan.stages.engine.precision import autocast
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator

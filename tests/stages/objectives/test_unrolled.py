@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from moments import HERE
 from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from progan.stages.distributed.world import World
-from progan.stages.engine.engine import frozen
+from progan.stages.engine.frozen import frozen
 from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
 from progan.stages.networks.discriminator import DiscriminatorOutput
 from progan.stages.objectives.passes import Batch, Players
