@@ -61,7 +61,8 @@ class UnrolledValue(Term):
     """The part of the game's value that an unrolled discriminator's answer to reals makes.
 
     It depends on the generator, through the discriminator's steps, and counts against it (Metz et
-    al. 2017, arXiv 1611.02163, eq. 7). A loss that shows the generator reals has it already.
+    al. 2017, arXiv 1611.02163, eq. 7). For losses that do not show the generator reals: the others
+    have it already.
     """
 
     logged = False
@@ -72,6 +73,4 @@ class UnrolledValue(Term):
 
     def generator(self, p: GeneratorPass) -> dict[str, Tensor]:
         """The negative of the discriminator's loss of reals."""
-        if not p.players.unrolled or self.loss.generator_sees_reals:
-            return {}
         return {"": -self.loss.discriminator(p.real_logits, p.fake_logits.detach())}

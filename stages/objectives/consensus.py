@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from progan.stages.networks.layers import at_least_float32
 from progan.stages.objectives.adversarial import Loss
 from progan.stages.objectives.adversarial_term import Adversarial
 from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass, Pass, Side
@@ -66,9 +67,15 @@ def joint_gradient(p: Pass, loss: Loss, of: Side | None) -> list[Tensor]:
         }
         for side, network in networks.items()
     }
-    real_logits, fake_logits = p.joint_pass(
-        lambda *x: functional_call(networks["generator"], weights["generator"], x),
-        lambda *x: functional_call(networks["discriminator"], weights["discriminator"], x),
+
+    def call(side: Side, *inputs: Any) -> Tensor:
+        output: Tensor = functional_call(networks[side], weights[side], inputs)
+        return output
+
+    fakes = call("generator", p.batch.latents, p.alpha)
+    real_logits, fake_logits = (
+        at_least_float32(call("discriminator", images, p.alpha, p.conditioning))
+        for images in (p.faded_reals, fakes)
     )
     losses: dict[Side, Tensor] = {
         "generator": loss.generator(real_logits, fake_logits).mean(),

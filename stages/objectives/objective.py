@@ -79,7 +79,8 @@ def make_terms(
     else:
         adversarial = Adversarial(loss(spec.loss), spec.critics)
     penalties = [TERMS[each.kind](each, adversarial, networks) for each in spec.penalties]
-    unrolled = [UnrolledValue(adversarial)] if spec.unrolled else []
+    needs_value = spec.unrolled and not adversarial.loss.generator_sees_reals
+    unrolled = [UnrolledValue(adversarial)] if needs_value else []
     return [adversarial, AuxiliaryLosses(), *penalties, *unrolled]
 
 

@@ -111,18 +111,6 @@ class Pass:
         logits: Tensor = self.players.discriminator(images, self.alpha, conditioning)
         return logits
 
-    def joint_pass(self, generator: Any, discriminator: Any) -> tuple[Tensor, Tensor]:
-        """Real and fake logits by these two functions in place of the networks, (N,) each.
-
-        generator: (latents, alpha) -> images; discriminator: (images, alpha, conditioning) ->
-        logits.
-        """
-        fakes = generator(self.batch.latents, self.alpha)
-        inputs = self.alpha, self.conditioning
-        real_logits = discriminator(self.faded_reals, *inputs)
-        fake_logits = discriminator(fakes, *inputs)
-        return at_least_float32(real_logits), at_least_float32(fake_logits)
-
 
 class DiscriminatorPass(Pass):
     """Of the discriminator's update. With several discriminators all is a copy for each."""
