@@ -68,7 +68,7 @@ compare: $(VENV)/installed-test  ## BASE=COMMIT: does a step of every configurat
 	  PYTHONPATH=$$PWD/$$tree/.imports:$$PWD/tests/helpers OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES= \
 	  $(BIN)/torchrun --standalone --nproc-per-node=$$ranks $(DIGESTS) $(COMPARED)/shapes \
 	  $(COMPARED)/$$(basename $$tree)-$$ranks.json || exit 1; done; done
-	for ranks in 1 2; do $(BIN)/python $(DIGESTS) --compare \
+	for ranks in 1 2; do PYTHONPATH=$$PWD/tests/helpers $(BIN)/python $(DIGESTS) --compare \
 	  $(COMPARED)/base-$$ranks.json $(COMPARED)/.-$$ranks.json || exit 1; done
 	git worktree remove --force $(COMPARED)/base
 
