@@ -17,6 +17,7 @@ from progan.stages.objectives.term import Penalty
 
 if TYPE_CHECKING:
     from progan.stages.distributed.world import World
+    from progan.stages.engine.engine import Engine
 
 
 class Consensus(Penalty):
@@ -42,6 +43,10 @@ class Consensus(Penalty):
         weights = [weight for network in networks.values() for weight in network.parameters()]
         parts = torch.split(flat, [weight.numel() for weight in weights])
         self.mean = [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
+
+    def after_update(self, side: Side, engine: Engine) -> None:
+        """Free v: it is as large as both networks."""
+        self.mean = []
 
     def of_discriminator(self, p: DiscriminatorPass) -> Tensor:
         """()."""
