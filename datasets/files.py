@@ -71,6 +71,12 @@ def sweep_temporary(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """The first of several names, for messages: `a, b, c and 755 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _sync_all(files: Sequence[BinaryIO]) -> None:
     """Flush several files to the disk in parallel."""
     for file in files:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from progan.datasets.format.location import absolute
+from progan.datasets.format.location import LocalFile, absolute
 
 
 class DataSpec(BaseModel):
@@ -22,7 +22,7 @@ class DataSpec(BaseModel):
     it holds as many pictures as fit; the others are decoded whenever they are shown."""
     threads: int = Field(default=2, ge=1)
     """Threads with which each rank reads and decodes."""
-    cache_folder: Path | None = None
+    cache_folder: LocalFile | None = None
     """Folder for copies of remote shards; by default ~/.cache/progan."""
 
     @field_validator("path", mode="before")

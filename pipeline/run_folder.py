@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "STOP"
 
     @property
+    def lock_file(self) -> Path:
+        """Held by the run's orchestrator (lock)."""
+        return self.path / ".lock"
+
+    @property
     def report(self) -> Path:
         """The report, one HTML page."""
         return self.path / "report.html"
@@ -66,7 +71,7 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held by the one orchestrator of this run; released however that process ends."""
-        with (self.path / ".lock").open("w") as file:
+        with self.lock_file.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -18,6 +18,7 @@ from progan.pipeline.plan.rules import without_labels
 from progan.pipeline.report.background import BackgroundReport
 from progan.pipeline.run.detached import queue_of, submit_stages
 from progan.pipeline.run.events import EventLog
+from progan.pipeline.run.new_run import run_to_train
 from progan.pipeline.run.orchestrator import run_stages
 from progan.pipeline.run.progress_display import Display
 from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
@@ -30,9 +31,10 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
     """Start a run in a folder, or resume the one in it, and train until its last stage is done.
 
     With `detach`, only submit its stages to the scheduler; returns their jobs by resolution.
-    Raises ConfigError if the configuration would change what the run has already computed.
+    Raises ConfigError if the configuration would change what the run has already computed, and for
+    a folder that holds anything but a run.
     """
-    run = RunFolder(path.absolute())
+    run = run_to_train(path)
     config = pinned(config)
     backend = _backend(config)
     queue = queue_of(backend) if detach else None

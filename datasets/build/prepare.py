@@ -28,14 +28,20 @@ from progan.datasets.build.shard_job import FinishedShard, ShardJob, build_shard
 from progan.datasets.build.size_estimate import expected_bytes, require_space
 from progan.datasets.build.versions import current_versions
 from progan.datasets.errors import DataError
-from progan.datasets.files import sweep_temporary, write_json
-from progan.datasets.format.manifest import NAME, Manifest, Source, save_manifest
+from progan.datasets.files import some_of, sweep_temporary, write_json
+from progan.datasets.format.manifest import (
+    NAME,
+    PLAN,
+    Manifest,
+    Source,
+    is_dataset,
+    save_manifest,
+)
 from progan.datasets.format.options import Options
 from progan.datasets.sources.listing import Scratch
 from progan.datasets.sources.source import Source as Pictures
 from progan.datasets.sources.source import open_source
 
-PLAN = "plan.json"
 SCRATCH = "source.tmp"
 """Folder in an unfinished data set: copies of URLs and of the output of commands."""
 # Sources that need no large mapped memory: a worker with a memory limit can read them.
@@ -84,7 +90,7 @@ def prepare(
     """
     _check(resolution, channels, options or Options())
     dataset = dataset.expanduser().absolute()
-    _require_dataset_folder(dataset)
+    _require_dataset_folder(dataset, source)
     scratch = Scratch(dataset / SCRATCH, report_copy)
     pictures = open_source(source, labels, scratch)
     plan = make_plan(pictures, resolution, options or Options(), channels)
@@ -125,11 +131,19 @@ def _check(resolution: int, channels: int, options: Options) -> None:
         raise DataError("JPEG has no alpha: choose another codec, or 3 channels")
 
 
-def _require_dataset_folder(path: Path) -> None:
-    """Raise DataError if `path` exists and is neither a data set nor empty."""
-    if not (path / PLAN).is_file() and path.exists():
-        if not path.is_dir() or any(not p.name.endswith(".tmp") for p in path.iterdir()):
-            raise DataError(f"{path} exists and is not a data set: choose another folder")
+def _require_dataset_folder(path: Path, source: str | Path) -> None:
+    """Raise DataError if `path` holds something else, or lies in the source or in a data set."""
+    pictures = Path(source).expanduser().absolute()
+    if pictures in (path, *path.parents):
+        raise DataError(f"{path} lies in the source {source}: choose a folder outside it")
+    if outer := next(filter(is_dataset, path.parents), None):
+        raise DataError(f"{path} lies in the data set {outer}: choose a folder outside it")
+    if not path.exists() or (path / PLAN).is_file():
+        return
+    if not path.is_dir():
+        raise DataError(f"{path} is a file: choose a folder")
+    if found := sorted(p.name for p in path.iterdir() if not p.name.endswith(".tmp")):
+        raise DataError(f"{path} is not a data set: it holds {some_of(found)}; choose a new folder")
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 import os
 import re
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from progan.datasets.errors import DataError
 
@@ -17,6 +20,17 @@ def is_url(location: Location) -> bool:
     """Whether a location is on object storage. `file://` is not."""
     text = str(location)
     return bool(_URL.match(text)) and not text.startswith(_FILE_URL)
+
+
+def _not_url(value: Any) -> Any:
+    """The value itself; ValueError for a URL."""
+    if isinstance(value, str) and is_url(value):
+        raise ValueError(f"{value} is a URL, and this must lie on a local or shared disk")
+    return value
+
+
+LocalFile = Annotated[Path, BeforeValidator(_not_url)]
+"""A path in a configuration; Path alone would take s3://bucket for a local folder `s3:`"""
 
 
 def absolute(location: Location) -> str:

@@ -14,6 +14,8 @@ from progan.datasets.format.options import Options
 from progan.datasets.format.storage import open_storage
 
 NAME = "manifest.json"
+PLAN = "plan.json"
+"""The plan of the build; a data set has it from the start"""
 SCHEMA: Literal[1] = 1
 
 
@@ -87,6 +89,18 @@ class Manifest(_Frozen):
                 f"make one with: progan prepare SOURCE DATASET --resolution {resolution}"
             )
         return self.levels[resolution]
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is a data set, finished or not."""
+    for name, keys in ((NAME, {"fingerprint", "levels"}), (PLAN, {"listing", "records_per_shard"})):
+        try:
+            content = json.loads((folder / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict) and keys <= content.keys():
+            return True
+    return False
 
 
 def shard_name(resolution: int, name: str) -> str:

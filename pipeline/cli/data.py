@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.output import json_option, show
 
 
@@ -33,7 +34,7 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
 
 @click.command()
 @click.argument("source")
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option(
     "--resolution",
     type=click.Choice(["4", "8", "16", "32", "64", "128", "256", "512", "1024"]),
@@ -182,7 +183,7 @@ def verify(dataset: str, as_json: bool) -> None:
 
 @data.command()
 @click.argument("dataset")
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), default="preview.png")
+@click.argument("out", type=LocalPath(dir_okay=False), default="preview.png")
 @click.option("--num", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples.")
 def preview(dataset: str, out: Path, num: int) -> None:
     """Draw a few samples at every resolution into one picture, OUT.  [default: preview.png]"""

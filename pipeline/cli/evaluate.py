@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.output import json_option, show
 from progan.stages.metrics.names import METRICS
 
@@ -23,7 +24,7 @@ def metric_names(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option(
     "--metrics",
     callback=metric_names,
@@ -44,7 +45,7 @@ def metric_names(
 )
 @click.option(
     "--inception-weights",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(dir_okay=False),
     help="For all but swd and ms_ssim.  [default: the run's metrics.inception_weights]",
 )
 @json_option

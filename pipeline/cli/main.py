@@ -9,6 +9,7 @@ import click
 
 from progan.pipeline.cli.data import data, prepare
 from progan.pipeline.cli.evaluate import evaluate
+from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.models import export, import_command
 from progan.pipeline.cli.output import json_option, show, show_as_it_comes
 from progan.pipeline.cli.samples import generate, interpolate, report, timelapse
@@ -117,7 +118,7 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @main.command(epilog=CONFIG_HELP)
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--run", type=click.Path(path_type=Path), help="Folder  [default: runs/CONFIG]")
+@click.option("--run", type=LocalPath(), help="Folder  [default: runs/CONFIG]")
 @detach_option
 def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: bool) -> None:
     """Train a whole run, or go on with it: the same command does both.
@@ -138,7 +139,7 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: boo
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--stage", type=int, help="Re-open this stage: later ones are set aside.")
 @detach_option
@@ -163,7 +164,7 @@ def _print_jobs(jobs: dict[int, str], run: Path) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option(
     "--patience",
     type=click.FloatRange(min=0),
@@ -185,7 +186,7 @@ def join(run: Path, patience: float) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @json_option
 @click.option("--watch", is_flag=True, help="Show it anew every two seconds until the run is done.")
 def status(run: Path, as_json: bool, watch: bool) -> None:

@@ -5,13 +5,15 @@ from typing import Literal
 
 import click
 
+from progan.pipeline.cli.local_path import LocalPath
+
 FORMATS = ("safetensors", "torchscript", "pt2", "onnx", "mlflow", "huggingface")
 SOURCES = ("tensorflow", "pytorch_gan_zoo", "pro_gan_pytorch")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
+@click.argument("out", type=LocalPath())
 @click.option(
     "--format",
     "formats",
@@ -60,8 +62,8 @@ def export(
 
 
 @click.command("import")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=LocalPath())
+@click.argument("out", type=LocalPath())
 @click.option("--from", "kind", type=click.Choice(SOURCES), required=True, help="Who wrote it.")
 @click.option("--resolution", type=int, help="Of pro_gan_pytorch's  [default: the largest]")
 def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | None) -> None:

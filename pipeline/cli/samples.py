@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from progan.pipeline.cli.local_path import LocalPath
+
 CLASS = click.option(
     "--class",
     "wanted",
@@ -15,10 +17,10 @@ CLASS = click.option(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(dir_okay=False),
     help="The page  [default: RUN/report.html]",
 )
 def report(run: Path, out: Path | None) -> None:
@@ -35,8 +37,8 @@ def report(run: Path, out: Path | None) -> None:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("model", type=LocalPath())
+@click.argument("out", type=LocalPath())
 @click.option("--num", type=click.IntRange(1), help="Pictures from one seed.  [default: 64]")
 @click.option("--seed", type=click.IntRange(0), help="That seed.  [default: 0]")
 @click.option("--seeds", metavar="0-63,100", help="Instead: one picture for each of these seeds.")
@@ -103,8 +105,8 @@ def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("model", type=LocalPath())
+@click.argument("out", type=LocalPath(dir_okay=False))
 @film_options
 @click.option("--num", type=click.IntRange(2), help="Latents of each loop.  [default: 6]")
 @click.option("--seed", type=click.IntRange(0), help="The first one's seed.  [default: 0]")
@@ -150,8 +152,8 @@ def interpolate(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("run", type=LocalPath())
+@click.argument("out", type=LocalPath(dir_okay=False))
 @film_options
 def timelapse(run: Path, out: Path, seconds: float, fps: int) -> None:
     """Write a film, OUT.gif or OUT.mp4, of a run's training: its sample grids of all stages.

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from progan.datasets.format.location import LocalFile
 from progan.datasets.spec import DataSpec
 from progan.launch.spec import LaunchSpec
 from progan.pipeline.config.by_resolution import RESOLUTIONS, ByResolution
@@ -83,7 +84,7 @@ class GrowthConfig(Group):
 class ModelConfig(ModelSpec):
     """The networks' architecture, and their initial weights."""
 
-    init: Path | None = None
+    init: LocalFile | None = None
     """An export, an import, or another run's stage `final/`: the first stage starts from its
     networks, whose resolution is growth.first. An export has no discriminator: one is drawn."""
     init_sha256: str | None = None

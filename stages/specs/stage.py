@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from progan.datasets.format.location import LocalFile
 from progan.datasets.spec import DataSpec
 from progan.stages.specs.base import Spec
 from progan.stages.specs.model import FIRST_RESOLUTION, LAST_RESOLUTION, ModelSpec
@@ -154,7 +155,7 @@ class MetricsSpec(Spec):
     """At the end of a stage, and by default in `progan evaluate`."""
     images: Annotated[int, Field(ge=2)] = 8192
     """Fakes that are compared with as many reals; fewer if the data set has fewer."""
-    inception_weights: Path | None = None
+    inception_weights: LocalFile | None = None
     """torch-fidelity's InceptionV3 of 2015-12-05, a .pth file; never downloaded automatically."""
 
     def absolute(self) -> "MetricsSpec":

@@ -129,9 +129,25 @@ def test_folder_of_another_data_set_raises_data_error(pictures: Path, dataset: P
         prepare(pictures, dataset, 8)
 
 
-def test_folder_without_data_set_raises_data_error(pictures: Path) -> None:
-    with pytest.raises(DataError, match="is not a data set"):
-        prepare(pictures, pictures, 8)
+def test_folder_of_something_else_raises_data_error(pictures: Path, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt", "d.txt", "e.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="not a data set: it holds a.txt, b.txt, c.txt and 2 more"):
+        prepare(pictures, tmp_path, 8)
+    with pytest.raises(DataError, match="is a file"):
+        prepare(pictures, tmp_path / "a.txt", 8)
+
+
+@pytest.mark.parametrize("inside", ["", "pyramid", "class/pyramid"])
+def test_data_set_in_its_source_raises_data_error(pictures: Path, inside: str) -> None:
+    with pytest.raises(DataError, match="lies in the source"):
+        prepare(pictures, pictures / inside, 8)
+    assert not (pictures / "pyramid").exists()
+
+
+def test_data_set_in_a_data_set_raises_data_error(pictures: Path, dataset: Path) -> None:
+    with pytest.raises(DataError, match="lies in the data set"):
+        prepare(pictures, dataset / "0016/again", 8)
 
 
 @pytest.mark.parametrize("resolution", [0, 2, 48, 2048])
@@ -217,9 +233,10 @@ def test_option_small_skip_leaves_out_small_pictures(tmp_path: Path) -> None:
 
 
 def test_source_without_usable_picture_raises_data_error(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"text")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/a.png").write_bytes(b"text")
     with ThreadPoolExecutor(1) as threads, pytest.raises(DataError, match="no picture of"):
-        prepare(tmp_path, tmp_path / "d", 8, executor=threads, max_rejected=1)
+        prepare(tmp_path / "s", tmp_path / "d", 8, executor=threads, max_rejected=1)
 
 
 def test_manifest_of_the_first_version_is_read(dataset: Path, tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ def progan(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["generate", "nowhere", "grid.png"], 1, "nowhere is no exported generator"),
         (["evaluate", "nowhere"], 1, "nowhere is no run"),
         (["evaluate", ".", "--metrics", "swd,ssim"], 2, "'ssim' is not one of swd, ms_ssim, fid"),
+        (["prepare", "pictures", "s3://b/x", "--resolution", "8"], 2, "s3://b/x is a URL"),
+        (["train", "demo", "--run", "s3://b/x"], 2, "s3://b/x is a URL"),
+        (["export", "run", "gs://b/x"], 2, "gs://b/x is a URL"),
+        (["generate", "model", "s3://b/grid.png"], 2, "s3://b/grid.png is a URL"),
+        (["timelapse", "run", "s3://b/film.gif"], 2, "s3://b/film.gif is a URL"),
+        (["train", "demo", "model.init=s3://b/x"], 2, "model.init: s3://b/x is a URL"),
         (["frain"], 2, "No such command 'frain'"),
     ],
 )
