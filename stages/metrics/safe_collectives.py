@@ -78,6 +78,14 @@ class SafeCollectives:
         dist.all_reduce(total)
         return total.cpu()
 
+    def all_gather(self, gathered: list[Tensor], own: Tensor) -> None:
+        """Write every rank's tensor, all of one shape, into `gathered`. All ranks must call it."""
+        if self.world.size == 1:
+            gathered[0].copy_(own)
+            return
+        self.world.watchdog.arrive()
+        dist.all_gather(gathered, own)
+
     def concat(self, own: Tensor, lengths: list[int]) -> Tensor:
         """The columns of all ranks, in rank order, on this rank's device.
 
@@ -88,6 +96,5 @@ class SafeCollectives:
         padded = own.new_zeros((len(own), max(lengths)), device=self.world.device)
         padded[:, : own.shape[1]] = own
         gathered = [torch.empty_like(padded) for _ in lengths]
-        self.world.watchdog.arrive()
-        dist.all_gather(gathered, padded)
+        self.all_gather(gathered, padded)
         return torch.cat([x[:, :n] for x, n in zip(gathered, lengths, strict=True)], dim=1)
