@@ -44,12 +44,3 @@ def pyramid(images: Tensor, levels: int) -> list[Tensor]:
         bands.append(images - double(smaller))
         images = smaller
     return [*bands, images]
-
-
-def level_sides(resolution: int, smallest: int) -> list[int]:
-    """Sides of the levels of a pyramid, from the resolution down to `smallest`."""
-    sides = []
-    while resolution >= smallest:
-        sides.append(resolution)
-        resolution //= 2
-    return sides

@@ -14,11 +14,11 @@ from progan.stages.errors import MetricError
 from progan.stages.images import to_uint8
 from progan.stages.metrics.feature_metrics import FEATURE_METRICS, FeatureMetrics
 from progan.stages.metrics.inception import Network, load_inception
-from progan.stages.metrics.laplacian import level_sides
 from progan.stages.metrics.ms_ssim import SimilarPairs
-from progan.stages.metrics.names import SWD_SMALLEST, images_compared
+from progan.stages.metrics.names import images_compared
 from progan.stages.metrics.safe_collectives import RankSlice, SafeCollectives, rank_slice
-from progan.stages.metrics.swd import DIRECTIONS, DIRECTIONS_PER_CHUNK, SlicedWasserstein
+from progan.stages.metrics.sizes import DIRECTIONS, DIRECTIONS_PER_CHUNK, swd_sides
+from progan.stages.metrics.swd import SlicedWasserstein
 from progan.stages.networks.conditioning import with_conditions
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import fade, upscale
@@ -103,7 +103,7 @@ def measure(
 def heartbeats(subject: Subject, names: Collection[str], spec: MetricsSpec) -> int:
     """How often `measure` calls `heartbeat` on a single rank."""
     count = images_compared(spec.images, subject.batches.num_samples)
-    levels = len(level_sides(subject.resolution, SWD_SMALLEST)) if "swd" in names else 0
+    levels = len(swd_sides(subject.resolution)) if "swd" in names else 0
     from_features = sum(name in FEATURE_METRICS for name in names)
     batches = -(-count // _batch_size(subject))
     return batches + levels * (DIRECTIONS // DIRECTIONS_PER_CHUNK) + from_features

@@ -1,9 +1,9 @@
 """The metrics by name, where they are defined, and their values; no torch."""
 
+from progan.stages.metrics.sizes import SWD_SMALLEST
+
 METRICS = ("swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score")
 """All of them; the same as specs/stage.py's MetricName"""
-SWD_SMALLEST = 16
-"""Side of the smallest level of the sliced Wasserstein distance"""
 
 
 def fits(name: str, resolution: int) -> bool:

@@ -19,17 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.stages.distributed.world import World
-from progan.stages.metrics.laplacian import level_sides, pyramid
-from progan.stages.metrics.names import SWD_SMALLEST
+from progan.stages.metrics.laplacian import pyramid
 from progan.stages.metrics.safe_collectives import RankSlice, SafeCollectives, rank_slice
+from progan.stages.metrics.sizes import DIRECTIONS, DIRECTIONS_PER_CHUNK, PATCH, PATCHES, swd_sides
 from progan.stages.rng import Purpose, keyed
 
-PATCH = 7
-PATCHES = 128
-DIRECTIONS = 512
-DIRECTIONS_PER_CHUNK = 16
-"""Directions whose projections are in memory together; at least one per rank"""
 ROWS_PER_CHUNK = 1 << 14
 """Patches that are in memory in single precision together"""
 FAKES, REALS = 0, 1
@@ -48,7 +42,7 @@ class SlicedWasserstein:
         self._ranks = ranks
         self._slices = [rank_slice(count, r, ranks.world.size) for r in range(ranks.world.size)]
         self._own: RankSlice = self._slices[ranks.world.rank]
-        self._sides = level_sides(resolution, SWD_SMALLEST)
+        self._sides = swd_sides(resolution)
         self._places = {side: patch_places(side, count) for side in self._sides}
         shape = (2, len(self._own) * PATCHES, channels, PATCH * PATCH)
         self._descriptors = {side: torch.empty(shape, dtype=torch.half) for side in self._sides}
@@ -66,12 +60,12 @@ class SlicedWasserstein:
     def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
         """`swd_32`, `swd_16`, ... and `swd_mean`. All ranks must call it."""
         lengths = [len(each) * PATCHES for each in self._slices]
+        buffers = [Projections(lengths, self._ranks) for _ in (FAKES, REALS)]
         found = {}
-        for side, (fakes, reals) in self._descriptors.items():
-            directions = random_directions(side, fakes[0].numel())
-            sets = [PatchSet.of(each, self._ranks, sum(lengths)) for each in (fakes, reals)]
-            distance = sliced_distance(sets, directions, lengths, self._ranks, heartbeat)
-            found[f"swd_{side}"] = 1000 * distance
+        for side, both in self._descriptors.items():
+            directions = random_directions(side, both[FAKES][0].numel())
+            sets = [PatchSet.of(each, self._ranks, sum(lengths)) for each in both]
+            found[f"swd_{side}"] = 1000 * sliced_distance(sets, directions, buffers, heartbeat)
         return found | {"swd_mean": sum(found.values()) / len(found)}
 
 
@@ -107,7 +101,7 @@ class PatchSet(NamedTuple):
         zeros = torch.zeros(patches.shape[1], dtype=torch.float64)
         chunks = torch.split(patches, ROWS_PER_CHUNK)
         mean = ranks.sum(sum((_sums(x) for x in chunks), zeros)) / values
-        squares = (_sums((x.double() - mean[:, None]).square()) for x in chunks)
+        squares = (_sums(x.double().sub_(mean[:, None]).square_()) for x in chunks)
         return cls(patches, mean, (ranks.sum(sum(squares, zeros)) / values).sqrt())
 
     def project(self, directions: Tensor, out: Tensor) -> None:
@@ -126,29 +120,31 @@ class PatchSet(NamedTuple):
 
 
 class Projections:
-    """Projections of one set's patches, chunk by chunk of the directions.
+    """Projections of a set's patches, chunk by chunk of the directions.
 
-    Each rank projects its own patches on all directions and gets the projections of all patches on
-    every world_size-th of them. The buffers are allocated once: tensors that come and go fragment
-    the heap of a CPU rank to several times their size.
+    Each rank projects its own patches on all directions of a chunk and gets the projections of all
+    patches on every world_size-th of them. The buffers are allocated once: tensors that come and
+    go fragment the heap of a CPU rank to several times their size.
     """
 
-    def __init__(self, patches: PatchSet, lengths: list[int], most: int, world: World) -> None:
-        """lengths: number of patches of each rank; most: directions of a chunk."""
-        self._patches, self._lengths = patches, lengths
-        self._own = torch.empty((most, max(lengths)), device=world.device)
+    def __init__(self, lengths: list[int], ranks: SafeCollectives) -> None:
+        """lengths: number of patches of each rank."""
+        world = ranks.world
+        self.ranks, self.lengths, self.chunk = ranks, lengths, max(DIRECTIONS_PER_CHUNK, world.size)
+        self._own = torch.empty((self.chunk, max(lengths)), device=world.device)
         self._all = list(torch.empty((world.size, *self._own.shape), device=world.device))
-        self._rows = torch.empty((-(-most // world.size), sum(lengths)), device=world.device)
+        rows = -(-self.chunk // world.size)
+        self._rows = torch.empty((rows, sum(lengths)), device=world.device)
 
-    def rows(self, directions: Tensor, ranks: SafeCollectives) -> Tensor:
+    def rows(self, patches: PatchSet, directions: Tensor) -> Tensor:
         """This rank's rows (d, patches of all ranks) of a chunk. All ranks must call it."""
-        world, number = ranks.world, len(directions)
-        out = self._own[:number, : self._lengths[world.rank]]
-        ranks.attempt(partial(self._patches.project, directions, out), None)
-        ranks.all_gather(self._all, self._own)
+        world, number = self.ranks.world, len(directions)
+        out = self._own[:number, : self.lengths[world.rank]]
+        self.ranks.attempt(partial(patches.project, directions, out), None)
+        self.ranks.all_gather(self._all, self._own)
         parts = [
             x[world.rank : number : world.size, :length]
-            for x, length in zip(self._all, self._lengths, strict=True)
+            for x, length in zip(self._all, self.lengths, strict=True)
         ]
         return torch.cat(parts, dim=1, out=self._rows[: len(parts[0])])
 
@@ -168,22 +164,19 @@ def random_directions(side: int, size: int) -> Tensor:
 def sliced_distance(
     sets: Sequence[PatchSet],
     directions: Tensor,
-    lengths: list[int],
-    ranks: SafeCollectives,
-    heartbeat: Callable[[], None] = lambda: None,
+    buffers: Sequence[Projections],
+    heartbeat: Callable[[], None],
 ) -> float:
     """Mean over directions of the 1-Wasserstein distance between two sets' projections.
 
-    sets: this rank's lengths[rank] patches of each; directions: (D, size of a patch).
+    directions: (D, numbers of a patch). All ranks must call it.
     """
-    size = max(DIRECTIONS_PER_CHUNK, ranks.world.size)
-    projections = [Projections(each, lengths, size, ranks.world) for each in sets]
-    total = torch.zeros((), dtype=torch.float64)
-    for chunk in torch.split(directions, size):
-        rows = [each.rows(chunk, ranks) for each in projections]
+    ranks, total = buffers[0].ranks, torch.zeros((), dtype=torch.float64)
+    for chunk in torch.split(directions, buffers[0].chunk):
+        rows = [own.rows(each, chunk) for own, each in zip(buffers, sets, strict=True)]
         total += ranks.attempt(partial(sorted_distance, *rows), torch.zeros_like(total))
         heartbeat()
-    return float(ranks.sum(total)) / (len(directions) * sum(lengths))
+    return float(ranks.sum(total)) / (len(directions) * sum(buffers[0].lengths))
 
 
 def sorted_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -191,7 +184,10 @@ def sorted_distance(a: Tensor, b: Tensor) -> Tensor:
 
     Overwrites both where it computes on the CPU.
     """
-    return sort_rows(a).sub_(sort_rows(b)).abs_().sum(dtype=torch.float64).cpu()
+    distances = sort_rows(a).sub_(sort_rows(b)).abs_()
+    # Row by row: on the CPU, a sum in float64 first makes a copy in float64.
+    by_row = [row.sum(dtype=torch.float64) for row in distances]
+    return torch.stack(by_row).sum().cpu()
 
 
 def sort_rows(x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from progan.stages.metrics.laplacian import double, halve, pyramid
 from progan.stages.metrics.safe_collectives import SafeCollectives
-from progan.stages.metrics.swd import PATCH, SlicedWasserstein, patch_places, random_directions
+from progan.stages.metrics.sizes import PATCH
+from progan.stages.metrics.swd import SlicedWasserstein, patch_places, random_directions
 
 Normalise = Callable[[np.ndarray], np.ndarray]
 BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])[None, None] / 256
