@@ -1,10 +1,14 @@
-"""The GPUs of this machine; without torch, whose import takes seconds."""
+"""The GPUs and the memory of this machine; without torch, whose import takes seconds."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pynvml
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def count_gpus() -> int:
@@ -27,6 +31,17 @@ def gpu_memory_bytes() -> list[int]:
             return [int(pynvml.nvmlDeviceGetMemoryInfo(_handle(gpu)).total) for gpu in gpus]
         except pynvml.NVMLError:
             return []
+
+
+def ram_bytes() -> int:
+    """Memory of this machine, or of the container if that has less."""
+    total = int(psutil.virtual_memory().total)
+    for file in map(Path, CGROUP_LIMITS):
+        try:
+            total = min(total, int(file.read_text()))
+        except (OSError, ValueError):  # no such control group, or "max"
+            continue
+    return total
 
 
 def _visible() -> list[str] | None:

@@ -96,11 +96,12 @@ for command in (
 def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show the stages of a run as a table, with the memory each will need; start nothing."""
     from progan.launch.backends.backend import BACKENDS
-    from progan.launch.devices import gpu_memory_bytes
+    from progan.launch.devices import gpu_memory_bytes, ram_bytes
     from progan.pipeline.cli.plan_view import plan_document, plan_table
     from progan.pipeline.config.schema import load_config
+    from progan.pipeline.plan.host_memory import Machine
     from progan.pipeline.plan.initial_weights import pinned
-    from progan.pipeline.plan.memory import estimate_memory, shortage
+    from progan.pipeline.plan.memory import estimate_memory, shortages
     from progan.pipeline.plan.plan import check, stage_specs
     from progan.pipeline.run_folder import RunFolder
 
@@ -108,10 +109,11 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     ranks = BACKENDS[loaded.launch.backend](loaded.launch).world_size
     check(loaded, ranks)
     specs = stage_specs(loaded, RunFolder(Path("RUN")), "")
-    documents = (plan_document(specs, found) for found in estimate_memory(specs, ranks))
+    machine = Machine.of(loaded, ranks)
+    documents = (plan_document(specs, found, machine) for found in estimate_memory(specs, ranks))
     document = show_as_it_comes(documents, plan_table, as_json)
-    warning = shortage(document, gpu_memory_bytes())
-    if warning:
+    ram = ram_bytes() if loaded.launch.backend == "local" else 0
+    for warning in shortages(document, gpu_memory_bytes(), ram, ranks):
         click.echo(f"progan: {warning}", err=True)
 
 

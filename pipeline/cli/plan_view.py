@@ -6,7 +6,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from progan.pipeline.plan.memory import GIB
+from progan.pipeline.plan.host_memory import GIB, Machine, host_memory
 from progan.pipeline.run.progress_display import phase_headings
 from progan.stages.networks.widths import (
     discriminator_parameters,
@@ -19,14 +19,14 @@ from progan.stages.storage.pretrained import read_published
 
 
 def plan_document(
-    specs: Sequence[StageSpec], footprints: Sequence[dict[str, int] | None]
+    specs: Sequence[StageSpec], footprints: Sequence[dict[str, int] | None], machine: Machine
 ) -> dict[str, Any]:
     """The stages and their costs, as one JSON-able document.
 
-    footprints: for each stage, the bytes that a rank needs, by use; None where they are still being
-    estimated.
+    footprints: for each stage, the bytes of a rank's tensors, by use; None where they are still
+    being estimated.
     """
-    stages = [_row(*stage) for stage in zip(specs, footprints, strict=True)]
+    stages = [_row(*stage, machine) for stage in zip(specs, footprints, strict=True)]
     return {
         "init": _init(specs[0]),
         "stages": stages,
@@ -47,7 +47,8 @@ def _init(first: StageSpec) -> dict[str, Any] | None:
     }
 
 
-def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
+def _row(spec: StageSpec, footprint: dict[str, int] | None, machine: Machine) -> dict[str, Any]:
+    host = None if footprint is None else host_memory(spec, footprint, machine)
     fading = spec.grown_from is not None
     model, resolution = spec.model, spec.resolution
     return {
@@ -64,6 +65,8 @@ def _row(spec: StageSpec, footprint: dict[str, int] | None) -> dict[str, Any]:
         "discriminator_parameters": discriminator_parameters(model, resolution, fading=fading),
         "memory_bytes": None if footprint is None else sum(footprint.values()),
         "memory_bytes_by_use": footprint,
+        "host_memory_bytes": None if host is None else sum(host.values()),
+        "host_memory_bytes_by_use": host,
     }
 
 
@@ -74,14 +77,15 @@ def plan_table(document: dict[str, Any]) -> Table:
     first, second = phase_headings({stage["mode"] for stage in document["stages"]})
     table = Table(
         title=f"{document['total_kimg']:,.0f} kimg in {stages}",
-        caption=f"{first}, {second}: kimg; G, D: million parameters; memory: GiB a rank",
+        caption=f"{first}, {second}: kimg; G, D: million parameters\n"
+        "GiB a rank: step, its tensors on its device; RAM, all that its machine gives it",
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
     if init := document["init"]:
         new = "" if "discriminator" in init["networks"] else "; its discriminator begins anew"
         table.caption = f"starts from {init['path']}{new}\n{table.caption}"
-    headings = ("stage", first, second, "batch", "steps", "lr", "maps", "G", "D", "memory")
+    headings = ("stage", first, second, "batch", "steps", "lr", "maps", "G", "D", "step", "RAM")
     for heading in headings:
         table.add_column(heading, justify="right")
     for stage in document["stages"]:
@@ -95,9 +99,14 @@ def plan_table(document: dict[str, Any]) -> Table:
             str(stage["width"]),
             f"{stage['generator_parameters'] / 1e6:.2f}",
             f"{stage['discriminator_parameters'] / 1e6:.2f}",
-            "..." if stage["memory_bytes"] is None else f"{stage['memory_bytes'] / GIB:.2f}",
+            _gib(stage["memory_bytes"]),
+            _gib(stage["host_memory_bytes"]),
         )
     return table
+
+
+def _gib(size: int | None) -> str:
+    return "..." if size is None else f"{size / GIB:,.2f}"
 
 
 def _rates(generator: float, discriminator: float) -> str:

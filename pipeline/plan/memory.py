@@ -11,10 +11,18 @@ from typing import Any
 
 from progan.datasets.files import write_whole
 from progan.datasets.format.location import default_cache_folder
+from progan.pipeline.plan.host_memory import GIB
 from progan.stages import schedule
 from progan.stages.specs.stage import StageSpec
 
-GIB = 2**30
+LESS_ON_GPUS = (
+    "a smaller micro_batch, engine.activation_checkpointing and, over several GPUs, engine.zero "
+    "take less"
+)
+LESS_ON_HOST = (
+    "a smaller batch or micro_batch, fewer launch.gpus_per_node, metrics.images and data.cache_gb "
+    "take less"
+)
 
 
 def estimate_memory(
@@ -69,21 +77,28 @@ def _code_hash() -> str:
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def shortage(plan: dict[str, Any], gpus: Sequence[int]) -> str | None:
-    """A warning if a stage of a plan (cli/plan_view.py) needs more memory than the GPUs have.
+def shortages(plan: dict[str, Any], gpus: Sequence[int], ram: int, ranks: int) -> list[str]:
+    """Warnings if stages of a plan (cli/plan_view.py) need more memory than there is.
 
-    gpus: bytes of each; the smallest counts. None if all stages fit, or without GPUs.
+    gpus: bytes of each, of which the smallest counts; ram: bytes of the machine that all `ranks`
+    ranks run on; empty and 0 if there are none or it is not known.
     """
-    if not gpus:
-        return None
-    least = min(gpus)
-    needs = {stage["resolution"]: stage["memory_bytes"] for stage in plan["stages"]}
-    short = [resolution for resolution, need in needs.items() if need > least]
-    if not short:
+    stages = plan["stages"]
+    on_gpu = {stage["resolution"]: stage["memory_bytes"] for stage in stages}
+    on_host = {stage["resolution"]: ranks * stage["host_memory_bytes"] for stage in stages}
+    found = [
+        _shortage(on_gpu, min(gpus, default=0), "on each GPU", LESS_ON_GPUS),
+        _shortage(on_host, ram, f"of this machine's memory for {ranks} ranks", LESS_ON_HOST),
+    ]
+    return [warning for warning in found if warning]
+
+
+def _shortage(needs: dict[int, int], there: int, where: str, remedy: str) -> str | None:
+    short = [resolution for resolution, need in needs.items() if need > there]
+    if not there or not short:
         return None
     most = max(short, key=needs.__getitem__)
     return (
-        f"stage {most} needs about {needs[most] / GIB:.1f} GiB on each GPU, and there are "
-        f"{least / GIB:.1f} (what does not fit: {', '.join(map(str, short))}); a smaller "
-        "micro_batch, engine.activation_checkpointing and, over several GPUs, engine.zero take less"
+        f"stage {most} needs about {needs[most] / GIB:,.1f} GiB {where}, and there are "
+        f"{there / GIB:.1f} (what does not fit: {', '.join(map(str, short))}); {remedy}"
     )

@@ -9,6 +9,7 @@ from networks import published
 from progan.pipeline.cli.plan_view import plan_document, plan_table
 from progan.pipeline.config.schema import RunConfig, load_config
 from progan.pipeline.errors import ConfigError
+from progan.pipeline.plan.host_memory import Machine
 from progan.pipeline.plan.initial_weights import pinned
 from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.run_folder import RunFolder
@@ -52,7 +53,7 @@ def test_only_the_first_stage_has_initial_weights_and_it_does_not_fade(tmp_path:
 def test_plan_shows_the_initial_weights(tmp_path: Path) -> None:
     published(tmp_path / "final")
     specs = stage_specs(pinned(config(tmp_path / "final")), RunFolder(Path("RUN")), "")
-    document = plan_document(specs, [{"weights": 1}] * 3)
+    document = plan_document(specs, [{"weights": 1}] * 3, Machine(1, True, None))
     assert document["init"]["networks"] == ["generator", "discriminator", "ema"]
     assert f"starts from {tmp_path / 'final'}" in str(plan_table(document).caption)
 

@@ -7,9 +7,12 @@ import pytest
 
 from progan.pipeline.cli.plan_view import plan_document, plan_table
 from progan.pipeline.config.schema import load_config
-from progan.pipeline.plan.memory import GIB, shortage
+from progan.pipeline.plan.host_memory import GIB, Machine
+from progan.pipeline.plan.memory import shortages
 from progan.pipeline.plan.plan import growth_spec, stage_specs
 from progan.pipeline.run_folder import RunFolder
+
+ON_GPU = Machine(ranks=1, on_gpus=True, manifest=None)
 
 
 @pytest.fixture
@@ -18,13 +21,14 @@ def document() -> dict[str, Any]:
     config = load_config("celebahq-1024-1gpu", ("growth.first=512",))
     specs = stage_specs(config, RunFolder(Path("RUN")), "")
     footprints = [{"weights": GIB, "activations": rest * GIB} for rest in (2, 11)]
-    return plan_document(specs, footprints)
+    return plan_document(specs, footprints, ON_GPU)
 
 
 def test_table_shows_memory_per_rank(document: dict[str, Any]) -> None:
-    column = plan_table(document).columns[-1]
-    assert column.header == "memory"
-    assert list(column.cells) == ["3.00", "12.00"]
+    device, host = plan_table(document).columns[-2:]
+    assert [device.header, host.header] == ["step", "RAM"]
+    assert list(device.cells) == ["3.00", "12.00"]
+    assert [float(str(size)) > 0.8 for size in host.cells] == [True, True]
 
 
 def test_table_shows_both_learning_rates_where_they_differ(document: dict[str, Any]) -> None:
@@ -42,7 +46,7 @@ def test_table_shows_both_learning_rates_where_they_differ(document: dict[str, A
 )
 def test_phases_are_named_by_growth_mode(mode: str, names: list[str], images: list[str]) -> None:
     config = load_config("demo", (f"growth.mode={mode}", "growth.last=8"))
-    found = plan_document(stage_specs(config, RunFolder(Path("RUN")), ""), [None, None])
+    found = plan_document(stage_specs(config, RunFolder(Path("RUN")), ""), [None, None], ON_GPU)
     assert [stage["mode"] for stage in found["stages"]] == ["none", mode]
     assert found["total_kimg"] == (7 if mode == "none" else 10)
     first, second = plan_table(found).columns[1:3]
@@ -58,23 +62,29 @@ def test_growth_mode_is_none_without_fade_images() -> None:
 
 def test_dcgan_is_one_stage_with_maps_up_to_half_the_resolution() -> None:
     specs = stage_specs(load_config("dcgan-64"), RunFolder(Path("RUN")), "")
-    (stage,) = plan_document(specs, [None])["stages"]
+    (stage,) = plan_document(specs, [None], ON_GPU)["stages"]
     shown = [stage[key] for key in ("resolution", "fade_kimg", "steady_kimg", "steps", "width")]
     assert shown == [64, 0, 8750, 68_360, 128]
 
 
 @pytest.mark.parametrize("gpus", [[], [16 * GIB, 13 * GIB]])
 def test_no_warning_if_all_stages_fit(document: dict[str, Any], gpus: list[int]) -> None:
-    assert shortage(document, gpus) is None
+    assert shortages(document, gpus, 64 * GIB, ranks=1) == []
 
 
 @pytest.mark.parametrize(("gib", "stages"), [(11, "1024"), (2, "512, 1024")])
 def test_stages_that_do_not_fit_are_named_in_one_line(
     document: dict[str, Any], gib: int, stages: str
 ) -> None:
-    warning = shortage(document, [80 * GIB, gib * GIB])
-    assert warning == (
+    assert shortages(document, [80 * GIB, gib * GIB], ram=0, ranks=1) == [
         f"stage 1024 needs about 12.0 GiB on each GPU, and there are {gib}.0 (what does not fit: "
         f"{stages}); a smaller micro_batch, engine.activation_checkpointing and, over several "
         "GPUs, engine.zero take less"
-    )
+    ]
+
+
+def test_all_ranks_of_a_machine_share_its_memory(document: dict[str, Any]) -> None:
+    document["stages"][1]["host_memory_bytes"] = 12 * GIB
+    assert shortages(document, [], 24 * GIB, ranks=2) == []
+    (warning,) = shortages(document, [], 24 * GIB, ranks=3)
+    assert "stage 1024 needs about 36.0 GiB of this machine's memory for 3 ranks" in warning
