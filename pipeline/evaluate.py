@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from progan.datasets.errors import MissingDataset
 from progan.datasets.loader import Batches
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError, RunError
@@ -41,6 +42,8 @@ class EvaluateOptions(NamedTuple):
     """Resolution at which all stages are measured; by default each at its own"""
     images: int | None = None
     inception_weights: Path | None = None
+    data: str | None = None
+    """Where the data set is now: a folder or a URL"""
 
 
 def evaluate(run: RunFolder, options: EvaluateOptions, on_progress: OnProgress) -> dict[str, Any]:
@@ -51,6 +54,9 @@ def evaluate(run: RunFolder, options: EvaluateOptions, on_progress: OnProgress) 
     no stage is finished or one cannot be measured.
     """
     config = frozen_config(run)
+    if options.data:
+        moved = config.data.model_copy(update={"path": options.data}).absolute()
+        config = config.model_copy(update={"data": moved})
     changes = {"images": options.images, "inception_weights": options.inception_weights}
     spec = config.metrics.model_copy(update={k: v for k, v in changes.items() if v is not None})
     names = options.metrics or spec.at_end
@@ -116,7 +122,10 @@ def _evaluate(
 
 def _reals(config: RunConfig, final: Final, at: int) -> Batches:
     """The data set at a resolution; RunError if it is not the one of the run."""
-    batches = Batches(config.data, at, seed=config.seed, batch=1, rank=0, world_size=1)
+    try:
+        batches = Batches(config.data, at, seed=config.seed, batch=1, rank=0, world_size=1)
+    except MissingDataset as error:
+        raise MissingDataset(f"{error}; if it was moved, name its place by --data") from error
     if batches.manifest.fingerprint != final.data_fingerprint:
         raise RunError(f"{config.data.path} is not the data set that the run was trained with")
     return batches

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from progan.datasets.errors import MissingDataset
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.launch.backends.backend import BACKENDS, Backend
 from progan.launch.backends.slurm import Slurm
@@ -38,7 +39,7 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
     config = pinned(config)
     backend = _backend(config)
     queue = queue_of(backend) if detach else None
-    manifest = _manifest(config)
+    manifest = _manifest(config, run)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         if run.config.exists():
@@ -66,7 +67,7 @@ def resume(
         raise ConfigError(f"--stage {stage}: the run's stages are {config.resolutions}")
     backend = _backend(config)
     queue = queue_of(backend) if detach else None
-    manifest = _manifest(config)
+    manifest = _manifest(config, run)
     with run.lock():
         kept = started_stages(run, frozen_config(run).resolutions)
         adopt(run, config, kept=[r for r in kept if stage is None or r < stage])
@@ -97,9 +98,15 @@ def _backend(config: RunConfig) -> Backend:
     return backend
 
 
-def _manifest(config: RunConfig) -> Manifest:
+def _manifest(config: RunConfig, run: RunFolder) -> Manifest:
     """The data set's; DataError if it is missing or too small, ConfigError if it lacks labels."""
-    manifest = load_manifest(config.data.path)
+    try:
+        manifest = load_manifest(config.data.path)
+    except MissingDataset as error:
+        if not run.config.exists():
+            raise
+        moved = f"progan resume {run.path} data.path=ITS_PLACE"
+        raise MissingDataset(f"{error}; if it was moved: {moved}") from error
     manifest.require(config.growth.last, config.data.path)
     if problem := without_labels(config, manifest):
         raise ConfigError(problem)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from progan.datasets.errors import DataError
+from progan.datasets.errors import DataError, MissingDataset
 from progan.datasets.files import write_json
 from progan.datasets.format.location import Location, absolute, is_url, join
 from progan.datasets.format.options import Options
@@ -114,7 +114,7 @@ def shard_path(dataset: Path, resolution: int, name: str) -> Path:
 
 
 def load_manifest(dataset: Location) -> Manifest:
-    """Read a data set's manifest. Raises DataError if it is missing, damaged or too new."""
+    """Read a data set's manifest. Raises MissingDataset; DataError if it is damaged or too new."""
     path = join(dataset, NAME)
     storage = open_storage(dataset)
     try:
@@ -122,7 +122,7 @@ def load_manifest(dataset: Location) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         there = not is_url(dataset) and Path(absolute(dataset)).is_dir()
         why = "holds no finished data set" if there else "does not exist"
-        raise DataError(
+        raise MissingDataset(
             f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}"
         ) from error
     finally:

@@ -48,6 +48,7 @@ def metric_names(
     type=LocalPath(dir_okay=False),
     help="For all but swd and ms_ssim.  [default: the run's metrics.inception_weights]",
 )
+@click.option("--data", help="The data set, if it was moved.  [default: the run's data.path]")
 @json_option
 def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     """Measure the averaged generators of a run's finished stages against the data set.

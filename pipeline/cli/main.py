@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.models import export, import_command
 from progan.pipeline.cli.output import json_option, show, show_as_it_comes
 from progan.pipeline.cli.samples import generate, interpolate, report, timelapse
+
+if TYPE_CHECKING:
+    from progan.pipeline.config.schema import RunConfig
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
 
@@ -99,6 +102,7 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from progan.launch.devices import gpu_memory_bytes, ram_bytes
     from progan.pipeline.cli.plan_view import plan_document, plan_table
     from progan.pipeline.config.schema import load_config
+    from progan.pipeline.plan.hints import hints
     from progan.pipeline.plan.host_memory import Machine
     from progan.pipeline.plan.initial_weights import pinned
     from progan.pipeline.plan.memory import estimate_memory, shortages
@@ -113,7 +117,8 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     documents = (plan_document(specs, found, machine) for found in estimate_memory(specs, ranks))
     document = show_as_it_comes(documents, plan_table, as_json)
     ram = ram_bytes() if loaded.launch.backend == "local" else 0
-    for warning in shortages(document, gpu_memory_bytes(), ram, ranks):
+    warnings = shortages(document, gpu_memory_bytes(), ram, ranks)
+    for warning in warnings + hints(specs, machine.manifest):
         click.echo(f"progan: {warning}", err=True)
 
 
@@ -137,7 +142,20 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: boo
 
     stop_on_signals()
     path = run or Path("runs") / Path(config).stem
-    _print_jobs(train_run(load_config(config, overrides), path, detach=detach), path)
+    loaded = load_config(config, overrides)
+    _print_hints(loaded)
+    _print_jobs(train_run(loaded, path, detach=detach), path)
+
+
+def _print_hints(config: "RunConfig") -> None:
+    from progan.pipeline.plan.hints import hints
+    from progan.pipeline.plan.host_memory import known_manifest
+    from progan.pipeline.plan.plan import stage_specs
+    from progan.pipeline.run_folder import RunFolder
+
+    specs = stage_specs(config, RunFolder(Path("RUN")), "")
+    for hint in hints(specs, known_manifest(config)):
+        click.echo(f"progan: {hint}", err=True)
 
 
 @main.command()

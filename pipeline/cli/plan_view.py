@@ -78,7 +78,7 @@ def plan_table(document: dict[str, Any]) -> Table:
     table = Table(
         title=f"{document['total_kimg']:,.0f} kimg in {stages}",
         caption=f"{first}, {second}: kimg; G, D: million parameters\n"
-        "GiB a rank: step, its tensors on its device; RAM, all that its machine gives it",
+        "GiB a rank: step on its device, RAM of its machine",
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )

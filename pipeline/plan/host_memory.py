@@ -29,18 +29,23 @@ class Machine:
     on_gpus: bool
     """Whether the ranks compute on GPUs"""
     manifest: Manifest | None
-    """The data set's; None if it is remote or not there yet"""
+    """The data set's, if it is known"""
 
     @classmethod
     def of(cls, config: RunConfig, ranks: int) -> "Machine":
-        """The machines that a configuration names; only of this one is it known what it has."""
-        manifest = None
-        if not is_url(config.data.path):
-            try:
-                manifest = load_manifest(config.data.path)
-            except DataError:  # it need not be there yet
-                pass
-        return cls(ranks, count_gpus() > 0 or config.launch.backend != "local", manifest)
+        """The machines that a configuration names."""
+        on_gpus = count_gpus() > 0 or config.launch.backend != "local"
+        return cls(ranks, on_gpus, known_manifest(config))
+
+
+def known_manifest(config: RunConfig) -> Manifest | None:
+    """The data set's manifest; None if it is remote, damaged or not there yet."""
+    if is_url(config.data.path):
+        return None
+    try:
+        return load_manifest(config.data.path)
+    except DataError:
+        return None
 
 
 def host_memory(spec: StageSpec, footprint: dict[str, int], machine: Machine) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,14 @@ def test_evaluate_explains_errors(run: RunFolder, workplace: Path) -> None:
         result = progan("evaluate", "run", *words, cwd=workplace)
         assert (result.returncode, result.stdout) == (code, "")
         assert text in result.stderr and "Traceback" not in result.stderr
+
+
+def test_evaluate_takes_a_moved_data_set(run: RunFolder, workplace: Path, shapes: Path) -> None:
+    shutil.copytree(shapes, workplace / "moved")
+    words = ["evaluate", "run", "--metrics", "ms_ssim", "--images", "8", "--data"]
+    assert progan(*words, "moved", cwd=workplace).returncode == 0
+    result = progan(*words, "nowhere", cwd=workplace)
+    assert (result.returncode, "if it was moved" in result.stderr) == (3, True)
 
 
 def test_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
