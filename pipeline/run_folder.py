@@ -8,8 +8,8 @@ from pathlib import Path
 
 from progan.pipeline.config.schema import RunConfig, validate
 from progan.pipeline.config.yaml_io import read_yaml
-from progan.pipeline.errors import RunError
-from progan.stages.storage.final import is_done
+from progan.pipeline.errors import ConfigError, RunError
+from progan.stages.storage.final import is_published
 from progan.stages.storage.stage_folder import StageFolder
 
 
@@ -91,13 +91,19 @@ def existing_run(path: Path) -> RunFolder:
 
 
 def frozen_config(run: RunFolder) -> RunConfig:
-    """The configuration saved in a run's folder."""
-    return validate(read_yaml(run.config), source=str(run.config))
+    """The configuration saved in a run's folder; ConfigError if it is damaged."""
+    try:
+        return validate(read_yaml(run.config), source=str(run.config))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}\nIt was complete when the run began. Restore it, or remove it and give the "
+            f"configuration again: progan train CONFIG --run {run.path}; what has begun is compared"
+        ) from error
 
 
 def finished_stages(run: RunFolder, resolutions: Sequence[int], stage: int | None) -> list[int]:
     """Resolutions of the finished stages, or only `stage`; RunError if none is, or that one not."""
-    finished = [resolution for resolution in resolutions if is_done(run.stage(resolution).final)]
+    finished = [each for each in resolutions if is_published(run.stage(each).final)]
     if not finished:
         raise RunError(f"no stage of {run.path} is finished yet: progan status {run.path}")
     if stage is not None and stage not in finished:

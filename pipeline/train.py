@@ -26,6 +26,7 @@ from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
 from progan.pipeline.tracking.tracker import Tracker
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.metrics_log import rewind
+from progan.stages.storage.spec_file import read_spec
 
 
 def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, str]:
@@ -42,12 +43,11 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
     manifest = _manifest(config, run)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
-        if run.config.exists():
-            adopt(run, config, kept=started_stages(run, config.resolutions))
-        else:
-            EventLog(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
-            write_yaml(run.config, config)
-        specs = stage_specs(config, run, _fingerprint(run, manifest))
+        begun = begun_stages(run)
+        fingerprint = _fingerprint(run, manifest, begun)
+        old = frozen_config(run) if run.config.exists() else None
+        adopt(run, old, config, begun, fingerprint)
+        specs = stage_specs(config, run, fingerprint)
         return _train_or_submit(run, config, specs, backend, queue)
 
 
@@ -69,11 +69,13 @@ def resume(
     queue = queue_of(backend) if detach else None
     manifest = _manifest(config, run)
     with run.lock():
-        kept = started_stages(run, frozen_config(run).resolutions)
-        adopt(run, config, kept=[r for r in kept if stage is None or r < stage])
+        begun = begun_stages(run)
+        kept = [spec for spec in begun if stage is None or spec.resolution < stage]
+        fingerprint = _fingerprint(run, manifest, begun)
+        adopt(run, frozen_config(run), config, kept, fingerprint)
         if stage is not None:
             reopen(run, config, stage)
-        specs = stage_specs(config, run, _fingerprint(run, manifest))
+        specs = stage_specs(config, run, fingerprint)
         return _train_or_submit(run, config, specs, backend, queue)
 
 
@@ -113,17 +115,30 @@ def _manifest(config: RunConfig, run: RunFolder) -> Manifest:
     return manifest
 
 
-def started_stages(run: RunFolder, resolutions: Sequence[int]) -> list[int]:
-    """Resolutions of the stages that have been started."""
-    return [resolution for resolution in resolutions if run.stage(resolution).spec.exists()]
+def begun_stages(run: RunFolder) -> list[StageSpec]:
+    """What the stages that have begun were started with, ascending."""
+    return [read_spec(file) for file in sorted(run.path.glob("stages/[0-9]*/spec.json"))]
 
 
-def adopt(run: RunFolder, config: RunConfig, kept: Sequence[int]) -> None:
-    """Save a changed configuration; ConfigError if it would change one of the stages to keep."""
-    changes = accept_changes(frozen_config(run), config, kept)
-    if changes:
+def adopt(
+    run: RunFolder,
+    old: RunConfig | None,
+    config: RunConfig,
+    kept: Sequence[StageSpec],
+    fingerprint: str,
+) -> None:
+    """Save a new or changed configuration; ConfigError if it would change a stage to keep.
+
+    old: the configuration saved before, if there is one.
+    """
+    changes = accept_changes(old or config, config, kept)
+    event_log = EventLog(run.events)
+    if old is None:
+        event_log.append("run_created", data_fingerprint=fingerprint)
+    elif changes:
+        event_log.append("config_changed", changes=changes)
+    if old != config:
         write_yaml(run.config, config)
-        EventLog(run.events).append("config_changed", changes=changes)
 
 
 def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:
@@ -168,13 +183,18 @@ def _train_stages(
             tracker.close(status)
 
 
-def _fingerprint(run: RunFolder, manifest: Manifest) -> str:
+def _fingerprint(run: RunFolder, manifest: Manifest, begun: Sequence[StageSpec]) -> str:
     """The data set's fingerprint; RunError if the run was started with another."""
-    created = next(e for e in EventLog(run.events).events() if e.kind == "run_created")
-    began_with: str = created.fields["data_fingerprint"]
-    if manifest.fingerprint != began_with:
-        raise RunError(
-            f"the data set is not the one that {run.path} began with: its fingerprint is "
-            f"{manifest.fingerprint[:12]}, not {began_with[:12]}"
-        )
-    return began_with
+    created = [
+        str(event.fields["data_fingerprint"])
+        for event in EventLog(run.events).events()
+        if event.kind == "run_created"
+    ]
+    known = created[-1:] + [spec.data_fingerprint for spec in begun]
+    for began_with in known:
+        if manifest.fingerprint != began_with:
+            raise RunError(
+                f"the data set is not the one that {run.path} began with: its fingerprint is "
+                f"{manifest.fingerprint[:12]}, not {began_with[:12]}"
+            )
+    return manifest.fingerprint

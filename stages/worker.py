@@ -15,10 +15,13 @@ import sys
 import traceback
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from progan.datasets.errors import DataError
 from progan.stages.errors import RolledBackError, StageError, StoppedOnRequestError
-from progan.stages.specs.stage import StageSpec
+from progan.stages.specs.base import first_problem
 from progan.stages.storage.rollback import EXIT_ROLLED_BACK
+from progan.stages.storage.spec_file import read_spec
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.training.lazy_imports import leave_out_mlflow
 from progan.stages.training.stop_request import EXIT_STOPPED, StopRequest
@@ -38,7 +41,7 @@ def main() -> None:
     stop = StopRequest(folder.stop)
     stop.listen()
     try:
-        spec = StageSpec.model_validate_json(path.read_bytes())
+        spec = read_spec(path)
         if spec.grown_from and not spec.grown_from.exists():
             raise StageError(f"the stage before is not done: {spec.grown_from} is not there")
         leave_out_mlflow()
@@ -55,6 +58,8 @@ def main() -> None:
         report(folder, str(error), 3)
     except StageError as error:
         report(folder, str(error), 1)
+    except ValidationError as error:  # of a document: it will be the same next time
+        report(folder, f"{error.title}: {first_problem(error)}", 1)
     except Exception as error:
         traceback.print_exc()
         report(folder, f"{type(error).__name__}: {error}", 1, transient=True)

@@ -19,7 +19,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The map in a file. ConfigError if it is not YAML, not a map, or names a key twice."""
     try:
         values = YAML(typ="safe").load(path)
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a map of configuration keys")

@@ -1,11 +1,11 @@
 """The orchestrator's event log: append-only lines from which the state is replayed."""
 
-import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from progan.stages.storage.json_lines import append_line, read_lines
 
 Kind = Literal[
     "run_created",
@@ -18,6 +18,16 @@ Kind = Literal[
     "stage_reopened",
     "stopped",
 ]
+
+
+FIELDS: dict[str, dict[str, type]] = {
+    "run_created": {"data_fingerprint": str},
+    "stage_started": {"resolution": int, "handle": str},
+    "stage_finished": {"resolution": int},
+    "stage_failed": {"resolution": int, "reason": str},
+    "stage_reopened": {"resolution": int},
+}
+"""Fields that are read again, by kind of event"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +47,15 @@ class EventLog:
 
     def append(self, kind: Kind, **fields: Any) -> None:
         """Write one event; it is on the disk when this returns."""
-        line = json.dumps({"time": time.time(), "event": kind} | fields)
-        with self.path.open("ab") as file:
-            if partial := self._partial_bytes():
-                file.truncate(file.tell() - partial)
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def _partial_bytes(self) -> int:
-        """Bytes after the last whole line; a kill during a write leaves some."""
-        return len(self.path.read_bytes().rpartition(b"\n")[2])
+        append_line(self.path, {"time": time.time(), "event": kind} | fields)
 
     def events(self) -> list[Event]:
-        """All events, without a partial last line."""
-        if not self.path.exists():
-            return []
-        lines = self.path.read_text().splitlines(True)
-        parsed = [json.loads(line) for line in lines if line.endswith("\n")]
-        return [Event(entry.pop("time"), entry.pop("event"), entry) for entry in parsed]
+        """All events.
+
+        A damaged one is left out (read_lines). That is safe: what a stage has done is read from its
+        folder, and workers hold its lock, so that a lost start at worst is tried again.
+        """
+        return read_lines(self.path, _event)
 
     def stage(self, resolution: int) -> Event | None:
         """The newest event of a stage."""
@@ -65,3 +65,12 @@ class EventLog:
     def newest(self) -> Event | None:
         """The newest event of any stage."""
         return next((e for e in reversed(self.events()) if "resolution" in e.fields), None)
+
+
+def _event(line: dict[str, Any]) -> Event:
+    """The event of a line; raises as `read_lines` expects if it lacks a field."""
+    moment, kind = float(line.pop("time")), line.pop("event")
+    for name, type_ in FIELDS.get(kind, {}).items():
+        if not isinstance(line[name], type_):
+            raise TypeError(name)
+    return Event(moment, kind, line)

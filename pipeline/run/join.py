@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 from progan.launch.backends.torchrun import Torchrun
+from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
 from progan.pipeline.run.events import Event, EventLog
 from progan.pipeline.run.orchestrator import stage_task
 from progan.pipeline.run_folder import RunFolder, frozen_config
-from progan.stages.storage.final import is_done
+from progan.stages.storage.final import is_published
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
@@ -26,12 +27,13 @@ def join(path: Path, patience_minutes: float) -> None:
     is started for `patience_minutes`.
     """
     run = RunFolder(path.absolute())
+    config = ConfigFile(run)
     event_log = EventLog(run.events)
     handled = event_log.newest()
     if handled and handled.kind == "stage_started":
         handled = None  # it may still be running; older ends are those of earlier attempts
     waiting_since = time.monotonic()
-    while not (run.config.exists() and _is_done(run)):
+    while not _is_done(run, config.read()):
         event = event_log.newest()
         if event and event != handled:
             handled = event
@@ -44,8 +46,28 @@ def join(path: Path, patience_minutes: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _is_done(run: RunFolder) -> bool:
-    return is_done(run.stage(frozen_config(run).growth.last).final)
+class ConfigFile:
+    """A run's configuration, parsed again only after its file has changed."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._version: tuple[int, int] | None = None
+        self._config: RunConfig | None = None
+
+    def read(self) -> RunConfig | None:
+        """The configuration; None as long as the run has not begun."""
+        try:
+            found = self._run.config.stat()
+        except FileNotFoundError:
+            return None
+        version = found.st_mtime_ns, found.st_size
+        if version != self._version:
+            self._config, self._version = frozen_config(self._run), version
+        return self._config
+
+
+def _is_done(run: RunFolder, config: RunConfig | None) -> bool:
+    return config is not None and is_published(run.stage(config.growth.last).final)
 
 
 def _raise_end(event: Event) -> None:

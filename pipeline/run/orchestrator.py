@@ -8,6 +8,7 @@ or starts it from its last checkpoint.
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -170,18 +171,21 @@ def stage_task(run: RunFolder, resolution: int, log: Path) -> Task:
 
 def read_progress(folder: StageFolder) -> dict[str, Any] | None:
     """Progress of a running stage, about a second old; None before its first step."""
-    return _read(folder.progress)
+    return _read(folder.progress, ("images_seen", "phase", "alpha", "images_per_second", "time"))
 
 
 def read_failure(folder: StageFolder) -> dict[str, Any] | None:
     """Why a stage ended early; None if its workers could not write it."""
-    return _read(folder.failure)
+    return _read(folder.failure, ("message", "rank", "code", "transient"))
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Path, keys: Sequence[str]) -> dict[str, Any] | None:
+    """The JSON object in a file; None if it is missing, damaged or lacks one of the keys."""
     try:
-        document: dict[str, Any] = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
+        document = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or not document.keys() >= set(keys):
         return None
     return document
 

@@ -15,7 +15,7 @@ from progan.pipeline.run.progress_display import duration, seconds_left
 from progan.pipeline.run_folder import RunFolder, frozen_config
 from progan.stages.errors import StageError
 from progan.stages.specs.stage import StageSpec
-from progan.stages.storage.final import is_done
+from progan.stages.storage.final import is_published
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.training.stop_request import EXIT_STOPPED
 
@@ -62,7 +62,7 @@ def _state(
 ) -> str:
     """done | damaged | training | silent | failed | crashed | stopped | waiting"""
     try:
-        if is_done(folder.final):
+        if is_published(folder.final):
             return "done"
     except StageError:
         return "damaged"

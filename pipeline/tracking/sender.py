@@ -15,6 +15,7 @@ from progan.pipeline.tracking.points import batches, points
 from progan.pipeline.tracking.registry import register
 from progan.pipeline.tracking.state import StageState, TrackingState, read_state, write_state
 from progan.pipeline.tracking.store import Store
+from progan.pipeline.tracking.system_metrics import read_machine
 from progan.pipeline.tracking.tags import run_tags, stage_tags
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.metrics_log import read_ticks
@@ -105,7 +106,7 @@ class Sender:
     def _send_machine(self, store: Store, state: TrackingState) -> None:
         if not (self.run.machine.exists() and self._changed(self.run.machine)):
             return
-        lines = read_ticks(self.run.machine)
+        lines = read_machine(self.run.machine)
         sent = state.machine_lines
         new = [points(line, sent + n, "system/") for n, line in enumerate(lines[sent:])]
         for count, batch in batches(new):

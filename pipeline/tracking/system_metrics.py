@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from progan.datasets.files import write_whole
-from progan.stages.storage.metrics_log import append_tick
+from progan.stages.storage.json_lines import append_line, read_lines
 
 EVERY_SECONDS = 10.0
 LINES_PER_INTERVAL = 200
@@ -21,10 +20,7 @@ class MachineLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text().splitlines(True) if path.exists() else []
-        complete = [line for line in lines if line.endswith("\n")]
-        write_whole(path, "".join(complete).encode())
-        self._lines = len(complete)
+        self._lines = len(read_machine(path))
         self._monitors = _monitors()
         self._last_write = time.monotonic()
 
@@ -42,9 +38,14 @@ class MachineLog:
         for monitor in self._monitors:
             line |= monitor.aggregate_metrics()
             monitor.clear_metrics()
-        append_tick(self._path, line)
+        append_line(self._path, line)
         self._lines += 1
         self._last_write = time.monotonic()
+
+
+def read_machine(path: Path) -> list[dict[str, Any]]:
+    """The lines of machine.jsonl, if it exists."""
+    return read_lines(path, lambda line: line | {"time": float(line["time"])})
 
 
 def _monitors() -> list[Any]:

@@ -1,15 +1,18 @@
 """evaluation.json: the metrics of a finished stage; no torch."""
 
+import logging
 from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from progan.datasets.files import sha256_file, write_json
 from progan.stages.metrics.names import values_of
-from progan.stages.specs.base import Spec
+from progan.stages.specs.base import Spec, first_problem
 from progan.stages.specs.stage import MetricName, StageSpec
 from progan.stages.storage.final import read_final
 from progan.stages.storage.stage_folder import StageFolder
+
+log = logging.getLogger(__name__)
 
 
 class Result(Spec):
@@ -47,7 +50,10 @@ def read_evaluation(folder: StageFolder) -> Evaluation:
     )
     try:
         known = Evaluation.model_validate_json(folder.evaluation.read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except FileNotFoundError:
+        return empty
+    except ValidationError as error:
+        log.warning("%s is damaged and begun anew: %s", folder.evaluation, first_problem(error))
         return empty
     return known if known.generator == empty.generator else empty
 

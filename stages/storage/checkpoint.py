@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 DOCUMENT = "state.json"
 RUNNING_MEANS = "tally"
 """Key of the running means in state.json"""
+FIELDS = {"images_seen", "position", RUNNING_MEANS}
 
 
 class Checkpoint(NamedTuple):
@@ -62,14 +63,24 @@ def newest(folder: StageFolder) -> Checkpoint | None:
     """The newest valid checkpoint, or None; damaged ones are skipped with a warning."""
     for path in _newest_first(folder):
         try:
-            fields = unseal(path, DOCUMENT)
+            return _read(path)
         except StageError as error:
             log.warning("%s; using the checkpoint before it", error)
-            continue
-        tensors = {file.stem: read_tensors(file) for file in path.glob("*.safetensors")}
-        running_means = fields.pop(RUNNING_MEANS)
-        return Checkpoint(tensors=tensors, running_means=running_means, **fields)
     return None
+
+
+def _read(path: Path) -> Checkpoint:
+    """One checkpoint; StageError if anything of it is missing or damaged."""
+    fields = unseal(path, DOCUMENT)
+    if fields.keys() != FIELDS:
+        different = ", ".join(sorted(fields.keys() ^ FIELDS))
+        raise StageError(f"{path / DOCUMENT} lacks keys or has unknown ones: {different}")
+    return Checkpoint(
+        images_seen=fields["images_seen"],
+        position=fields["position"],
+        tensors={file.stem: read_tensors(file) for file in path.glob("*.safetensors")},
+        running_means=fields[RUNNING_MEANS],
+    )
 
 
 def _newest_first(folder: StageFolder) -> list[Path]:

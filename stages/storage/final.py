@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from progan.stages.errors import StageError
+from progan.stages.specs.base import first_problem
 from progan.stages.specs.model import ModelSpec
-from progan.stages.storage.sealed_folder import unseal
+from progan.stages.storage.sealed_folder import read_fields, unseal
 
 DOCUMENT = "manifest.json"
 
@@ -26,7 +28,11 @@ class Final(BaseModel):
 
 def read_final(folder: Path) -> Final:
     """A finished stage's manifest, all checksums verified; StageError if the folder is damaged."""
-    return Final.model_validate(unseal(folder, DOCUMENT))
+    fields = unseal(folder, DOCUMENT)
+    try:
+        return Final.model_validate(fields)
+    except ValidationError as error:
+        raise StageError(f"{folder / DOCUMENT} is damaged: {first_problem(error)}") from error
 
 
 def is_done(folder: Path) -> bool:
@@ -34,4 +40,12 @@ def is_done(folder: Path) -> bool:
     if not folder.exists():
         return False
     read_final(folder)
+    return True
+
+
+def is_published(folder: Path) -> bool:
+    """The same, quickly: the networks are not read. StageError if the manifest does not parse."""
+    if not folder.exists():
+        return False
+    read_fields(folder, DOCUMENT)
     return True

@@ -1,12 +1,10 @@
 """starts.jsonl: every start of a stage's workers, with hosts and versions; no torch."""
 
 import logging
-import os
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from progan.stages.specs.base import Spec
+from progan.stages.storage.json_lines import append_line, read_lines
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +34,11 @@ class Start(Spec):
 def append_start(path: Path, start: Start) -> None:
     """Add a line. Disk errors are logged, not raised."""
     try:
-        with path.open("a") as file:
-            file.write(start.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(path, start.model_dump(mode="json"))
     except OSError as error:
         log.warning("not written: %s; training goes on", error)
 
 
 def read_starts(path: Path) -> list[Start]:
-    """All starts of a stage, oldest first; lines truncated by a kill are left out."""
-    if not path.exists():
-        return []
-    starts = []
-    for line in path.read_text().splitlines():
-        try:
-            starts.append(Start.model_validate_json(line))
-        except ValidationError:
-            continue
-    return starts
+    """All starts of a stage, oldest first."""
+    return read_lines(path, Start.model_validate)

@@ -1,11 +1,11 @@
 """metrics.jsonl: its lines, and the running means that they are made of."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from progan.datasets.files import write_whole
+from progan.stages.storage.json_lines import read_lines
 from progan.stages.storage.stage_folder import StageFolder, images_of
 
 CLOCK = (
@@ -45,19 +45,14 @@ class RunningMeans:
         return {"sums": dict(self.sums), "steps": dict(self.steps)}
 
 
-def append_tick(path: Path, tick: dict[str, Any]) -> None:
-    """Add a line to metrics.jsonl."""
-    with path.open("a") as file:
-        file.write(json.dumps(tick, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def read_ticks(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, if it exists; a truncated line is left out."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
+    """The lines of metrics.jsonl, if it exists."""
+    return read_lines(path, _tick)
+
+
+def _tick(line: dict[str, Any]) -> dict[str, Any]:
+    """The line itself; raises as `read_lines` expects if it cannot be placed."""
+    return line | {"images_seen": int(line["images_seen"]), "time": float(line["time"])}
 
 
 def rewind(folder: StageFolder, images_seen: int) -> None:

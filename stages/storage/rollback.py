@@ -8,10 +8,11 @@ nothing.
 
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from progan.datasets.files import write_whole
-from progan.stages.specs.base import Spec
+from progan.stages.errors import StageError
+from progan.stages.specs.base import Spec, first_problem
 
 EXIT_ROLLED_BACK = 76
 
@@ -30,8 +31,16 @@ _LIST = TypeAdapter(list[Rollback])
 
 
 def read_rollbacks(path: Path) -> list[Rollback]:
-    """All rollbacks of a stage, oldest first."""
-    return _LIST.validate_json(path.read_bytes()) if path.exists() else []
+    """All rollbacks of a stage, oldest first; StageError if the file is damaged."""
+    if not path.exists():
+        return []
+    try:
+        return _LIST.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise StageError(
+            f"{path} is damaged: {first_problem(error)}; it says which images are left out since a "
+            "divergence: without it, which you may remove, they would be shown again"
+        ) from error
 
 
 def add_rollback(path: Path, rollback: Rollback) -> None:

@@ -3,6 +3,7 @@
 Checkpoints and hand-offs are such folders.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,7 +23,8 @@ def sealing(folder: Path, document: str, fields: dict[str, Any]) -> Iterator[Pat
     """A temporary folder to write files to; renamed to `folder` if the block raises no error.
 
     `document` is the name of the JSON file that describes the folder: `fields` and, under "sha256",
-    the checksum of every file. A folder of the same name is replaced.
+    the checksum of every file, and of the fields under the document's own name. A folder of the
+    same name is replaced.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -32,7 +34,8 @@ def sealing(folder: Path, document: str, fields: dict[str, Any]) -> Iterator[Pat
         files = sorted(temporary.iterdir())
         for file in files:
             sync(file)
-        checksums = {file.name: sha256_file(file) for file in files}
+        checksums = {document: _checksum(fields)}
+        checksums |= {file.name: sha256_file(file) for file in files}
         write_json(temporary / document, fields | {CHECKSUMS: checksums})
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
@@ -47,13 +50,10 @@ def unseal(folder: Path, document: str) -> dict[str, Any]:
 
     Raises StageError naming what is missing or damaged.
     """
-    try:
-        fields: dict[str, Any] = json.loads((folder / document).read_bytes())
-        checksums: dict[str, str] = fields.pop(CHECKSUMS)
-    except FileNotFoundError as error:
-        raise StageError(f"{folder} is not there or has no {document}") from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise StageError(f"{folder / document} is damaged") from error
+    fields = read_fields(folder, document)
+    checksums = fields.pop(CHECKSUMS)
+    if checksums.pop(document, None) != _checksum(fields):
+        raise StageError(f"{folder / document} is damaged: its checksum does not hold")
     for name, checksum in checksums.items():
         file = folder / name
         if not file.is_file():
@@ -61,3 +61,21 @@ def unseal(folder: Path, document: str) -> dict[str, Any]:
         if sha256_file(file) != checksum:
             raise StageError(f"{file} is damaged: its checksum does not hold")
     return fields
+
+
+def read_fields(folder: Path, document: str) -> dict[str, Any]:
+    """The fields and the checksums, of which none is verified; StageError if they do not parse."""
+    try:
+        fields = json.loads((folder / document).read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StageError(f"{folder} is not there or has no {document}") from error
+    except (ValueError, RecursionError) as error:
+        raise StageError(f"{folder / document} is damaged") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get(CHECKSUMS), dict):
+        raise StageError(f"{folder / document} is damaged")
+    return fields
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    """SHA-256 of a document's own fields. JSON keeps every bit of a number."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

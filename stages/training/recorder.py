@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from progan.stages import schedule
 from progan.stages.engine.update import StepReport
 from progan.stages.storage.checkpoint import CheckpointWriter
-from progan.stages.storage.metrics_log import RunningMeans, append_tick, rewind
+from progan.stages.storage.json_lines import append_line
+from progan.stages.storage.metrics_log import RunningMeans, rewind
 from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.training.checkpoint_clock import CheckpointClock
 from progan.stages.training.heartbeat import Heartbeat
@@ -100,7 +101,7 @@ class StageRecorder:
         if not self._is_first:
             return
         with disk_errors_logged():
-            append_tick(self._folder.metrics, line)
+            append_line(self._folder.metrics, line)
         if self._grids.due(stage.images_seen):
             with disk_errors_logged():
                 self._grids.write_fakes(stage.ema, stage.images_seen)

@@ -32,14 +32,16 @@ def draw_run(path: Path, *words: str, until: tuple[int, int] | None = None) -> R
     write_yaml(run.config, config)
     shapes = _shapes(path.parent / f"{path.name}-shapes", config)
     when = BEGAN
-    events: list[dict[str, object]] = [{"time": when, "event": "run_created"}]
+    events: list[dict[str, object]] = [
+        {"time": when, "event": "run_created", "data_fingerprint": "f" * 64}
+    ]
     for spec in stage_specs(config, run, "f" * 64):
         last = spec.growth.total_images
         if until and spec.resolution >= until[0]:
             last = until[1] if spec.resolution == until[0] else 0
         if last:
             fields = {"resolution": spec.resolution}
-            events.append({"time": when, "event": "stage_started"} | fields)
+            events.append({"time": when, "event": "stage_started", "handle": "0@0"} | fields)
             when = _draw_stage(run, spec, last, shapes, when)
             if last == spec.growth.total_images:
                 events.append({"time": when, "event": "stage_finished"} | fields)

@@ -11,7 +11,7 @@ from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.sender import Sender
-from progan.stages.storage.metrics_log import append_tick
+from progan.stages.storage.json_lines import append_line
 from progan.stages.storage.stage_folder import StageFolder
 
 
@@ -40,7 +40,7 @@ class TrackedRun:
         lines = stage.metrics.read_text().count("\n") if stage.metrics.exists() else 0
         for seen in range(100 * lines + 100, 100 * (lines + ticks) + 100, 100):
             tick = {"images_seen": seen, "phase": phase, "loss": loss, "time": time.time()}
-            append_tick(stage.metrics, tick)
+            append_line(stage.metrics, tick)
             write_whole(stage.fakes(seen), b"png")
         return stage
 

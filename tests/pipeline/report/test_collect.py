@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     )
     append_start(folder.stage(16).starts, again)
     EventLog(folder.events).append("stage_crashed", resolution=16, reason="no memory")
-    EventLog(folder.events).append("stage_started", resolution=16)
+    EventLog(folder.events).append("stage_started", resolution=16, handle="1@2")
     return folder
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from progan.pipeline.run.events import EventLog
-from progan.stages.storage.metrics_log import append_tick, rewind
+from progan.stages.storage.json_lines import append_line
+from progan.stages.storage.metrics_log import rewind
 from progan.stages.storage.rollback import Rollback, add_rollback
 from tracked import TrackedRun, mlflow_runs, steps
 
@@ -73,7 +74,7 @@ def test_thousands_of_ticks_are_sent_in_few_requests(
     run.train(4, ticks=1)
     for number in range(2000):
         tick = {"images_seen": 200 + number, "phase": "steady", "loss": 1.0, "time": 1e9}
-        append_tick(run.folder.stage(4).metrics, tick)
+        append_line(run.folder.stage(4).metrics, tick)
     sizes: list[int] = []
     log_points = Store.log_points
 

@@ -14,7 +14,8 @@ from progan.stages.specs.stage import CheckpointSpec
 from progan.stages.storage import checkpoint, handoff
 from progan.stages.storage.checkpoint import Checkpoint, CheckpointWriter
 from progan.stages.storage.final import Final, is_done, read_final
-from progan.stages.storage.metrics_log import RunningMeans, append_tick, read_ticks, rewind
+from progan.stages.storage.json_lines import append_line
+from progan.stages.storage.metrics_log import RunningMeans, read_ticks, rewind
 from progan.stages.storage.sealed_folder import sealing
 from progan.stages.storage.stage_folder import StageFolder
 
@@ -158,7 +159,7 @@ def test_rewind_drops_ticks_and_samples_after_a_checkpoint(tmp_path: Path) -> No
     folder = StageFolder(tmp_path)
     folder.samples.mkdir()
     for images_seen in (100, 200, 300):
-        append_tick(folder.metrics, {"images_seen": images_seen})
+        append_line(folder.metrics, {"images_seen": images_seen, "time": 1.0})
         folder.fakes(images_seen).touch()
     with folder.metrics.open("a") as file:
         file.write('{"images_se')  # killed in the middle of a line

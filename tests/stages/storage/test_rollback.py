@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from progan.stages.errors import StageError
 from progan.stages.storage.rollback import Rollback, add_rollback, read_rollbacks, resume_position
 
 
@@ -28,3 +31,9 @@ def test_rollbacks_round_trip(tmp_path: Path) -> None:
     add_rollback(path, rollback(0, 16))
     add_rollback(path, rollback(16, 48))
     assert read_rollbacks(path) == [rollback(0, 16), rollback(16, 48)]
+
+
+def test_damaged_file_of_rollbacks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rollbacks.json").write_bytes(b'[{"begin": 3}]')
+    with pytest.raises(StageError, match=r"rollbacks\.json is damaged: 0\.end"):
+        read_rollbacks(tmp_path / "rollbacks.json")
