@@ -1,11 +1,17 @@
 """Errors of data sets and pictures."""
 
+from progan.datasets.names import shown
+
 
 class DataError(RuntimeError):
     """Bad or missing data. The message is one or two lines: what is wrong, and what to do about it.
 
-    The command line prints it without a traceback and exits with code 3.
+    The command line prints it without a traceback and exits with code 3. Control characters, which
+    names from outside may hold, are escaped.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 class UnusablePicture(ValueError):

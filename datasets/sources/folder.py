@@ -9,7 +9,7 @@ from progan.datasets.sources.listing import Entry, Listing, Rejected, is_picture
 
 
 def recognises(location: str) -> bool:
-    """Any folder. Other kinds that are folders come first in the table of kinds."""
+    """Any folder."""
     return Path(location).is_dir()
 
 

@@ -1,11 +1,23 @@
-"""Pictures that are the values of an LMDB, such as LSUN."""
+"""Pictures that are the values of an LMDB, such as LSUN.
 
+LMDB maps its file into memory and follows what is written there: a damaged or truncated file ends
+the process by a signal. So a process of its own lists the keys. It compares the size of the file
+with what its pages should take, and looks up every key as a reader does.
+"""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from progan.datasets.errors import DataError, missing_library
-from progan.datasets.sources.listing import Entry, Listing
+from progan.datasets.sources.listing import MAX_FILE_BYTES, Entry, Listing
 
 _FILE = "data.mdb"
 # Not pictures: common keys for the number of pictures.
@@ -18,10 +30,23 @@ def recognises(location: str) -> bool:
 
 
 def listing(location: str) -> Listing:
-    """Every key, with the size of its value. Reads no values."""
-    with _open(location).begin(buffers=True) as transaction:
-        pairs = ((bytes(key), len(value)) for key, value in transaction.cursor())
-        return Listing([Entry(_name(key), size) for key, size in pairs if key not in _COUNTS])
+    """Every key, with the size of its value. Raises DataError for a damaged file."""
+    _library(location)
+    process = subprocess.run(
+        [sys.executable, "-m", __name__, location], stdout=subprocess.PIPE, check=False
+    )
+    if process.returncode:
+        raise DataError(
+            f"{Path(location, _FILE)} is damaged: reading it ends in "
+            f"{_cause(process.returncode)}. Copy or download it again"
+        )
+    found: dict[str, Any] = json.loads(process.stdout)
+    if "problem" in found:
+        raise DataError(
+            f"{location} is not an LMDB that can be read: {found['problem']}. "
+            "Copy or download it again"
+        )
+    return Listing([Entry(name, size) for name, size in found["entries"]])
 
 
 def read(location: str, entry: Entry) -> bytes:
@@ -33,17 +58,69 @@ def read(location: str, entry: Entry) -> bytes:
     return value
 
 
-def _name(key: bytes) -> str:
-    return key.decode("utf-8", "surrogateescape")
-
-
 @lru_cache(maxsize=1)  # a process must not open an LMDB twice
 def _open(location: str) -> Any:
+    library = _library(location)
+    return library.open(location, readonly=True, lock=False, readahead=False, meminit=False)
+
+
+def _library(location: str) -> Any:
     try:
         import lmdb
     except ImportError as error:
         raise missing_library(f"{location} is an LMDB: reading it", "lmdb") from error
+    return lmdb
+
+
+def _cause(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _entries(location: str) -> list[tuple[str, int]]:
+    """(key, size of its value) of every picture. Raises any error for a damaged file, or ends the
+    process by a signal."""
+    environment = _open(location)
+    statistics = environment.stat()
+    expected = (environment.info()["last_pgno"] + 1) * statistics["psize"]
+    size = Path(location, _FILE).stat().st_size
+    if size < expected:
+        raise ValueError(f"{_FILE} has {size:,} of {expected:,} bytes")
+    entries: list[tuple[bytes, int]] = []
+    last: tuple[int, bytes | memoryview] = (0, b"")
+    with environment.begin(buffers=True) as transaction:
+        for key, listed in transaction.cursor():
+            value = transaction.get(key)
+            if value is None or len(value) != len(listed):
+                raise ValueError(f"{_name(bytes(key))} is not where its pages say")
+            if 0 < len(value) <= MAX_FILE_BYTES:
+                last = max(last, (_end(value), value), key=lambda pair: pair[0])
+            entries.append((bytes(key), len(value)))
+        if len(entries) != statistics["entries"]:
+            raise ValueError(f"{len(entries):,} of {statistics['entries']:,} keys are found")
+        # The value that ends last lies in the file if this reads it; so do all others then.
+        bytes(last[1][-1:])
+    return [(_name(key), size) for key, size in entries if key not in _COUNTS]
+
+
+def _end(value: memoryview) -> int:
+    """The address after the last byte of a value, which is not read."""
+    first: int = np.frombuffer(value, np.uint8).__array_interface__["data"][0]
+    return first + len(value)
+
+
+def _name(key: bytes) -> str:
+    return key.decode("utf-8", "surrogateescape")
+
+
+def main() -> None:
+    """In the process that lists: print the entries, or why they cannot be read, as JSON."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        return lmdb.open(location, readonly=True, lock=False, readahead=False, meminit=False)
-    except lmdb.Error as error:
-        raise DataError(f"{location} is not an LMDB that can be read: {error}") from error
+        document: dict[str, Any] = {"entries": _entries(sys.argv[1])}
+    except Exception as error:  # damaged pages raise many types
+        document = {"problem": str(error)}
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()

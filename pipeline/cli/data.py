@@ -76,6 +76,12 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     help="How samples are stored; only jpeg loses anything.",
 )
 @click.option(
+    "--source-kind",
+    type=click.Choice(["folder", "tar", "lmdb"]),
+    help="How to read a FOLDER that holds pictures, .tar files and data.mdb side by side.  "
+    "[default: what it holds, if that is only one]",
+)
+@click.option(
     "--labels",
     metavar="PATH|none",
     help='dataset.json or CSV; "none" ignores folder names.  [default: what SOURCE says]',
@@ -107,6 +113,7 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       FILE.zip                     the same, not unpacked
       FILE.tar, FOLDER of .tar, 'part-*.tar'      such as WebDataset shards
       'part-{000..099}.tar', https://HOST/FILE.tar, 'pipe:COMMAND'    as webdataset opens them
+      s3://BUCKET/'part-{000..099}.tar'           tar files on object storage, also gs:// and az://
       FOLDER with data.mdb         an LMDB whose values are pictures, such as LSUN
       hf:NAME[,split=train][,image=COLUMN][,label=COLUMN]   Hugging Face datasets
       torchvision:NAME[,root=FOLDER][,KEY=VALUE]            torchvision.datasets
