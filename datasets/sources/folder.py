@@ -10,7 +10,7 @@ from progan.datasets.sources.listing import Entry, Listing, Rejected, is_picture
 
 def recognises(location: str) -> bool:
     """Any folder."""
-    return Path(location).is_dir()
+    return os.path.isdir(location)
 
 
 def listing(location: str) -> Listing:

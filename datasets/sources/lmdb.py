@@ -6,6 +6,7 @@ with what its pages should take, and looks up every key as a reader does.
 """
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -14,10 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from progan.datasets.errors import DataError, missing_library
-from progan.datasets.sources.listing import MAX_FILE_BYTES, Entry, Listing
+from progan.datasets.sources.listing import Entry, Listing
 
 _FILE = "data.mdb"
 # Not pictures: common keys for the number of pictures.
@@ -26,19 +25,20 @@ _COUNTS = (b"length", b"__len__", b"num-samples")
 
 def recognises(location: str) -> bool:
     """A folder that contains data.mdb."""
-    return Path(location, _FILE).is_file()
+    return os.path.isfile(os.path.join(location, _FILE))
 
 
 def listing(location: str) -> Listing:
     """Every key, with the size of its value. Raises DataError for a damaged file."""
     _library(location)
     process = subprocess.run(
-        [sys.executable, "-m", __name__, location], stdout=subprocess.PIPE, check=False
+        [sys.executable, "-m", __name__, location], capture_output=True, check=False
     )
-    if process.returncode:
+    if code := process.returncode:
+        cause = signal.Signals(-code).name if code < 0 else process.stderr.decode()[-200:]
         raise DataError(
-            f"{Path(location, _FILE)} is damaged: reading it ends in "
-            f"{_cause(process.returncode)}. Copy or download it again"
+            f"{Path(location, _FILE)} is damaged: reading it ends in {cause}. "
+            "Copy or download it again"
         )
     found: dict[str, Any] = json.loads(process.stdout)
     if "problem" in found:
@@ -72,10 +72,6 @@ def _library(location: str) -> Any:
     return lmdb
 
 
-def _cause(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
 def _entries(location: str) -> list[tuple[str, int]]:
     """(key, size of its value) of every picture. Raises any error for a damaged file, or ends the
     process by a signal."""
@@ -86,26 +82,15 @@ def _entries(location: str) -> list[tuple[str, int]]:
     if size < expected:
         raise ValueError(f"{_FILE} has {size:,} of {expected:,} bytes")
     entries: list[tuple[bytes, int]] = []
-    last: tuple[int, bytes | memoryview] = (0, b"")
     with environment.begin(buffers=True) as transaction:
-        for key, listed in transaction.cursor():
-            value = transaction.get(key)
-            if value is None or len(value) != len(listed):
+        for key, value in transaction.cursor():
+            if transaction.get(key) is None:
                 raise ValueError(f"{_name(bytes(key))} is not where its pages say")
-            if 0 < len(value) <= MAX_FILE_BYTES:
-                last = max(last, (_end(value), value), key=lambda pair: pair[0])
+            bytes(value[-1:])  # ends this process if it is not in the file
             entries.append((bytes(key), len(value)))
         if len(entries) != statistics["entries"]:
             raise ValueError(f"{len(entries):,} of {statistics['entries']:,} keys are found")
-        # The value that ends last lies in the file if this reads it; so do all others then.
-        bytes(last[1][-1:])
     return [(_name(key), size) for key, size in entries if key not in _COUNTS]
-
-
-def _end(value: memoryview) -> int:
-    """The address after the last byte of a value, which is not read."""
-    first: int = np.frombuffer(value, np.uint8).__array_interface__["data"][0]
-    return first + len(value)
 
 
 def _name(key: bytes) -> str:

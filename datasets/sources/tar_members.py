@@ -23,6 +23,7 @@ _CHUNK_BYTES = 1 << 20
 # An extended header holds a few names and numbers, and attributes of some file systems.
 _LARGEST_HEADER = 1 << 20
 _MOST_DIGITS = 1000
+_SHOWN_NAME = 100
 # The first bytes of gzip, bzip2, xz and zstd files.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
@@ -119,13 +120,14 @@ def _check_end(begin: int, at: int, after: int, size: int) -> None:
 
 def _check(member: tarfile.TarInfo, at: int, following: int, size: int) -> None:
     """Raise _Damage unless the member at `at` and its content lie before the end of the file."""
-    content = member.size if member.isreg() and not member.issparse() else 0
+    name = member.name[:_SHOWN_NAME]
+    if "\0" in member.name:
+        raise _Damage(at, f"the name {name} holds a zero byte")
     if member.size < 0 or following <= at:
-        raise _Damage(at, f"{member.name} has {member.size:,} bytes")
+        raise _Damage(at, f"{name} has {member.size:,} bytes")
+    content = member.size if member.isreg() and not member.issparse() else 0
     if max(following, member.offset_data + content) > size:
-        raise _Damage(
-            at, f"{member.name} should have {member.size:,} bytes, and the file ends within them"
-        )
+        raise _Damage(at, f"{name} should have {member.size:,} bytes, and the file ends within")
 
 
 class _Damage(Exception):

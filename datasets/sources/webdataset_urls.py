@@ -181,6 +181,8 @@ def _opened(url: str) -> Any:
             raise
     try:
         files, path = fsspec.core.url_to_fs(url)
+        if files.info(path)["type"] != "file":  # s3fs opens a folder as an empty file
+            raise FileNotFoundError
         return files.open(path, "rb")
     except ImportError as error:
         raise missing_library(url, "remote") from error

@@ -24,8 +24,11 @@ _LONGEST_COMMENT = 1 << 16
 
 
 def recognises(location: str) -> bool:
-    """By content."""
-    return os.path.isfile(location) and zipfile.is_zipfile(location)
+    """By content, damaged or not."""
+    try:
+        return os.path.isfile(location) and zipfile.is_zipfile(location)
+    except zipfile.BadZipFile:
+        return True
 
 
 def listing(location: str) -> Listing:
@@ -39,11 +42,12 @@ def listing(location: str) -> Listing:
     for number, info in enumerate(archive.infolist()):
         if info.filename.rpartition("/")[2] == DATASET_JSON and info.file_size < MAX_FILE_BYTES:
             dataset_json = _read_labels(location, archive, info)
-        if info.is_dir() or not is_picture(info.filename):
+        if info.orig_filename.endswith("/"):
             continue
-        if problem := _problem(info):
+        picture = is_picture(info.filename)
+        if problem := _problem(info) if picture else _damage(archive, info):
             rejected.append(Rejected(info.filename, problem))
-        else:
+        elif picture:
             entries.append(Entry(info.filename, info.file_size, where=number))
     return Listing(entries, rejected, dataset_json=dataset_json)
 
@@ -81,7 +85,7 @@ def _read_labels(location: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo)
     try:
         return archive.read(info)
     except Exception as error:  # damaged archives raise many types
-        why = "it is encrypted" if info.flag_bits & _ENCRYPTED else str(error)
+        why = "it is encrypted" if info.flag_bits & _ENCRYPTED else str(error)[:200]
         raise DataError(f"{info.filename} of {location} cannot be read: {why}") from error
 
 
@@ -89,7 +93,21 @@ def _damaged(location: str, what: str) -> DataError:
     return DataError(f"{location} is damaged: {what}. Copy or download it again")
 
 
+def _damage(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
+    """Why a member that is no picture may have been one: its name has no checksum of its own, but
+    stands before its content too."""
+    try:
+        archive.open(info).close()
+    except (RuntimeError, NotImplementedError):  # encrypted, or compressed in another way
+        return None
+    except Exception as error:  # damaged numbers raise many types
+        return f"cannot be read: {error}"
+    return None
+
+
 def _problem(info: zipfile.ZipInfo) -> str | None:
+    if "\0" in info.orig_filename:
+        return "its name holds a zero byte"
     if climbs_out(info.filename):
         return "its name climbs out of the archive"
     if info.flag_bits & _ENCRYPTED:
