@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,7 +34,8 @@ def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
             os.replace(written, path)
     except BaseException as error:
         for path in temporary:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # perhaps the same error
+                path.unlink()
         if isinstance(error, OSError) and isinstance(error.filename, str | Path):
             error.filename = str(temporary.get(Path(error.filename), error.filename))
         raise

@@ -120,8 +120,13 @@ def open_source(
     no known kind or of several, holds no pictures, or labels only some of them.
     """
     location = _absolute(str(source))
-    kind = _kind(location, kind)
-    listing = without_duplicates(KINDS[kind].listing(location, scratch))
+    try:
+        kind = _kind(location, kind)
+        listing = without_duplicates(KINDS[kind].listing(location, scratch))
+    except OSError as error:
+        inside = str(error.filename).startswith(location)  # and not a temporary copy
+        where = error.filename if inside else location
+        raise DataError(f"cannot read {where}: {error.strerror or error}") from error
     if not listing.entries:
         raise DataError(_no_pictures(location, listing))
     numbers, classes = assign(listing, location, labels)

@@ -122,6 +122,16 @@ def test_kind_that_a_source_is_not_raises_data_error(tmp_path: Path) -> None:
         open_source(folder, kind="lmdb")
 
 
+@pytest.mark.parametrize("name", ["a.tar", "a.zip", "s/a.tar"])
+def test_disk_that_fails_raises_data_error(tmp_path: Path, name: str) -> None:
+    """/proc/self/mem opens, and fails to read at 0 as a broken disk does."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    location = tmp_path / name.split("/")[0]
+    with pytest.raises(DataError, match=f"cannot read {location}.*: Input/output error"):
+        open_source(location)
+
+
 def test_location_that_is_too_long_does_not_exist() -> None:
     with pytest.raises(DataError, match="does not exist"):
         open_source("x" * 5000)
