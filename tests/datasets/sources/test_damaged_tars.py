@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,8 +198,6 @@ def test_sparse_member_is_rejected(tmp_path: Path) -> None:
 
 
 def test_tar_file_that_ends_with_a_zip_is_a_tar_file(tmp_path: Path) -> None:
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("other.png", b"-")
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
