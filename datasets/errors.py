@@ -1,11 +1,22 @@
 """Errors of data sets and pictures."""
 
+from progan.datasets.names import shown
+
+_LONGEST_MESSAGE = 2000
+
 
 class DataError(RuntimeError):
     """Bad or missing data. The message is one or two lines: what is wrong, and what to do about it.
 
-    The command line prints it without a traceback and exits with code 3.
+    The command line prints it without a traceback and exits with code 3. Names from outside may
+    hold control characters, which are escaped, and be of any length.
     """
+
+    def __init__(self, message: str) -> None:
+        text = shown(message)
+        if len(text) > _LONGEST_MESSAGE:
+            text = f"{text[: _LONGEST_MESSAGE // 2]} ... {text[-_LONGEST_MESSAGE // 2 :]}"
+        super().__init__(text)
 
 
 class MissingDataset(DataError):

@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,17 +24,20 @@ def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
     for folder in {path.parent for path in paths}:
         folder.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are readable by their owner only, also after the rename.
-    temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp") for path in paths]
+    temporary = {p.with_name(f".{p.name}.{uuid.uuid4().hex[:12]}.tmp"): p for p in paths}
     try:
         with ExitStack() as stack:
             files: list[BinaryIO] = [stack.enter_context(p.open("xb")) for p in temporary]
             yield files
             _sync_all(files)
-        for written, path in zip(temporary, paths, strict=True):
+        for written, path in temporary.items():
             os.replace(written, path)
-    except BaseException:
+    except BaseException as error:
         for path in temporary:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # perhaps the same error
+                path.unlink()
+        if isinstance(error, OSError) and isinstance(error.filename, str | Path):
+            error.filename = str(temporary.get(Path(error.filename), error.filename))
         raise
     for folder in {path.parent for path in paths}:
         sync(folder)
@@ -57,6 +60,14 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON. Raises ValueError for NaN and infinity: JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(path, text.encode() + b"\n")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON document. Raises ValueError, also for one that is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def sha256_file(path: Path) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from progan.datasets.format.options import Options
+from progan.datasets.names import printable
 from progan.datasets.order import sample_indices
-from progan.datasets.sources.listing import printable
 from progan.datasets.sources.source import Source
 
 # A shard of the top resolution is at most about this large ...

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from progan.datasets.build.executors import open_workers, processors
 from progan.datasets.build.plan import Plan, make_plan
 from progan.datasets.build.pyramid import resolutions
-from progan.datasets.build.reject_log import RejectCounts
+from progan.datasets.build.reject_log import REJECTED, RejectCounts
 from progan.datasets.build.shard_job import FinishedShard, ShardJob, build_shard, read_finished
 from progan.datasets.build.size_estimate import expected_bytes, require_space
 from progan.datasets.build.versions import current_versions
@@ -70,6 +70,7 @@ def prepare(
     *,
     channels: int = 3,
     options: Options | None = None,
+    source_kind: str | None = None,
     labels: str | Path | None = None,
     max_rejected: float = 0.05,
     picture_seconds: float = 60,
@@ -81,9 +82,10 @@ def prepare(
     """Build a data set of every picture in `source`, at 4 to `resolution` pixels.
 
     Called again after an interruption, it resumes; called for a finished data set, it checks that
-    all files exist. `labels`: see `labels.assign`. `max_rejected` is the fraction of all files that
-    may be unusable. `workers` is the number of processes, by default one for each processor;
-    `executor` replaces them by any executor or by a Dask cluster, given its scheduler's address.
+    all files exist. `source_kind`, `labels`: see `open_source`. `max_rejected` is the fraction of
+    all files that may be unusable. `workers` is the number of processes, by default one for each
+    processor; `executor` replaces them by any executor or by a Dask cluster, given its scheduler's
+    address.
     `report` is called at the start and after every shard, `report_copy` with every URL or command
     that is about to be copied. Raises DataError for any error of the source, the target, the
     resolution or the workers.
@@ -92,7 +94,7 @@ def prepare(
     dataset = dataset.expanduser().absolute()
     _require_dataset_folder(dataset, source)
     scratch = Scratch(dataset / SCRATCH, report_copy)
-    pictures = open_source(source, labels, scratch)
+    pictures = open_source(source, labels, scratch, source_kind)
     plan = make_plan(pictures, resolution, options or Options(), channels)
     with _claimed(dataset, plan):
         rejects = RejectCounts(plan.source, plan.num_pictures, pictures.rejected)
@@ -113,8 +115,8 @@ def prepare(
                 report(_progress(plan, done, expected, rejects))
         else:
             report(_progress(plan, done, 0, rejects))
-        manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], rejects)
         rejects.write(dataset)
+        manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], rejects)
         save_manifest(dataset, manifest)
         shutil.rmtree(scratch.folder, ignore_errors=True)
     return manifest
@@ -274,7 +276,10 @@ def _manifest(plan: Plan, done: list[FinishedShard], rejects: RejectCounts) -> M
     """The manifest of all shards, given in order."""
     samples = [sample for record in done for sample in record.samples]
     if not samples:
-        raise DataError(f"no picture of {plan.source} can be used: see rejected.csv, or --small")
+        raise DataError(
+            f"no picture of {plan.source} can be used: {REJECTED} says why; --small upscale keeps "
+            "pictures that are too small"
+        )
     counts = None
     if plan.classes is not None:
         counts = [0] * len(plan.classes)

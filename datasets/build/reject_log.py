@@ -10,9 +10,11 @@ from pathlib import Path
 from progan.datasets.build.shard_job import FinishedShard, LeftOut
 from progan.datasets.errors import DataError
 from progan.datasets.files import write_whole
-from progan.datasets.sources.listing import Rejected, printable
+from progan.datasets.names import printable, shown
+from progan.datasets.sources.listing import Rejected
 
 REJECTED = "rejected.csv"
+_FORMULA = ("=", "+", "-", "@")
 
 
 class RejectCounts:
@@ -57,8 +59,17 @@ class RejectCounts:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["picture", "reason"])
-        writer.writerows(sorted((p.name, p.reason) for p in self._left_out))
+        rows = sorted((p.name, p.reason) for p in self._left_out)
+        writer.writerows([_cell(name), _cell(reason)] for name, reason in rows)
         write_whole(dataset / REJECTED, text.getvalue().encode())
+
+
+def _cell(text: str) -> str:
+    """Text from outside that no spreadsheet takes for a formula, and no terminal for a command.
+
+    The apostrophe is what OWASP advises against CSV injection.
+    """
+    return shown(f"'{text}" if text.startswith(_FORMULA) else text)
 
 
 def _kind(reason: str) -> str:

@@ -28,7 +28,7 @@ from progan.datasets.format.codec import codec_for
 from progan.datasets.format.manifest import Shard, Versions, shard_path
 from progan.datasets.format.npy import npy_bytes
 from progan.datasets.format.shards import NO_LABEL, ShardWriter, shard_writers
-from progan.datasets.sources.listing import printable
+from progan.datasets.names import printable
 from progan.datasets.sources.source import Source
 
 

@@ -1,14 +1,13 @@
 """`manifest.json`: the contents of a data set. It is written last: a data set that has it is
 complete."""
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 from progan.datasets.errors import DataError, MissingDataset
-from progan.datasets.files import write_json
+from progan.datasets.files import parse_json, write_json
 from progan.datasets.format.location import Location, absolute, is_url, join
 from progan.datasets.format.options import Options
 from progan.datasets.format.storage import open_storage
@@ -17,6 +16,12 @@ NAME = "manifest.json"
 PLAN = "plan.json"
 """The plan of the build; a data set has it from the start"""
 SCHEMA: Literal[1] = 1
+
+
+def _known_channels(channels: int) -> int:
+    if channels not in (1, 3, 4):
+        raise ValueError("choose 1, 3 or 4")
+    return channels
 
 
 class _Frozen(BaseModel):
@@ -61,8 +66,8 @@ class Manifest(_Frozen):
     versions: Versions
     source: Source
     options: Options
-    channels: int
-    num_samples: int
+    channels: Annotated[int, AfterValidator(_known_channels)]
+    num_samples: PositiveInt
     rejected: int = 0
     """Files that could not be read, listed with their reasons in `rejected.csv`."""
     too_small: int = 0
@@ -72,7 +77,7 @@ class Manifest(_Frozen):
     classes: list[str] | None
     """Class names by label; None without labels."""
     class_counts: list[int] | None
-    levels: dict[int, list[Shard]]
+    levels: dict[int, Annotated[list[Shard], Field(min_length=1)]] = Field(min_length=1)
     """The shards of each resolution."""
 
     @property
@@ -95,7 +100,7 @@ def is_dataset(folder: Path) -> bool:
     """Whether a folder is a data set, finished or not."""
     for name, keys in ((NAME, {"fingerprint", "levels"}), (PLAN, {"listing", "records_per_shard"})):
         try:
-            content = json.loads((folder / name).read_bytes())
+            content = parse_json((folder / name).read_bytes())
         except (OSError, ValueError):
             continue
         if isinstance(content, dict) and keys <= content.keys():
@@ -128,14 +133,14 @@ def load_manifest(dataset: Location) -> Manifest:
     finally:
         storage.close()
     try:
-        content: Any = json.loads(text)
+        content: Any = parse_json(text)
         if isinstance(content, dict) and content.get("schema_version") != SCHEMA:
             raise DataError(
                 f"{path} has schema version {content.get('schema_version')!r}, this progan reads "
                 f"{SCHEMA}: prepare the data set again, or use the progan that made it"
             )
-        return Manifest.model_validate(content)
-    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        return Manifest.model_validate_json(text)
+    except ValueError as error:  # ValidationError too
         first = str(error).splitlines()[0]
         raise DataError(f"{path} is damaged ({first}): prepare the data set again") from error
 

@@ -4,9 +4,11 @@ Training reads from every shard within its first batches. Waiting for the copies
 first picture by minutes; reading each picture by its own request throughout would be slow.
 """
 
+import errno
 import fcntl
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,12 +50,15 @@ class RemoteStorage:
         self._closing = False
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
-        """See Storage. One request for all: a data set may have thousands of indexes."""
-        paths = [f"{self._root}/{name}" for name in names]
-        found = self._retry(names[0], lambda: self._files.cat(paths))
+        """See Storage. All at once: a data set may have thousands of indexes."""
+        paths = [self._files._strip_protocol(f"{self._root}/{name}") for name in names]
+        found = self._retry(names[0], lambda: self._files.cat(paths, on_error="return"))
         if isinstance(found, bytes):  # some versions of fsspec, for a list of one
             return [found]
-        return [bytes(found[self._files._strip_protocol(path)]) for path in paths]
+        return [
+            content if isinstance(content := found.get(path), bytes) else self._read(name)
+            for name, path in zip(names, paths, strict=True)
+        ]
 
     def open(self, name: str) -> BinaryIO:
         """See Storage."""
@@ -76,13 +81,18 @@ class RemoteStorage:
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """See Storage."""
-        path = f"{self._root}/{name}"
-        return bytes(self._retry(name, lambda: self._files.cat_file(path, offset, offset + size)))
+        return self._read(name, start=offset, end=offset + size)
 
     def close(self) -> None:
         """See Storage. Abandons unfinished copies."""
         self._closing = True
         self._copiers.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, name: str, **part: int) -> bytes:
+        """A file, or its bytes from `start` to `end`. By keyword: for s3fs the second parameter of
+        `cat_file` is the version."""
+        path = f"{self._root}/{name}"
+        return bytes(self._retry(name, lambda: self._files.cat_file(path, **part)))
 
     def _copy(self, name: str, sha256: str, path: Path) -> None:
         """Copy one shard. Raises DataError if it is damaged; other failures are logged."""
@@ -114,20 +124,18 @@ class RemoteStorage:
 
     def _retry(self, name: str, attempt: Callable[[], T]) -> T:
         """The result of a request, repeated if it fails. Raises FileNotFoundError, DataError."""
-        for pause in _PAUSES_SECONDS:
+        for pause in (*_PAUSES_SECONDS, None):
             try:
                 return attempt()
-            except FileNotFoundError:
-                raise
+            except FileNotFoundError as error:  # not all services name the file
+                missing = errno.ENOENT, os.strerror(errno.ENOENT), join(self._url, name)
+                raise FileNotFoundError(*missing) from error
             except Exception as error:  # each service has its own
+                if pause is None:
+                    raise cannot_read(self._url, name, error) from error
                 log.warning("%s: %s; trying again", join(self._url, name), error)
                 time.sleep(pause)
-        try:
-            return attempt()
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            raise cannot_read(self._url, name, error) from error
+        raise AssertionError("the last attempt returns or raises")
 
 
 class _Abandoned(Exception):

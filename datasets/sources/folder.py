@@ -9,8 +9,8 @@ from progan.datasets.sources.listing import Entry, Listing, Rejected, is_picture
 
 
 def recognises(location: str) -> bool:
-    """Any folder. Other kinds that are folders come first in the table of kinds."""
-    return Path(location).is_dir()
+    """Any folder."""
+    return os.path.isdir(location)
 
 
 def listing(location: str) -> Listing:

@@ -7,8 +7,8 @@ Other keys are passed to `load_dataset`, or to the constructor of the torchvisio
 true, false, numbers, sizes (3x32x32) or text. torchvision downloads only with `download=true`.
 """
 
+import inspect
 import io
-import json
 import re
 from functools import lru_cache
 from importlib import import_module
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from progan.datasets.errors import DataError, UnusablePicture, missing_library
+from progan.datasets.files import parse_json
 from progan.datasets.sources.listing import Entry, Listing
 
 HF, TORCHVISION = "hf:", "torchvision:"
@@ -49,7 +50,7 @@ def parse(location: str) -> tuple[str, dict[str, Any]]:
 def list_hf(location: str) -> Listing:
     """Every row; labels from a column of class labels, if there is one."""
     table, _, label = _open_hf(location)
-    labels = [None] * len(table) if label is None else table[label]
+    labels = [None] * len(table) if label is None else list(table[label])
     entries = [Entry(_NAME.format(n), label=value, where=n) for n, value in enumerate(labels)]
     classes = getattr(table.features[label], "names", None) if label else None
     return Listing(entries, classes=classes, version=table._fingerprint)
@@ -66,12 +67,10 @@ def read_hf(location: str, entry: Entry) -> bytes:
 def list_torchvision(location: str) -> Listing:
     """Every picture; labels if the targets are single whole numbers."""
     dataset = _open_torchvision(location)
-    targets = next(
-        (v for name in _TARGETS if (v := getattr(dataset, name, None)) is not None), None
-    )
-    if targets is None or len(targets) != len(dataset):
-        targets = [_target(dataset[n]) for n in range(len(dataset))]
-    labels = [_whole_number(target) for target in targets]
+    try:
+        labels = [_whole_number(target) for target in _targets(dataset)]
+    except Exception as error:  # a damaged picture, or a class that is only a base of others
+        raise _failed(location, error) from error
     if None in labels:
         labels = [None] * len(dataset)
     entries = [Entry(_NAME.format(n), label=value, where=n) for n, value in enumerate(labels)]
@@ -102,7 +101,7 @@ def _open_hf(location: str) -> tuple[Any, str, str | None]:
         else:
             table = load_dataset(name, split=split or "train", **options)
     except Exception as error:  # from the library, the hub or the network
-        raise DataError(f"{location}: {error or type(error).__name__}") from error
+        raise _failed(location, error) from error
     kinds = {column: type(feature).__name__ for column, feature in table.features.items()}
     image = image or next((c for c, kind in kinds.items() if kind == "Image"), None)
     label = label or next((c for c, kind in kinds.items() if kind == "ClassLabel"), None)
@@ -119,20 +118,39 @@ def _open_torchvision(location: str) -> Any:
     kind = getattr(library, name, None)
     if not isinstance(kind, type):
         raise DataError(f"{location}: torchvision.datasets has no {name}")
+    parameters = inspect.signature(kind).parameters.values()
+    missing = [p.name for p in parameters if p.default is p.empty and p.name not in options]
+    if "root" in missing:
+        raise DataError(
+            f"{location} lacks the folder of its files: say {TORCHVISION}{name},root=FOLDER"
+        )
     try:
         return kind(**options)
     except Exception as error:  # missing files, wrong keywords: the class says which
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{location}: {text}") from error
+        raise _failed(location, error) from error
+
+
+def _failed(location: str, error: Exception) -> DataError:
+    """The error of a library in one line."""
+    return DataError(f"{location}: {[*str(error).splitlines(), type(error).__name__][0]}")
 
 
 def _value(text: str) -> Any:
-    if re.fullmatch(r"\d+(x\d+)+", text):
+    if re.fullmatch(r"\d{1,9}(x\d{1,9})+", text):
         return tuple(int(part) for part in text.split("x"))
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
+
+
+def _targets(dataset: Any) -> Any:
+    """The target of every picture: kept by the data set, or read with the pictures."""
+    for name in _TARGETS:
+        targets = getattr(dataset, name, None)
+        if targets is not None and len(targets) == len(dataset):
+            return targets
+    return [_target(dataset[n]) for n in range(len(dataset))]
 
 
 def _target(item: Any) -> Any:
@@ -143,7 +161,7 @@ def _whole_number(target: Any) -> int | None:
     """The class as an int, from a number or from an array or tensor with one element."""
     try:
         return int(target) if float(target) == int(target) else None
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
 
 

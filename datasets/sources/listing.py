@@ -41,6 +41,8 @@ class Listing(NamedTuple):
     """Names of the classes, if the source numbers them."""
     dataset_json: bytes | None = None
     """The content of a file of labels in StyleGAN's format."""
+    in_shards: bool = False
+    """Whether the names begin with the name of one of several tar files, which is no class."""
     version: str = ""
     """Distinguishes contents of the source that have equal names, sizes and labels."""
 
@@ -68,11 +70,6 @@ def climbs_out(name: str) -> bool:
     """Whether a member would be unpacked outside the archive's own folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts
-
-
-def printable(name: str) -> str:
-    """A name that can be written as UTF-8: other bytes are shown as \\xff."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def without_duplicates(listing: Listing) -> Listing:

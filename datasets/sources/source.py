@@ -4,6 +4,7 @@ A source is a list of names and a way to read the picture of each. It holds no o
 be pickled; `part` selects the pictures that a worker process needs.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +40,7 @@ def _in_place(listing: Callable[[str], Listing]) -> Callable[[str, Scratch | Non
     return lambda location, scratch: listing(location)
 
 
-# A location is of the first kind that recognises it.
+# A location is of the first kind that recognises it; for folders see `_kind_of_folder`.
 KINDS: dict[str, Kind] = {
     "hf": Kind(libraries.recognises_hf, _in_place(libraries.list_hf), libraries.read_hf),
     "torchvision": Kind(
@@ -48,9 +49,10 @@ KINDS: dict[str, Kind] = {
         libraries.read_torchvision,
     ),
     "webdataset": Kind(webdataset_urls.recognises, webdataset_urls.listing, tar.read),
-    "zip": Kind(zip_archive.recognises, _in_place(zip_archive.listing), zip_archive.read),
     "lmdb": Kind(lmdb.recognises, _in_place(lmdb.listing), lmdb.read),
     "tar": Kind(tar.recognises, _in_place(tar.listing), tar.read),
+    # After tar, which may end with a member that is a zip.
+    "zip": Kind(zip_archive.recognises, _in_place(zip_archive.listing), zip_archive.read),
     "folder": Kind(folder.recognises, _in_place(folder.listing), folder.read),
 }
 _PREFIXES = (libraries.HF, libraries.TORCHVISION)
@@ -106,18 +108,25 @@ class Source:
 
 
 def open_source(
-    source: str | Path, labels: str | Path | None = None, scratch: Scratch | None = None
+    source: str | Path,
+    labels: str | Path | None = None,
+    scratch: Scratch | None = None,
+    kind: str | None = None,
 ) -> Source:
     """The pictures of a folder, a zip, tar files, an LMDB, `hf:...` or `torchvision:...`.
 
-    `labels`: see `labels.assign`. `scratch` is needed for URLs and `pipe:`. Raises DataError if the
-    source is missing, is of no known kind, holds no pictures, or labels only some of them.
+    `labels`: see `labels.assign`. `scratch` is needed for URLs and `pipe:`. `kind` says how to read
+    a folder that holds several: a name in KINDS. Raises DataError if the source is missing, is of
+    no known kind or of several, holds no pictures, or labels only some of them.
     """
     location = _absolute(str(source))
-    kind = next((name for name, kind in KINDS.items() if kind.recognises(location)), None)
-    if kind is None:
-        raise DataError(_unknown(location))
-    listing = without_duplicates(KINDS[kind].listing(location, scratch))
+    try:
+        kind = _kind(location, kind)
+        listing = without_duplicates(KINDS[kind].listing(location, scratch))
+    except OSError as error:
+        inside = str(error.filename).startswith(location)  # and not a temporary copy
+        where = error.filename if inside else location
+        raise DataError(f"cannot read {where}: {error.strerror or error}") from error
     if not listing.entries:
         raise DataError(_no_pictures(location, listing))
     numbers, classes = assign(listing, location, labels)
@@ -140,10 +149,45 @@ def _absolute(location: str) -> str:
     return str(Path(location).expanduser().absolute())
 
 
+def _kind(location: str, chosen: str | None) -> str:
+    """The kind of a location, one of KINDS. Raises DataError."""
+    if chosen is not None:
+        if not KINDS[chosen].recognises(location):
+            raise DataError(f"{location} cannot be read as {chosen}: leave out --source-kind")
+        return chosen
+    if os.path.isdir(location):
+        return _kind_of_folder(location)
+    found = next((name for name, kind in KINDS.items() if kind.recognises(location)), None)
+    if found is None:
+        raise DataError(_unknown(location))
+    return found
+
+
+def _kind_of_folder(location: str) -> str:
+    """Raises DataError for a folder that holds pictures in several ways: one stray file must not
+    hide all others."""
+    found = {}
+    if lmdb.recognises(location):
+        found["lmdb"] = "an LMDB"
+    if tars := len(tar.tars_at(location)):
+        found["tar"] = f"{tars:,} tar file{'s' * (tars > 1)}"
+    if found and (pictures := len(folder.listing(location).entries)):
+        found["folder"] = f"{pictures:,} picture{'s' * (pictures > 1)} in folders"
+    if len(found) > 1:
+        raise DataError(
+            f"{location} holds {' and '.join(found.values())}: choose what to read with "
+            f"--source-kind {' or '.join(found)}"
+        )
+    return next(iter(found), "folder")
+
+
 def _unknown(location: str) -> str:
     kinds = "a folder, a zip, tar files, an LMDB, hf:NAME or torchvision:NAME"
-    if not Path(location).exists():
+    if not os.path.exists(location):
         return f"{location} does not exist: give {kinds}"
+    for kind in ("tar", "zip"):
+        if location.lower().endswith(f".{kind}"):
+            return f"{location} is not a {kind} file, or damaged: copy or download it again"
     return f"{location} is none of these: give {kinds}"
 
 

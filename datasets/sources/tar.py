@@ -8,16 +8,16 @@ A picture takes its label from `key.cls`, or from a number under "label" or "cls
 """
 
 import glob
-import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from progan.datasets.errors import DataError
-from progan.datasets.sources.labels import DATASET_JSON
+from progan.datasets.files import parse_json
+from progan.datasets.sources.labels import DATASET_JSON, class_of
 from progan.datasets.sources.listing import (
     MAX_FILE_BYTES,
     Entry,
@@ -26,33 +26,40 @@ from progan.datasets.sources.listing import (
     climbs_out,
     is_picture,
 )
+from progan.datasets.sources.tar_members import is_compressed, is_tar, members
 from progan.datasets.webdataset_library import webdataset
 
 _LARGEST_LABEL = 1 << 16
 _LABELS = ("cls", "json")
-# The first bytes of gzip, bzip2, xz and zstd files.
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+
+
+class Tar(NamedTuple):
+    """One tar file of a source."""
+
+    path: str
+    name: str
+    """Begins the names of its pictures, if there are several tar files."""
+    title: str
+    """For messages: what the user calls it."""
 
 
 def recognises(location: str) -> bool:
     """A tar file by content, a folder with tar files in it, or a pattern with `*`."""
-    path = Path(location)
-    if path.is_dir() or "*" in path.name:
-        return bool(_tars(location))
-    return path.is_file() and tarfile.is_tarfile(path)
+    if os.path.isdir(location) or "*" in os.path.basename(location):
+        return bool(tars_at(location))
+    return os.path.isfile(location) and (is_tar(location) or is_compressed(location))
 
 
 def listing(location: str) -> Listing:
     """The pictures of all tar files; reads headers and labels only."""
-    return list_tars({str(path): path.name for path in _tars(location)})
+    return list_tars([Tar(str(path), path.name, str(path)) for path in tars_at(location)])
 
 
-def list_tars(names: Mapping[str, str]) -> Listing:
-    """The pictures of tar files: path -> name, which begins the pictures' names if there are
-    several. Raises DataError for a file that is damaged or compressed."""
-    library, positions = webdataset(), _Positions(names)
+def list_tars(tars: Sequence[Tar]) -> Listing:
+    """The pictures of tar files. Raises DataError for a file that is damaged or compressed."""
+    library, positions = webdataset(), _Positions(tars)
     samples: Iterable[dict[str, Any]] = library.DataPipeline(
-        library.SimpleShardList(list(names)),
+        library.SimpleShardList([tar.path for tar in tars]),
         positions,
         lambda files: library.tariterators.group_by_keys(files, _key_and_extension, lcase=False),
     )
@@ -69,45 +76,22 @@ def list_tars(names: Mapping[str, str]) -> Listing:
                     labels[key] = label
     # Not within the loop: where a tar is not sorted, a label may come long after its picture.
     entries = [entry._replace(label=labels.get(key)) for entry, key in pictures]
-    return Listing(entries, positions.rejected, dataset_json=positions.dataset_json)
+    return Listing(
+        entries,
+        positions.rejected,
+        dataset_json=positions.dataset_json,
+        in_shards=len(tars) > 1,
+    )
 
 
 def read(location: str, entry: Entry) -> bytes:
     """The content of one member."""
     path, offset = entry.where
-    data = os.pread(_descriptor(path), entry.size, offset)
-    if len(data) < entry.size:
-        raise OSError(0, "the archive ends within it")
-    return data
+    return _content(path, offset, entry.size)
 
 
-def members(path: str, title: str) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    """The members of the tar file at `path` one by one. Raises DataError, which names `title`."""
-    try:
-        with tarfile.open(path, "r:") as tar:
-            while member := tar.next():
-                tar.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
-                yield member, tar
-    except tarfile.ReadError as error:
-        if is_compressed(Path(path)):
-            raise DataError(
-                f"{title} is compressed, so no picture can be read by itself: unpack it first"
-            ) from error
-        raise DataError(f"{title} is damaged: {error}") from error
-
-
-def is_compressed(path: Path) -> bool:
-    """Whether a file begins as compressed files do."""
-    with path.open("rb") as file:
-        return file.read(6).startswith(_COMPRESSED)
-
-
-@cache  # closed with the process; there are far fewer shards than files it may open
-def _descriptor(path: str) -> int:
-    return os.open(path, os.O_RDONLY)
-
-
-def _tars(location: str) -> list[Path]:
+def tars_at(location: str) -> list[Path]:
+    """The tar files in a folder or of a pattern; a file is one itself."""
     if Path(location).is_dir():
         return sorted(path for path in Path(location).glob("*.tar") if path.is_file())
     if "*" in location:
@@ -115,38 +99,56 @@ def _tars(location: str) -> list[Path]:
     return [Path(location)]
 
 
+class _Open:
+    """A file that is open for reading until nothing refers to it."""
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
+_open = lru_cache(maxsize=128)(_Open)  # a process may usually open 1024 files
+
+
+def _content(path: str, offset: int, size: int) -> bytes:
+    file = _open(path)  # stays open in this thread, whatever the others open
+    data = os.pread(file.descriptor, size, offset)
+    if len(data) < size:
+        raise OSError(0, "the archive ends within it")
+    return data
+
+
 class _Positions:
     """A stage of webdataset's pipeline: tar files -> members, pictures as entries without bytes."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._prefixes = {
-            path: f"{name}/" if len(names) > 1 else "" for path, name in names.items()
-        }
+    def __init__(self, tars: Sequence[Tar]) -> None:
+        self._tars = {tar.path: tar for tar in tars}
         self.rejected: list[Rejected] = []
         self.dataset_json: bytes | None = None
 
     def __call__(self, shards: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
         for shard in shards:
-            path = shard["url"]
+            tar = self._tars[shard["url"]]
             names: set[str] = set()
-            for member, tar in members(path, path):
-                content = self._content(path, tar, member, names)
+            for member in members(tar.path, tar.title):
+                content = self._content(tar, member, names)
                 if content is not None:
-                    yield {"fname": member.name, "data": content, "__url__": path}
+                    yield {"fname": member.name, "data": content, "__url__": tar.path}
             yield {}  # the end of a shard: the next one may begin with the same key
 
-    def _content(
-        self, path: str, tar: tarfile.TarFile, member: tarfile.TarInfo, names: set[str]
-    ) -> Entry | bytes | None:
+    def _content(self, tar: Tar, member: tarfile.TarInfo, names: set[str]) -> Entry | bytes | None:
         """The entry of a picture, the bytes of a label; None for everything else."""
         file = member.name.rpartition("/")[2]
         if file == DATASET_JSON:
-            self.dataset_json = self.dataset_json or _read(tar, member, MAX_FILE_BYTES)
+            self.dataset_json = self.dataset_json or _text(tar, member, MAX_FILE_BYTES)
             return None
         label = file.partition(".")[2] in _LABELS
         if not label and not is_picture(member.name):
             return None
-        name = self._prefixes[path] + member.name
+        name = f"{tar.name}/{member.name}" if len(self._tars) > 1 else member.name
         problem = _problem(member)
         if problem is None and member.name in names:
             problem = "another file has the same name"
@@ -156,8 +158,8 @@ class _Positions:
             return None
         names.add(member.name)
         if label:
-            return _read(tar, member, _LARGEST_LABEL)
-        return Entry(name, member.size, where=(path, member.offset_data))
+            return _text(tar, member, _LARGEST_LABEL)
+        return Entry(name, member.size, where=(tar.path, member.offset_data))
 
 
 def _key_and_extension(name: str) -> tuple[str, str]:
@@ -170,18 +172,25 @@ def _key_and_extension(name: str) -> tuple[str, str]:
     return folder + slash + key, extension
 
 
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
-    file = tar.extractfile(member) if member.isreg() and member.size <= most else None
-    return file.read() if file else b""
+def _text(tar: Tar, member: tarfile.TarInfo, most: int) -> bytes:
+    """The content of a member with labels; nothing if it is no file. A .json of more than `most`
+    bytes is of other things than labels; raises DataError for such a .cls."""
+    if _problem(member):
+        return b""
+    if member.size > most:
+        if member.name.endswith(".cls"):
+            raise DataError(f"{member.name} of {tar.title} is no class: it has {member.size} bytes")
+        return b""
+    return _content(tar.path, member.offset_data, member.size)
 
 
 def _label(extension: str, content: bytes) -> int | str | None:
     """The class in the content of a .cls or .json member, or None."""
+    if extension == "cls":
+        text = content.decode("utf-8", "backslashreplace").strip()
+        return class_of(text) if text else None
     try:
-        text = content.decode().strip()
-        if extension == "cls":
-            return int(text) if text.lstrip("-").isdigit() else text or None
-        found = json.loads(text)
+        found = parse_json(content)
     except ValueError:
         return None
     label = found.get("label", found.get("cls")) if isinstance(found, dict) else None

@@ -3,6 +3,7 @@
     shards-{000..009}.tar                          ten files
     a.tar::b.tar                                   two
     https://host/shards-{000..009}.tar             URLs: http, https, sftp, gs, ais ...
+    s3://bucket/shards-{000..009}.tar              other URLs that fsspec opens
     pipe:aws s3 cp s3://bucket/shard.tar -         what a command writes
 
 A URL or a command gives its tar file only from start to end, but every process of a build reads
@@ -17,7 +18,6 @@ import glob
 import os
 import re
 import signal
-import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from progan.datasets.errors import DataError
+from progan.datasets.errors import DataError, missing_library
 from progan.datasets.files import whole_file
 from progan.datasets.sources.listing import Listing, Scratch
-from progan.datasets.sources.tar import is_compressed, list_tars, members
+from progan.datasets.sources.tar import Tar, list_tars
+from progan.datasets.sources.tar_members import is_compressed, is_tar, members
 from progan.datasets.webdataset_library import webdataset
 
 _PIPE, _FILE, _LIST = "pipe:", "file://", "::"
@@ -70,10 +71,10 @@ def listing(location: str, scratch: Scratch | None) -> Listing:
     urls = list(dict.fromkeys(found))
     names = [None if url.startswith(_PIPE) else _last_name(url) for url in urls]
     unique = None not in names and len(set(names)) == len(names)
-    tars: dict[str, str] = {}
+    tars = []
     for number, (url, name) in enumerate(zip(urls, names, strict=True)):
         path = _copied(url, scratch) if _is_remote(url) else url
-        tars[path] = str(name) if unique else f"{number:06d}.tar"
+        tars.append(Tar(path, str(name) if unique else f"{number:06d}.tar", url))
     return list_tars(tars)
 
 
@@ -99,7 +100,7 @@ def _existing(url: str, location: str) -> list[str]:
     for path in found:
         if not Path(path).is_file():
             raise DataError(f"{path} does not exist or is not a file: {location} names it")
-        if not tarfile.is_tarfile(path):
+        if not is_tar(path) and not is_compressed(path):
             raise DataError(f"{path} is not a tar file: {location} names it")
     if not found:
         raise DataError(f"no file matches {url}: {location} names it")
@@ -151,19 +152,45 @@ def _copied(url: str, scratch: Scratch | None) -> str:
 
 
 def _chunks(url: str) -> Iterator[bytes]:
-    """The bytes of a URL or a command's output, read by webdataset. Raises DataError."""
+    """The bytes of a URL or a command's output. Raises DataError."""
     stream: Any = None
     try:
-        stream = webdataset().gopen(url)
+        stream = _opened(url)
         while chunk := stream.read(_CHUNK_BYTES):
             yield chunk
         stream.close()  # raises for a command that has failed
-    except (OSError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # each service has its own
         raise DataError(_reason(url, getattr(stream, "status", None), error)) from error
     finally:
-        with suppress(OSError):
+        with suppress(Exception):
             if stream is not None:
                 stream.close()
+
+
+def _opened(url: str) -> Any:
+    """A stream, from webdataset, or from fsspec for what webdataset does not know. Raises DataError
+    for a file that is missing on object storage, and other errors."""
+    try:
+        return webdataset().gopen(url)
+    except ValueError:
+        import fsspec  # takes time to load
+
+        if url.startswith(_PIPE) or url.partition("://")[0] not in fsspec.available_protocols():
+            raise
+    try:
+        files, path = fsspec.core.url_to_fs(url)
+        if files.info(path)["type"] != "file":  # s3fs opens a folder as an empty file
+            raise FileNotFoundError
+        return files.open(path, "rb")
+    except ImportError as error:
+        raise missing_library(url, "remote") from error
+    except (FileNotFoundError, ValueError) as error:  # ValueError: the name of a bucket
+        raise DataError(
+            f"{url} does not exist or is not a file: on object storage SOURCE is tar files, by "
+            "name or with braces, such as s3://BUCKET/part-{000..099}.tar"
+        ) from error
 
 
 def _reason(url: str, status: int | None, error: Exception) -> str:
@@ -173,12 +200,13 @@ def _reason(url: str, status: int | None, error: Exception) -> str:
             return f"cannot run {url}: {error}"
         end = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
         return f"the command of {url} failed with {end}"
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename:
         return f"cannot read {url}: webdataset needs the program {error.filename} for it"
-    if status is None:
-        command = f"'{_PIPE}aws s3 cp {url} -'"
-        return f"{error}: give a command that writes the file, such as {command}"
-    return f"cannot read {url}: {_CURL.get(status, f'exit code {status}')}"
+    if status is not None:
+        return f"cannot read {url}: {_CURL.get(status, f'exit code {status}')}"
+    if isinstance(error, ValueError):  # no program or library for its scheme
+        return f"cannot read {url}: give a command that writes the file, as '{_PIPE}COMMAND'"
+    return f"cannot read {url}: {error}"
 
 
 def _require_tar(url: str, path: Path) -> None:
@@ -188,13 +216,7 @@ def _require_tar(url: str, path: Path) -> None:
             f"{url} is compressed, so no picture can be read by itself: give a command that "
             "unpacks it, such as 'pipe:curl -sfL URL | gzip -dc'"
         )
-    if not tarfile.is_tarfile(path):
+    if not is_tar(path):
         raise DataError(f"{url} is not a tar file")
-    end = 0
-    for _, tar in members(str(path), url):
-        end = tar.offset
-    # tarfile accepts an archive that is cut within a header; a whole one ends with zeros.
-    with path.open("rb") as file:
-        file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise DataError(f"{url} is damaged: it ends before the tar file does")
+    for _ in members(str(path), url):
+        pass

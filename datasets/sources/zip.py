@@ -1,10 +1,12 @@
 """Pictures in a zip file, read in place."""
 
+import os
 import stat
+import struct
 import zipfile
 from functools import lru_cache
-from pathlib import Path
 
+from progan.datasets.errors import DataError
 from progan.datasets.sources.labels import DATASET_JSON
 from progan.datasets.sources.listing import (
     MAX_FILE_BYTES,
@@ -16,27 +18,36 @@ from progan.datasets.sources.listing import (
 )
 
 _ENCRYPTED = 1
+_END, _END64 = b"PK\5\6", b"PK\6\6"
+_IN_END64 = 0xFFFF
+_LONGEST_COMMENT = 1 << 16
 
 
 def recognises(location: str) -> bool:
-    """By content."""
-    return Path(location).is_file() and zipfile.is_zipfile(location)
+    """By content, damaged or not."""
+    try:
+        return os.path.isfile(location) and zipfile.is_zipfile(location)
+    except zipfile.BadZipFile:
+        return True
 
 
 def listing(location: str) -> Listing:
-    """From the archive's directory. Decompresses nothing but dataset.json."""
+    """From the archive's directory. Decompresses nothing but dataset.json. Raises DataError if
+    either is damaged."""
     entries: list[Entry] = []
     rejected: list[Rejected] = []
     dataset_json = None
     archive = _open(location)
+    _check_count(location, len(archive.infolist()))
     for number, info in enumerate(archive.infolist()):
         if info.filename.rpartition("/")[2] == DATASET_JSON and info.file_size < MAX_FILE_BYTES:
-            dataset_json = archive.read(info)
-        if info.is_dir() or not is_picture(info.filename):
+            dataset_json = _read_labels(location, archive, info)
+        if info.orig_filename.endswith("/"):
             continue
-        if problem := _problem(info):
+        picture = is_picture(info.filename)
+        if problem := _problem(info) if picture else _damage(archive, info):
             rejected.append(Rejected(info.filename, problem))
-        else:
+        elif picture:
             entries.append(Entry(info.filename, info.file_size, where=number))
     return Listing(entries, rejected, dataset_json=dataset_json)
 
@@ -49,10 +60,54 @@ def read(location: str, entry: Entry) -> bytes:
 
 @lru_cache(maxsize=1)  # reading the directory again for every picture would be slow
 def _open(location: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(location)
+    try:
+        return zipfile.ZipFile(location)
+    except Exception as error:  # damaged numbers and names raise many types
+        raise _damaged(location, f"its directory cannot be read ({error})") from error
+
+
+def _check_count(location: str, found: int) -> None:
+    """Raise DataError unless the directory has as many members as the archive's end says: zipfile
+    passes over damage that swallows the rest of the directory."""
+    with open(location, "rb") as file:
+        file.seek(max(0, os.path.getsize(location) - _LONGEST_COMMENT - 200))
+        end = file.read()
+    (expected,) = struct.unpack_from("<H", end, end.rfind(_END) + 10)
+    if expected == _IN_END64 and _END64 in end:
+        (expected,) = struct.unpack_from("<Q", end, end.rfind(_END64) + 32)
+    else:
+        found %= 1 << 16  # old programs let it overflow
+    if found != expected:
+        raise _damaged(location, f"its directory lists {found} of {expected} members")
+
+
+def _read_labels(location: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        return archive.read(info)
+    except Exception as error:  # damaged archives raise many types
+        why = "it is encrypted" if info.flag_bits & _ENCRYPTED else str(error)[:200]
+        raise DataError(f"{info.filename} of {location} cannot be read: {why}") from error
+
+
+def _damaged(location: str, what: str) -> DataError:
+    return DataError(f"{location} is damaged: {what}. Copy or download it again")
+
+
+def _damage(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
+    """Why a member that is no picture may have been one: its name has no checksum of its own, but
+    stands before its content too."""
+    try:
+        archive.open(info).close()
+    except (RuntimeError, NotImplementedError):  # encrypted, or compressed in another way
+        return None
+    except Exception as error:  # damaged numbers raise many types
+        return f"cannot be read: {error}"
+    return None
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
+    if "\0" in info.orig_filename:
+        return "its name holds a zero byte"
     if climbs_out(info.filename):
         return "its name climbs out of the archive"
     if info.flag_bits & _ENCRYPTED:

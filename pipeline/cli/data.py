@@ -77,6 +77,12 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     help="How samples are stored; only jpeg loses anything.",
 )
 @click.option(
+    "--source-kind",
+    type=click.Choice(["folder", "tar", "lmdb"]),
+    help="How to read a FOLDER that holds pictures, .tar files and data.mdb side by side.  "
+    "[default: what it holds, if that is only one]",
+)
+@click.option(
     "--labels",
     metavar="PATH|none",
     help='dataset.json or CSV; "none" ignores folder names.  [default: what SOURCE says]',
@@ -108,6 +114,7 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       FILE.zip                     the same, not unpacked
       FILE.tar, FOLDER of .tar, 'part-*.tar'      such as WebDataset shards
       'part-{000..099}.tar', https://HOST/FILE.tar, 'pipe:COMMAND'    as webdataset opens them
+      's3://BUCKET/part-{000..099}.tar'           tar files on object storage, also gs:// and az://
       FOLDER with data.mdb         an LMDB whose values are pictures, such as LSUN
       hf:NAME[,split=train][,image=COLUMN][,label=COLUMN]   Hugging Face datasets
       torchvision:NAME[,root=FOLDER][,KEY=VALUE]            torchvision.datasets
@@ -127,7 +134,8 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       progan prepare scans/ data/scans --resolution 512 --channels 1 --crop pad --small skip
       progan prepare torchvision:CIFAR10,root=cifar data/cifar --resolution 32
       progan prepare hf:nielsr/CelebA-faces data/celeba --resolution 128
-      progan prepare 'pipe:aws s3 cp s3://faces/{000..099}.tar -' data/faces --resolution 256
+      progan prepare 's3://faces/{000..099}.tar' data/faces --resolution 256
+      progan prepare 'pipe:gzip -dc faces-{000..099}.tar.gz' data/faces --resolution 256
       progan prepare /shared/lsun/church data/church --resolution 256 --executor tcp://head:8786
     """
     from progan.datasets.format.options import Options

@@ -15,6 +15,7 @@ from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
 
 LINE_SECONDS = 10.0
+FEW_PICTURES = 100
 
 
 def gigabytes(num_bytes: float) -> str:
@@ -82,6 +83,11 @@ def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:
         f"{dataset}: {manifest.num_samples:,} pictures{classes} at {resolutions[0]} to "
         f"{resolutions[-1]} pixels, {gigabytes(num_bytes)}, in {seconds:.1f} s"
     ]
+    if manifest.num_samples < FEW_PICTURES:
+        lines.append(
+            f"warning: {manifest.num_samples:,} picture{'s' * (manifest.num_samples > 1)}: "
+            "a network learns so few by heart, and generates copies of them"
+        )
     if manifest.enlarged:
         lines.append(
             f"{manifest.enlarged:,} of them were smaller and have been enlarged (--small skip "

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from progan.datasets.files import sha256_file, sweep_temporary, whole_file, write_json, write_whole
+from progan.datasets.files import (
+    parse_json,
+    sha256_file,
+    sweep_temporary,
+    whole_file,
+    write_json,
+    write_whole,
+)
 
 
 def test_write_whole_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -22,6 +29,19 @@ def test_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError("power cut")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 250)
+    with pytest.raises(OSError) as caught:
+        write_whole(path, b"")
+    assert caught.value.filename == str(path)
+
+
+def test_json_that_is_nested_too_deeply_raises_value_error() -> None:
+    assert parse_json(b'{"a": [1]}') == {"a": [1]}
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json("[" * 30_000 + "]" * 30_000)
 
 
 def test_nan_in_json_raises_value_error(tmp_path: Path) -> None:

@@ -232,11 +232,27 @@ def test_option_small_skip_leaves_out_small_pictures(tmp_path: Path) -> None:
     assert (tmp_path / "d" / "rejected.csv").read_text().count("16 x 16 is smaller") == 8
 
 
-def test_source_without_usable_picture_raises_data_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reason", ["not a picture of a known format", "2 x 2 is smaller"])
+def test_source_without_usable_picture_raises_data_error(tmp_path: Path, reason: str) -> None:
     (tmp_path / "s").mkdir()
-    (tmp_path / "s/a.png").write_bytes(b"text")
-    with ThreadPoolExecutor(1) as threads, pytest.raises(DataError, match="no picture of"):
+    (tmp_path / "s" / "a.png").write_bytes(b"text")
+    if "smaller" in reason:
+        Image.new("RGB", (2, 2)).save(tmp_path / "s" / "a.png")
+    with ThreadPoolExecutor(1) as threads, pytest.raises(DataError, match="rejected.csv says why"):
+        options = Options(small="skip")
+        prepare(
+            tmp_path / "s", tmp_path / "d", 8, options=options, executor=threads, max_rejected=1
+        )
+    assert reason in (tmp_path / "d" / "rejected.csv").read_text()
+
+
+def test_picture_with_an_odd_name_is_listed_as_text(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "s", num=2, size=8)
+    (tmp_path / "s" / "=1+1\x1b[31m.png").write_bytes(b"text")
+    with ThreadPoolExecutor(1) as threads:
         prepare(tmp_path / "s", tmp_path / "d", 8, executor=threads, max_rejected=1)
+    rows = (tmp_path / "d" / "rejected.csv").read_text().splitlines()
+    assert rows[1:] == [r"'=1+1\x1b[31m.png,not a picture of a known format"]
 
 
 def test_manifest_of_the_first_version_is_read(dataset: Path, tmp_path: Path) -> None:

@@ -69,10 +69,26 @@ def test_unknown_schema_version_raises_data_error(copy: Path) -> None:
         load_manifest(copy)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 1}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"schema_version": 1}', '{"a":' * 30_000, "\ud800"]
+)
 def test_damaged_manifest_raises_data_error(copy: Path, content: str) -> None:
-    (copy / "manifest.json").write_text(content)
+    (copy / "manifest.json").write_text(content, errors="surrogatepass")
     with pytest.raises(DataError, match="damaged"):
+        load_manifest(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"levels": {}}, {"levels": {"4": []}}, {"channels": 2}, {"num_samples": 0},
+     {"classes": ["\ud800"]}],
+)  # fmt: skip
+def test_manifest_with_impossible_values_raises_data_error(
+    copy: Path, change: dict[str, object]
+) -> None:
+    content = json.loads((copy / "manifest.json").read_text()) | change
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="manifest.json is damaged"):
         load_manifest(copy)
 
 

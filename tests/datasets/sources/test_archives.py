@@ -146,7 +146,7 @@ def test_damaged_tar_raises_data_error(tmp_path: Path, cut: int) -> None:
 def test_compressed_tar_raises_data_error(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         add(tar, "1.png", bytes(5000))
-    with pytest.raises(DataError, match="is compressed, .*: unpack it first"):
+    with pytest.raises(DataError, match=r"is compressed, .*: unpack it first, .*'pipe:gzip -dc"):
         open_source(tmp_path / "a.tar.gz")
 
 
@@ -177,6 +177,49 @@ def test_labels_of_webdataset_shards(
         assert source.labels is not None
         assert [source.labels[n] for n in pictures] == [0, 1, 2, 0, 1, 2]
         assert source.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("extension", "content", "classes"),
+    [
+        ("cls", "²".encode(), ("²",)),
+        ("cls", b"9" * 5000, ("9" * 5000,)),
+        ("cls", b"--5", ("--5",)),
+        ("cls", b"\xe9", (r"\xe9",)),
+        ("json", b'{"label": "\\ud800"}', (r"\ud800",)),
+        ("json", b'{"a": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", None),
+        ("json", b'{"caption": "' + b"x" * 70_000 + b'"}', None),
+    ],
+)
+def test_odd_labels_of_a_tar(
+    tmp_path: Path, extension: str, content: bytes, classes: tuple[str, ...] | None
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "1.png")
+        add(tar, f"1.{extension}", content)
+    assert open_source(tmp_path / "a.tar").classes == classes
+
+
+def test_class_of_many_bytes_raises_data_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "1.png")
+        add(tar, "1.cls", b"x" * 70_000)
+    with pytest.raises(DataError, match=r"1\.cls of .*a\.tar is no class: it has 70000 bytes"):
+        open_source(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_classes_of_unlabeled_shards_are_their_folders(tmp_path: Path, folders: bool) -> None:
+    for shard in range(3):
+        with tarfile.open(tmp_path / f"{shard:05d}.tar", "w") as tar:
+            for number in range(4):
+                folder = f"{'ab'[number % 2]}/" if folders else ""
+                add(tar, f"{folder}{shard:05d}{number:04d}.jpg")
+    for location in (tmp_path, tmp_path / "{00000..00002}.tar", tmp_path / "*.tar"):
+        source = open_source(location)
+        assert len(source.names) == 12
+        assert source.classes == (("a", "b") if folders else None)
+        assert source.labels == ((0, 0, 1, 1) * 3 if folders else None)
 
 
 def test_level_of_a_data_set_is_a_source(dataset: Path, tmp_path: Path) -> None:

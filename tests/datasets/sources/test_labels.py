@@ -73,10 +73,40 @@ def test_pictures_without_a_label_are_named(tmp_path: Path) -> None:
         assign(listing(None, None, 4), "pictures", None)
 
 
-@pytest.mark.parametrize("label", [[0.5, 1.0], -1, 1.5, True, None, 1 << 40])
+def test_names_of_shards_are_no_classes() -> None:
+    def shards(*names: str) -> Listing:
+        return Listing([Entry(name) for name in names], in_shards=True)
+
+    assert assign(shards("0.tar/1.jpg", "1.tar/2.jpg"), "pictures", None) == (None, None)
+    folders = shards("0.tar/a/1.jpg", "0.tar/b/2.jpg", "1.tar/a/3.jpg")
+    assert assign(folders, "pictures", None) == ((0, 1, 0), ("a", "b"))
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "9" * 5000, "1e3", "+1", "-1"])
+def test_text_that_is_no_plain_number_is_a_name(tmp_path: Path, text: str) -> None:
+    csv = f"a/1.png,{text}\na/2.png,{text}\nb/3.png,{text}\n"
+    assert from_file(tmp_path, "labels.csv", csv) == ((0, 0, 0), (text,))
+
+
+def test_csv_fields_may_hold_line_breaks(tmp_path: Path) -> None:
+    text = 'a/1.png,"black\ncat"\r\na/2.png,a\u2028b\nb/3.png,a\u2028b\n'
+    assert from_file(tmp_path, "labels.csv", text)[1] == ("a\u2028b", "black\ncat")
+
+
+@pytest.mark.parametrize("label", ["\ud800", "\udcff"])
+def test_lone_surrogates_in_class_names_are_escaped(tmp_path: Path, label: str) -> None:
+    _, classes = from_file(tmp_path, "dataset.json", stylegan(label, "b", "b"))
+    assert classes == ("b", r"\xff" if label == "\udcff" else r"\ud800")
+    assert assign(listing(0, 0, 0, classes=[label]), "pictures", None)[1] == classes[1:]
+
+
+@pytest.mark.parametrize(
+    "label", [[0.5, 1.0], -1, 1.5, True, None, 1 << 40, 10**4000, float("inf")]
+)
 def test_labels_that_are_not_classes_raise_data_error(tmp_path: Path, label: object) -> None:
-    with pytest.raises(DataError, match="give whole numbers from 0, or names"):
+    with pytest.raises(DataError, match="give whole numbers from 0, or names") as caught:
         from_file(tmp_path, "dataset.json", stylegan(label, 0, 1))
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(
@@ -84,6 +114,8 @@ def test_labels_that_are_not_classes_raise_data_error(tmp_path: Path, label: obj
     [
         ("a.json", "{", "is not in the form"),
         ("a.json", "[]", "is not in the form"),
+        ("a.json", '{"labels": ' + "[" * 30_000 + "]" * 30_000 + "}", "is not in the form"),
+        ("a.json", '{"labels": [["a/1.png", ' + "9" * 5000 + "]]}", "is not in the form"),
         ("a.json", '{"labels": [1]}', "is not in the form"),
         ("a.json", '{"labels": null}', "holds no labels"),
         ("a.csv", "one column\n", "is not a CSV file of two columns"),

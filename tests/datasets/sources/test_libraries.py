@@ -1,12 +1,10 @@
-"""Pictures from LMDB, torchvision and Hugging Face."""
+"""Pictures from torchvision and Hugging Face."""
 
 import io
-import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import lmdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,22 +19,6 @@ def png(level: int = 0) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), (level, 0, 0)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def test_lmdb_values_are_pictures(tmp_path: Path) -> None:
-    with lmdb.open(str(tmp_path / "bedrooms")) as environment:
-        with environment.begin(write=True) as transaction:
-            for key in (b"b", b"a", b"\xff", b"length"):
-                transaction.put(key, b"picture " + key)
-    source = pickle.loads(pickle.dumps(open_source(tmp_path / "bedrooms")))
-    assert [source.read(n) for n in range(3)] == [b"picture a", b"picture b", b"picture \xff"]
-    assert source.labels is None
-
-
-def test_damaged_lmdb_raises_data_error(tmp_path: Path) -> None:
-    (tmp_path / "data.mdb").write_bytes(b"something else" * 1000)
-    with pytest.raises(DataError, match="is not an LMDB that can be read"):
-        open_source(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +63,10 @@ def test_torchvision_data_set(tmp_path: Path) -> None:
         ("torchvision:Nothing", "torchvision.datasets has no Nothing"),
         ("torchvision:CIFAR10,root=/nowhere", "Dataset not found"),
         ("torchvision:FakeData,sighs=3", "sighs"),
+        ("torchvision:CIFAR10", "lacks the folder .*: say torchvision:CIFAR10,root=FOLDER"),
+        ("torchvision:VisionDataset,root=/nowhere", "NotImplementedError"),
+        ("torchvision:FakeData,size=" + "[" * 30_000, "torchvision:FakeData,size="),
+        ("torchvision:FakeData,image_size=3x" + "8" * 5000, "torchvision:FakeData,image_size="),
     ],
 )
 def test_wrong_torchvision_options_raise_data_error(location: str, message: str) -> None:

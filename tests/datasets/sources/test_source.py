@@ -1,10 +1,13 @@
 """Folders and zip files give the same pictures in the same order."""
 
 import pickle
+import re
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from progan.datasets.errors import DataError, UnusablePicture
@@ -71,6 +74,67 @@ def test_folders_that_contain_everything_are_ignored(tmp_path: Path) -> None:
     source = open_source(as_zip(tmp_path / "s", dict.fromkeys(names, b"")))
     assert source.classes == ("cat", "dog")
     assert source.labels == (0, 1, 1)
+
+
+def with_others(path: Path, *others: str) -> Path:
+    """Two pictures in folders, with a tar file or an LMDB beside them."""
+    as_folder(path, {"a/1.png": b"one", "b/2.png": b"two"})
+    if "tar" in others:
+        with tarfile.open(path / "stray.tar", "w") as tar:
+            tar.add(path / "a" / "1.png", "3.png")
+    if "lmdb" in others:
+        with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
+            transaction.put(b"4", b"four")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        (("tar",), "holds 1 tar file and 2 pictures in folders: .* tar or folder"),
+        (("lmdb",), "holds an LMDB and 2 pictures in folders: .* lmdb or folder"),
+        (("tar", "lmdb"), "an LMDB and 1 tar file and 2 pictures in folders: .* lmdb or tar or"),
+    ],
+)
+def test_folder_of_several_kinds_needs_a_choice(
+    tmp_path: Path, others: tuple[str, ...], message: str
+) -> None:
+    folder = with_others(tmp_path, *others)
+    with pytest.raises(DataError, match=rf"{folder} holds .*--source-kind") as caught:
+        open_source(folder)
+    assert re.search(message, str(caught.value))
+    names = {kind: open_source(folder, kind=kind).names for kind in ("folder", *others)}
+    expected = {"folder": ("a/1.png", "b/2.png"), "tar": ("3.png",), "lmdb": ("4",)}
+    assert names == {kind: expected[kind] for kind in names}
+
+
+def test_tar_files_without_pictures_beside_them_need_no_choice(tmp_path: Path) -> None:
+    folder = with_others(tmp_path, "tar")
+    for name in ("a/1.png", "b/2.png"):
+        (folder / name).unlink()
+    (folder / "notes.txt").write_text("about the shards")
+    assert open_source(folder).names == ("3.png",)
+
+
+def test_kind_that_a_source_is_not_raises_data_error(tmp_path: Path) -> None:
+    folder = as_folder(tmp_path, {"1.png": b""})
+    with pytest.raises(DataError, match="cannot be read as lmdb: leave out --source-kind"):
+        open_source(folder, kind="lmdb")
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.zip", "s/a.tar"])
+def test_disk_that_fails_raises_data_error(tmp_path: Path, name: str) -> None:
+    """/proc/self/mem opens, and fails to read at 0 as a broken disk does."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    location = tmp_path / name.split("/")[0]
+    with pytest.raises(DataError, match=f"cannot read {location}.*: Input/output error"):
+        open_source(location)
+
+
+def test_location_that_is_too_long_does_not_exist() -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        open_source("x" * 5000)
 
 
 def test_dangling_link_is_rejected(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands `progan prepare` and `progan data`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,37 @@ def test_options_are_passed_to_the_build(pictures: Path, tmp_path: Path) -> None
     assert document["levels"]["8"]["codec"] == "npy"
     assert document["options"]["background"] == [1, 2, 3]
     assert run("data", "preview", tmp_path / "d", tmp_path / "sheet.png").exit_code == 0
+
+
+def test_source_of_several_kinds_needs_an_option(
+    made: Path, pictures: Path, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(pictures, tmp_path / "s"))
+    shutil.copy(made / "0016" / "000000.tar", source / "stray.tar")
+    arguments = ("prepare", source, tmp_path / "d", "--resolution", 8, "--workers", 1)
+    result = run(*arguments)
+    assert result.exit_code == 3
+    assert "1 tar file and 41 pictures in folders: choose what to read with --" in result.stderr
+    result = run(*arguments, "--source-kind", "tar")
+    assert result.exit_code == 0
+    assert "31 pictures, 6 classes at 4 to 8 pixels" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("num", "line"), [(1, "warning: 1 picture: "), (2, "warning: 2 pictures: ")]
+)
+def test_data_set_of_few_pictures_gives_a_warning(tmp_path: Path, num: int, line: str) -> None:
+    draw_dataset(tmp_path / "s", num=num, size=8)
+    result = run("prepare", tmp_path / "s", tmp_path / "d", "--resolution", 8, "--workers", 1)
+    assert result.exit_code == 0
+    assert f"\n{line}a network learns so few by heart" in result.stderr
+
+
+def test_source_without_pictures_exits_with_3(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    result = run("prepare", tmp_path / "s", tmp_path / "d", "--resolution", 8)
+    assert result.exit_code == 3
+    assert "no pictures in" in result.stderr
 
 
 def test_too_many_rejects_exit_with_3(pictures: Path, tmp_path: Path) -> None:
