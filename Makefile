@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=30
 
-.PHONY: help install demo check test test-slow test-nightly soak compare clean
+.PHONY: help install demo check test test-slow test-nightly test-lowest soak compare clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,8 +50,16 @@ test: check  ## the same, then the tests that take seconds (5 minutes)
 test-slow: check  ## the same, then all tests but the nightly ones
 	$(PYTEST) -m 'not nightly'
 
-test-nightly: $(VENV)/installed-test  ## only the tests that take many minutes
+test-nightly: $(VENV)/installed-test test-lowest  ## only what takes many minutes
 	$(PYTEST) -m nightly
+
+LOWEST := .venv-lowest
+test-lowest: $(VENV)/installed-test  ## the quick tests with the oldest libraries that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[test]'
+	PATH=$$PWD/$(LOWEST)/bin:$$PATH $(LOWEST)/bin/pytest -n auto --dist loadfile -m 'not slow and not nightly'
+	rm -rf $(LOWEST)
 
 soak: $(VENV)/installed-test  ## kill a small run 50 times: the same bytes; 200 steps on other ranks: the same curve
 	$(BIN)/python tests/helpers/programs/soak.py --kills 50

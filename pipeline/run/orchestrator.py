@@ -5,7 +5,6 @@ process may be killed at any instant; when restarted it attaches to a stage that
 or starts it from its last checkpoint.
 """
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from progan.datasets.errors import DataError
-from progan.datasets.files import write_whole
+from progan.datasets.files import parse_json, write_whole
 from progan.launch.backends.backend import Backend
 from progan.launch.errors import UnreachableError
 from progan.launch.task import Task
@@ -182,8 +181,8 @@ def read_failure(folder: StageFolder) -> dict[str, Any] | None:
 def _read(file: Path, keys: Sequence[str]) -> dict[str, Any] | None:
     """The JSON object in a file; None if it is missing, damaged or lacks one of the keys."""
     try:
-        document = json.loads(file.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
+        document = parse_json(file.read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
     if not isinstance(document, dict) or not document.keys() >= set(keys):
         return None

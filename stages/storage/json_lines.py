@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from progan.datasets.files import parse_json
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 _named: set[tuple[Path, bytes]] = set()
@@ -55,7 +57,7 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     for number, line in enumerate(lines, start=1):
         try:
             parsed.append(parse(_object(line)))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             if (path, line) not in _named:
                 log.warning("%s, line %d is damaged and left out", path, number)
                 _named.add((path, line))
@@ -63,7 +65,7 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
 
 
 def _object(line: bytes) -> dict[str, Any]:
-    value = json.loads(line)
+    value = parse_json(line)
     if not isinstance(value, dict):
         raise TypeError("no JSON object")
     return value

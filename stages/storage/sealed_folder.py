@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from progan.datasets.files import sha256_file, sync, write_json
+from progan.datasets.files import parse_json, sha256_file, sync, write_json
 from progan.stages.errors import StageError
 
 CHECKSUMS = "sha256"
@@ -66,10 +66,10 @@ def unseal(folder: Path, document: str) -> dict[str, Any]:
 def read_fields(folder: Path, document: str) -> dict[str, Any]:
     """The fields and the checksums, of which none is verified; StageError if they do not parse."""
     try:
-        fields = json.loads((folder / document).read_bytes())
+        fields = parse_json((folder / document).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StageError(f"{folder} is not there or has no {document}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise StageError(f"{folder / document} is damaged") from error
     if not isinstance(fields, dict) or not isinstance(fields.get(CHECKSUMS), dict):
         raise StageError(f"{folder / document} is damaged")
