@@ -59,6 +59,7 @@ def resume(
     `detach`, the result and the errors are those of `train`.
     """
     run = existing_run(path)
+    old = frozen_config(run)
     values = read_yaml(run.config)
     for override in overrides:
         apply_override(values, override, default_values())
@@ -72,7 +73,7 @@ def resume(
         begun = begun_stages(run)
         kept = [spec for spec in begun if stage is None or spec.resolution < stage]
         fingerprint = _fingerprint(run, manifest, begun)
-        adopt(run, frozen_config(run), config, kept, fingerprint)
+        adopt(run, old, config, kept, fingerprint)
         if stage is not None:
             reopen(run, config, stage)
         specs = stage_specs(config, run, fingerprint)

@@ -37,8 +37,7 @@ def run_to_train(path: Path) -> RunFolder:
 
 def _is_run(folder: Path) -> bool:
     """Whether a run was begun in a folder; a damaged one counts."""
-    run = RunFolder(folder)
-    return run.events.is_file() or (run.config.is_file() and (folder / "stages").is_dir())
+    return RunFolder(folder).events.is_file() or any(folder.glob("stages/[0-9]*/spec.json"))
 
 
 def _foreign(run: RunFolder) -> list[str]:
