@@ -8,6 +8,10 @@ class DataError(RuntimeError):
     """
 
 
+class NoDataSetError(DataError):
+    """There is no data set at the path that was given (exit code 2)."""
+
+
 class UnusablePicture(ValueError):
     """A file that is not a usable picture. The message gives the reason, without the file's name.
     It is written to `rejected.csv`, so it must be the same in every build."""

@@ -9,7 +9,7 @@ from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.launch.backends.backend import BACKENDS, Backend
 from progan.launch.backends.slurm import Slurm
 from progan.pipeline.config.schema import RunConfig, default_values, validate
-from progan.pipeline.config.yaml_io import apply_override, read_yaml, write_yaml
+from progan.pipeline.config.yaml_io import apply_override, read_yaml
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
 from progan.pipeline.plan.changes import accept_changes
 from progan.pipeline.plan.initial_weights import pinned
@@ -20,7 +20,12 @@ from progan.pipeline.run.detached import queue_of, submit_stages
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import run_stages
 from progan.pipeline.run.progress_display import Display
-from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
+from progan.pipeline.run_folder import (
+    RunFolder,
+    existing_run,
+    freeze_config,
+    frozen_config,
+)
 from progan.pipeline.tracking.tracker import Tracker
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.metrics_log import rewind
@@ -43,7 +48,7 @@ def train(config: RunConfig, path: Path, *, detach: bool = False) -> dict[int, s
             adopt(run, config, kept=started_stages(run, config.resolutions))
         else:
             EventLog(run.events).append("run_created", data_fingerprint=manifest.fingerprint)
-            write_yaml(run.config, config)
+            freeze_config(run, config)
         specs = stage_specs(config, run, _fingerprint(run, manifest))
         return _train_or_submit(run, config, specs, backend, queue)
 
@@ -113,7 +118,7 @@ def adopt(run: RunFolder, config: RunConfig, kept: Sequence[int]) -> None:
     """Save a changed configuration; ConfigError if it would change one of the stages to keep."""
     changes = accept_changes(frozen_config(run), config, kept)
     if changes:
-        write_yaml(run.config, config)
+        freeze_config(run, config)
         EventLog(run.events).append("config_changed", changes=changes)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from progan.datasets.errors import DataError
+from progan.datasets.errors import DataError, NoDataSetError
 from progan.datasets.files import write_json
 from progan.datasets.format.location import Location, absolute, is_url, join
 from progan.datasets.format.options import Options
@@ -108,7 +108,7 @@ def load_manifest(dataset: Location) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         there = not is_url(dataset) and Path(absolute(dataset)).is_dir()
         why = "holds no finished data set" if there else "does not exist"
-        raise DataError(
+        raise NoDataSetError(
             f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}"
         ) from error
     finally:

@@ -51,7 +51,8 @@ def accept_changes(old: RunConfig, new: RunConfig, started: Sequence[int]) -> li
                 name = CONFIG_KEYS.get(key, key)
                 since = f"stage {resolution} has begun"
                 raise _refusal(name, since, was.get(key), would_be.get(key))
-    return [f"{key}={after.get(key)}" for key in changed]
+    shown = _flat(new.masked())
+    return [f"{key}={shown.get(key)}" for key in changed]
 
 
 def _flat(config: RunConfig) -> dict[str, str]:

@@ -3,6 +3,7 @@
 MLflow's monitors measure them; like everything that is tracked, they go to the run's folder first.
 """
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from progan.stages.storage.metrics_log import append_tick
 EVERY_SECONDS = 10.0
 LINES_PER_INTERVAL = 200
 MAX_SECONDS = 600.0
+LATEST = 1e11
+"""Seconds since 1970: no later time is one"""
 
 
 class MachineLog:
@@ -21,9 +24,8 @@ class MachineLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text().splitlines(True) if path.exists() else []
-        complete = [line for line in lines if line.endswith("\n")]
-        write_whole(path, "".join(complete).encode())
+        complete = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        write_whole(path, b"".join(line + b"\n" for line in complete))
         self._lines = len(complete)
         self._monitors = _monitors()
         self._last_write = time.monotonic()
@@ -45,6 +47,30 @@ class MachineLog:
         append_tick(self._path, line)
         self._lines += 1
         self._last_write = time.monotonic()
+
+
+def read_machine(path: Path) -> tuple[dict[int, dict[str, float]], set[int]]:
+    """The lines of machine.jsonl by number, and the numbers of damaged ones, from 0.
+
+    A last line that is being written is neither.
+    """
+    lines, damaged = dict[int, dict[str, float]](), set[int]()
+    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1]):
+        try:
+            line = {name: float(value) for name, value in json.loads(text).items()}
+            if not 0 <= line["time"] < LATEST or len(line) < 2:
+                raise ValueError
+            lines[number] = line
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+            ArithmeticError,
+            RecursionError,
+        ):
+            damaged.add(number)
+    return lines, damaged
 
 
 def _monitors() -> list[Any]:
