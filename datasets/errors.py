@@ -19,8 +19,8 @@ class DataError(RuntimeError):
         super().__init__(text)
 
 
-class MissingDataset(DataError):
-    """There is no data set where one should be."""
+class NoDataSetError(DataError):
+    """There is no data set at the path that was given (exit code 2)."""
 
 
 class UnusablePicture(ValueError):

@@ -1,5 +1,7 @@
 """Where and on how many processes a stage runs."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +16,11 @@ from pydantic import (
     model_validator,
 )
 
+HOST = r"(?:\w[\w.+-]*@)?[\w:\[][\w.:%\[\]-]*"
+"""A host's name or address as ssh takes it, with or without a user; never an option of ssh."""
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 NEEDED = {
     "ssh": ("hostfile",),
     "torchrun": ("rendezvous", "nodes"),
@@ -26,7 +33,7 @@ NEEDED = {
 class LaunchSpec(BaseModel):
     """The `launch:` group of a run's configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     backend: Literal["local", "ssh", "torchrun", "slurm", "kubernetes"] = "local"
     nodes: PositiveInt | Literal["auto"] = "auto"
@@ -39,7 +46,7 @@ class LaunchSpec(BaseModel):
     `auto` means two; for ssh it means the hostfile's slots."""
     hostfile: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     """For ssh: a file of lines `HOST slots=N`, as for DeepSpeed and MPI."""
-    rendezvous: Annotated[str, StringConstraints(pattern=r"^\S+:\d+$")] | None = None
+    rendezvous: Annotated[str, StringConstraints(pattern=rf"^{HOST}:\d+$")] | None = None
     """For torchrun: HOST:PORT of the machine where `progan train` runs, as the others see it."""
     namespace: str | None = None
     """Kubernetes namespace; by default kubectl's."""
@@ -67,6 +74,32 @@ class LaunchSpec(BaseModel):
     """Further #SBATCH lines, such as --cpus-per-task=12; they override progan's own."""
     max_restarts: NonNegativeInt = 3
     """How often a stage whose processes died is restarted without progress in between."""
+
+    @model_validator(mode="after")
+    def _stays_text(self) -> "LaunchSpec":
+        """All of these get into scripts, manifests and command lines."""
+        for key, text in self._texts():
+            if found := _CONTROL.search(text):
+                raise ValueError(f"{key}: has a control character, {ascii(found[0])}")
+        for name in self.env:
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(
+                    f"env: {name!r} cannot be a variable's name: it has letters, digits and _ only,"
+                    " and does not begin with a digit"
+                )
+        for line in self.sbatch:
+            if not line.removeprefix("#SBATCH ").startswith("-"):
+                raise ValueError(f"sbatch: {line!r} is no option of sbatch, such as --mem=0")
+        return self
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """The key and the text of every value."""
+        for key, value in self:
+            if isinstance(value, str | Path):
+                yield key, str(value)
+            elif isinstance(value, list):
+                yield from ((key, text) for text in value)
+        yield from ((f"env.{name!r}"[:60], name + value) for name, value in self.env.items())
 
     @model_validator(mode="after")
     def _has_what_its_backend_needs(self) -> "LaunchSpec":

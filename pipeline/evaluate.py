@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from progan.datasets.errors import MissingDataset
+from progan.datasets.errors import NoDataSetError
 from progan.datasets.loader import Batches
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError, RunError
@@ -124,8 +124,8 @@ def _reals(config: RunConfig, final: Final, at: int) -> Batches:
     """The data set at a resolution; RunError if it is not the one of the run."""
     try:
         batches = Batches(config.data, at, seed=config.seed, batch=1, rank=0, world_size=1)
-    except MissingDataset as error:
-        raise MissingDataset(f"{error}; if it was moved, name its place by --data") from error
+    except NoDataSetError as error:
+        raise NoDataSetError(f"{error}; if it was moved, name its place by --data") from error
     if batches.manifest.fingerprint != final.data_fingerprint:
         raise RunError(f"{config.data.path} is not the data set that the run was trained with")
     return batches

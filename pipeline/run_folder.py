@@ -1,13 +1,15 @@
 """Layout of a run's folder; no other module knows it."""
 
 import fcntl
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from progan.pipeline.config.printable import printable
 from progan.pipeline.config.schema import RunConfig, validate
-from progan.pipeline.config.yaml_io import read_yaml
+from progan.pipeline.config.yaml_io import read_yaml, write_yaml
 from progan.pipeline.errors import ConfigError, RunError
 from progan.stages.storage.final import is_published
 from progan.stages.storage.stage_folder import StageFolder
@@ -18,6 +20,15 @@ class RunFolder:
     """Paths in a run's folder."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        """ConfigError for a name that scripts, servers and terminals would not take as text."""
+        text = str(self.path)
+        if printable(text) != text or "\n" in text or "\t" in text:
+            raise ConfigError(
+                f"{text!r} cannot be a run's folder: it has control characters in its "
+                "name, or bytes that are not UTF-8"
+            )
 
     @property
     def name(self) -> str:
@@ -77,16 +88,16 @@ class RunFolder:
             except BlockingIOError as error:
                 raise RunError(
                     f"{self.path} is being trained by another progan; "
-                    f"watch it with: progan status {self.path}"
+                    f"watch it with: progan status {shlex.quote(str(self.path))}"
                 ) from error
             yield
 
 
 def existing_run(path: Path) -> RunFolder:
-    """The run at a path; RunError if there is none."""
+    """The run at a path; ConfigError if there is none."""
     run = RunFolder(path.absolute())
     if not run.config.is_file():
-        raise RunError(f"{path} is no run: it has no config.yaml; start one with: progan train")
+        raise ConfigError(f"{path} is no run: it has no config.yaml; start one with: progan train")
     return run
 
 
@@ -101,8 +112,18 @@ def frozen_config(run: RunFolder) -> RunConfig:
         ) from error
 
 
+def freeze_config(run: RunFolder, config: RunConfig) -> None:
+    """Save the configuration in the run's folder; for the user alone if it may hold secrets."""
+    write_yaml(run.config, config, private=bool(config.launch.env))
+
+
 def finished_stages(run: RunFolder, resolutions: Sequence[int], stage: int | None) -> list[int]:
-    """Resolutions of the finished stages, or only `stage`; RunError if none is, or that one not."""
+    """Resolutions of the finished stages, or only `stage`; RunError if none is, or that one not.
+
+    ConfigError if the run has no such stage.
+    """
+    if stage is not None and stage not in resolutions:
+        raise ConfigError(f"--stage {stage}: the run's stages are {list(resolutions)}")
     finished = [each for each in resolutions if is_published(run.stage(each).final)]
     if not finished:
         raise RunError(f"no stage of {run.path} is finished yet: progan status {run.path}")

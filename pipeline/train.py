@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from progan.datasets.errors import MissingDataset
+from progan.datasets.errors import NoDataSetError
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.launch.backends.backend import BACKENDS, Backend
 from progan.launch.backends.slurm import Slurm
 from progan.pipeline.config.schema import RunConfig, default_values, validate
-from progan.pipeline.config.yaml_io import apply_override, read_yaml, write_yaml
+from progan.pipeline.config.yaml_io import apply_override, read_yaml
 from progan.pipeline.errors import ConfigError, RunError, StoppedError
 from progan.pipeline.plan.changes import accept_changes
 from progan.pipeline.plan.initial_weights import pinned
@@ -22,7 +22,12 @@ from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.new_run import run_to_train
 from progan.pipeline.run.orchestrator import run_stages
 from progan.pipeline.run.progress_display import Display
-from progan.pipeline.run_folder import RunFolder, existing_run, frozen_config
+from progan.pipeline.run_folder import (
+    RunFolder,
+    existing_run,
+    freeze_config,
+    frozen_config,
+)
 from progan.pipeline.tracking.tracker import Tracker
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.metrics_log import rewind
@@ -105,11 +110,11 @@ def _manifest(config: RunConfig, run: RunFolder) -> Manifest:
     """The data set's; DataError if it is missing or too small, ConfigError if it lacks labels."""
     try:
         manifest = load_manifest(config.data.path)
-    except MissingDataset as error:
+    except NoDataSetError as error:
         if not run.config.exists():
             raise
         moved = f"progan resume {run.path} data.path=ITS_PLACE"
-        raise MissingDataset(f"{error}; if it was moved: {moved}") from error
+        raise NoDataSetError(f"{error}; if it was moved: {moved}") from error
     manifest.require(config.growth.last, config.data.path)
     if problem := without_labels(config, manifest):
         raise ConfigError(problem)
@@ -139,7 +144,7 @@ def adopt(
     elif changes:
         event_log.append("config_changed", changes=changes)
     if old != config:
-        write_yaml(run.config, config)
+        freeze_config(run, config)
 
 
 def reopen(run: RunFolder, config: RunConfig, resolution: int) -> None:

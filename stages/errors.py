@@ -5,6 +5,10 @@ class StageError(RuntimeError):
     """A stage cannot continue; the message says why and what to do."""
 
 
+class NoNetworksError(StageError):
+    """There are no networks in the folder that was given (exit code 2)."""
+
+
 class StoppedOnRequestError(StageError):
     """The stage was asked to stop and has written a checkpoint."""
 

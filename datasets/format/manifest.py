@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
-from progan.datasets.errors import DataError, MissingDataset
+from progan.datasets.errors import DataError, NoDataSetError
 from progan.datasets.files import parse_json, write_json
 from progan.datasets.format.location import Location, absolute, is_url, join
 from progan.datasets.format.options import Options
@@ -119,7 +119,7 @@ def shard_path(dataset: Path, resolution: int, name: str) -> Path:
 
 
 def load_manifest(dataset: Location) -> Manifest:
-    """Read a data set's manifest. Raises MissingDataset; DataError if it is damaged or too new."""
+    """Read a data set's manifest. Raises NoDataSetError; DataError if it is damaged or too new."""
     path = join(dataset, NAME)
     storage = open_storage(dataset)
     try:
@@ -127,7 +127,7 @@ def load_manifest(dataset: Location) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         there = not is_url(dataset) and Path(absolute(dataset)).is_dir()
         why = "holds no finished data set" if there else "does not exist"
-        raise MissingDataset(
+        raise NoDataSetError(
             f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}"
         ) from error
     finally:

@@ -79,7 +79,10 @@ def manifest(name: str, task: Task, spec: LaunchSpec) -> list[dict[str, Any]]:
     rule["labelSelector"]["matchLabels"] = {"job-name": name}
     (container,) = pod["containers"]
     container["image"] = spec.image
-    container["env"] = [{"name": key, "value": value} for key, value in variables(name, task, spec)]
+    container["env"] = [
+        {"name": key, "value": value.replace("$", "$$")}  # $(NAME) would be expanded
+        for key, value in variables(name, task, spec)
+    ]
     container["resources"] = {"limits": {"nvidia.com/gpu": spec.gpus_per_node}}
     container["volumeMounts"][0]["mountPath"] = str(spec.volume_mount)
     pod["volumes"][0]["persistentVolumeClaim"]["claimName"] = spec.volume_claim

@@ -71,11 +71,12 @@ def _commands(spec: LaunchSpec, task: Task) -> list[str]:
             container.append(f"--container-mounts={','.join(spec.mounts)}")
     defaults = environment.rank_variables(spec)
     variables = {name: os.environ.get(name, value) for name, value in defaults.items()} | spec.env
+    # Exports first: a variable of the same name must not change what the script does.
     return [
+        *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
         f"stage={shlex.quote(str(task.log.parent))}",
         f"command=({shlex.join([program, *words])})",
         f"container=({shlex.join(container)})",
-        *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
     ]
 
 
@@ -112,7 +113,8 @@ class Slurm:
 
     def _sbatch(self, task: Task, text: str, *dependency: str) -> str:
         file = task.log.with_name("slurm.sbatch")
-        file.write_text(text)
+        with open(file, "w", opener=_private) as script_file:
+            script_file.write(text)
         deadline = time.monotonic() + AWAY_SECONDS
         while True:
             answer = _run("sbatch", "--parsable", *dependency, str(file))
@@ -158,6 +160,13 @@ class Slurm:
         if slurm_state in ENDED:
             return "ended"
         return "waiting" if slurm_state in WAITING else "running"
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that the user alone may read: a script holds the values of `launch.env`."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _run(*argv: str) -> "subprocess.CompletedProcess[str]":

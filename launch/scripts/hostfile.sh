@@ -4,10 +4,11 @@
 #     launch/scripts/hostfile.sh HOSTFILE RUN/stages/0064/spec.json [NAME=VALUE]...
 #
 # HOSTFILE has lines `HOST slots=N`; NAME=VALUE are variables for the ranks, such as
-# NCCL_SOCKET_IFNAME=ib0. Required: ssh to every host without a password; RUN, data set and progan's
-# environment at the same path on all hosts. MASTER_ADDR is by default the first host, MASTER_PORT
-# 29500. Unlike progan, this script does not end the other ranks when a host is lost; they end by
-# themselves after engine.collective_timeout_minutes.
+# NCCL_SOCKET_IFNAME=ib0, which other users see in the list of processes. Required: ssh to every host
+# without a password; RUN, data set and progan's environment at the same path on all hosts.
+# MASTER_ADDR is by default the first host, MASTER_PORT 29500. Unlike progan, this script does not
+# end the other ranks when a host is lost; they end by themselves after
+# engine.collective_timeout_minutes.
 set -euo pipefail
 
 if [ $# -lt 2 ] || [ ! -f "$1" ] || [ ! -f "$2" ]; then
@@ -31,13 +32,14 @@ for node in "${!hosts[@]}"; do
     words=(PYTHONSAFEPATH=1 "OMP_NUM_THREADS=\$((\$(nproc) < ${slots[node]} ? 1 : \$(nproc) / ${slots[node]}))"
         MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
         MALLOC_TOP_PAD_=268435456)
-    for setting in "$@"; do words+=("$(printf %q "$setting")"); done
     # --no_ssh: start the ranks of this one host of the hostfile.
-    words+=("$bin/deepspeed" --hostfile "$hostfile" --no_ssh --node_rank "$node"
-        --master_addr "${MASTER_ADDR:-${hosts[0]}}" --master_port "${MASTER_PORT:-29500}"
-        --no_python --no_local_rank "$bin/progan-worker" --spec "$spec")
+    for word in "$@" "$bin/deepspeed" --hostfile "$hostfile" --no_ssh --node_rank "$node" \
+        --master_addr "${MASTER_ADDR:-${hosts[0]}}" --master_port "${MASTER_PORT:-29500}" \
+        --no_python --no_local_rank "$bin/progan-worker" --spec "$spec"; do
+        words+=("$(printf %q "$word")")  # the shell over there reads them once more
+    done
     setsid ssh -o BatchMode=yes -o ServerAliveInterval=10 -o ServerAliveCountMax=3 \
-        "${hosts[node]}" env "${words[@]}" </dev/null &
+        -- "${hosts[node]}" env "${words[@]}" </dev/null &
 done
 
 # Launchers' exit codes are not reliable: the stage is done when its result exists.

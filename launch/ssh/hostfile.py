@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from progan.launch.errors import LaunchError
-from progan.launch.spec import LaunchSpec
+from progan.launch.errors import LaunchConfigError
+from progan.launch.spec import HOST, LaunchSpec
 
-LINE = re.compile(r"(?P<name>[^\s=]+)\s+slots=(?P<slots>[1-9]\d*)")
+LINE = re.compile(rf"(?P<name>{HOST})\s+slots=(?P<slots>[1-9][0-9]{{0,5}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,12 @@ class Host:
 
 
 def read_hostfile(path: Path) -> list[Host]:
-    """The hosts in the file's order; LaunchError naming file and line if one is wrong."""
+    """The hosts in the file's order; LaunchConfigError naming file and line if one is wrong."""
     try:
         lines = path.read_text().splitlines()
-    except OSError as error:
-        raise LaunchError(f"launch.hostfile: {path}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise LaunchConfigError(f"launch.hostfile: {path}: {reason}") from error
     line_numbers: dict[str, int] = {}
     hosts: list[Host] = []
     for number, line in enumerate(lines, start=1):
@@ -32,15 +33,17 @@ def read_hostfile(path: Path) -> list[Host]:
             continue
         match = LINE.fullmatch(text)
         if match is None:
-            raise LaunchError(f"{path}, line {number}: not of the form HOST slots=N: {text}")
+            raise LaunchConfigError(f"{path}, line {number}: not of the form HOST slots=N: {text}")
         name = match["name"]
         if name in line_numbers:
             earlier = line_numbers[name]
-            raise LaunchError(f"{path}, line {number}: {name} stands in line {earlier} already")
+            raise LaunchConfigError(
+                f"{path}, line {number}: {name} stands in line {earlier} already"
+            )
         line_numbers[name] = number
         hosts.append(Host(name, int(match["slots"])))
     if not hosts:
-        raise LaunchError(f"{path}: no host in it; a line looks like HOST slots=N")
+        raise LaunchConfigError(f"{path}: no host in it; a line looks like HOST slots=N")
     return hosts
 
 
@@ -50,15 +53,17 @@ def chosen_hosts(spec: LaunchSpec) -> list[Host]:
     hosts = read_hostfile(spec.hostfile)
     if spec.nodes != "auto":
         if spec.nodes > len(hosts):
-            raise LaunchError(f"launch.nodes={spec.nodes}: {spec.hostfile} has {len(hosts)} hosts")
+            raise LaunchConfigError(
+                f"launch.nodes={spec.nodes}: {spec.hostfile} has {len(hosts)} hosts"
+            )
         hosts = hosts[: spec.nodes]
     if spec.min_nodes and spec.min_nodes > len(hosts):
-        raise LaunchError(f"launch.min_nodes={spec.min_nodes}: of {len(hosts)} hosts in all")
+        raise LaunchConfigError(f"launch.min_nodes={spec.min_nodes}: of {len(hosts)} hosts in all")
     if spec.gpus_per_node == "auto":
         return hosts
     for host in hosts:
         if host.slots < spec.gpus_per_node:
-            raise LaunchError(
+            raise LaunchConfigError(
                 f"launch.gpus_per_node={spec.gpus_per_node}: {host.name} has {host.slots} slots "
                 f"in {spec.hostfile}"
             )

@@ -30,7 +30,7 @@ def ssh(host: str, *words: str, lost_seconds: float = LOST_SECONDS) -> list[str]
     """
     alive = f"ServerAliveInterval={max(1, round(lost_seconds / 3))}"
     options = [word for option in (*OPTIONS, alive) for word in ("-o", option)]
-    return ["ssh", "-T", *options, host, shlex.join([sys.executable, *words])]
+    return ["ssh", "-T", *options, "--", host, shlex.join([sys.executable, *words])]
 
 
 def preflight_all(hosts: Sequence[str], folder: Path) -> tuple[dict[str, str], list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli.local_path import LocalPath
-from progan.pipeline.cli.output import json_option, show
+from progan.pipeline.cli.output import json_option, say, show
 
 
 def percentage(context: click.Context, option: click.Parameter, text: str) -> float:
@@ -202,4 +202,4 @@ def preview(dataset: str, out: Path, num: int) -> None:
     sheet = draw(dataset, load_manifest(dataset), num=num)
     with whole_file(out) as file:
         sheet.save(file, "PNG")
-    click.echo(f"{out}: {num} samples of {dataset} at every resolution", err=True)
+    say(f"{out}: {num} samples of {dataset} at every resolution")

@@ -14,6 +14,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from progan.launch.devices import count_gpus
+from progan.pipeline.terminal import coloured
 
 State = Literal["ok", "absent", "failed"]
 OK: State = "ok"
@@ -131,9 +132,12 @@ def doctor_table(document: dict[str, Any]) -> Table:
     table = Table(box=SIMPLE)
     for heading in ("", "", "found", "what to do"):
         table.add_column(heading, overflow="fold")
-    marks = {OK: "[green]ok[/]", ABSENT: "[yellow]--[/]", FAILED: "[red]failed[/]"}
+    marks = {OK: ("ok", "green"), ABSENT: ("--", "yellow"), FAILED: ("failed", "red")}
     for finding in document["findings"]:
         table.add_row(
-            finding["subject"], marks[finding["state"]], finding["found"], finding["advice"]
+            finding["subject"],
+            coloured(*marks[finding["state"]]),
+            finding["found"],
+            finding["advice"],
         )
     return table

@@ -5,16 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console, Group
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.console import Group
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TimeElapsedColumn
 from rich.table import Table
+
+from progan.pipeline.terminal import Terminal, Words
 
 
 @contextmanager
@@ -23,23 +18,21 @@ def stage_bars() -> Iterator[Callable[[int, int, int], None]]:
 
     Without a terminal, prints a line when a stage is done.
     """
-    console = Console(stderr=True)
+    terminal = Terminal(stderr=True)
     bars: dict[int, TaskID] = {}
-    progress = Progress(
-        TextColumn("{task.description}"),
+    progress = terminal.bars(
+        Words("{task.description}"),
         BarColumn(bar_width=30),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
     )
 
     def update(resolution: int, done: int, total: int) -> None:
         if resolution not in bars:
             bars[resolution] = progress.add_task(f"{resolution}x{resolution}".rjust(9))
         progress.update(bars[resolution], completed=done, total=total)
-        if done == total and not console.is_terminal:
-            console.print(f"{resolution}x{resolution} measured", highlight=False)
+        if done == total and not terminal.is_terminal:
+            terminal.say(f"{resolution}x{resolution} measured")
 
     with progress:
         yield update

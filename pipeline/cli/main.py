@@ -1,7 +1,11 @@
 """The command line. Commands import what they need when they run, so that --help is fast."""
 
+import logging
+import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +15,9 @@ from progan.pipeline.cli.data import data, prepare
 from progan.pipeline.cli.evaluate import evaluate
 from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.models import export, import_command
-from progan.pipeline.cli.output import json_option, show, show_as_it_comes
+from progan.pipeline.cli.output import json_option, say, show, show_as_it_comes
 from progan.pipeline.cli.samples import generate, interpolate, report, timelapse
+from progan.pipeline.config.printable import printable
 
 if TYPE_CHECKING:
     from progan.pipeline.config.schema import RunConfig
@@ -28,10 +33,16 @@ detach_option = click.option(
 class Cli(click.Group):
     """Prints expected errors in one or two lines and exits with their code."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the words before the command."""
+        with printable_messages():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the chosen command."""
         try:
-            return super().invoke(context)
+            with printable_messages():
+                return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -40,20 +51,40 @@ class Cli(click.Group):
             code = exit_code(error)
             if code is None:
                 raise
-            click.echo(f"progan: {error}", err=True)
+            say(f"progan: {error}")
             sys.exit(code)
+
+
+@contextmanager
+def printable_messages() -> Iterator[None]:
+    """click's errors repeat what was typed, and warnings what a server answered."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(PrintableFormatter())
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)
+        raise
+
+
+class PrintableFormatter(logging.Formatter):
+    """Warnings as they are printed where no logging is set up."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message alone."""
+        return printable(super().format(record))
 
 
 def exit_code(error: Exception) -> int | None:
     """The exit code of an expected error; None if it is a bug."""
-    from progan.datasets.errors import DataError
-    from progan.launch.errors import LaunchError
+    from progan.datasets.errors import DataError, NoDataSetError
+    from progan.launch.errors import LaunchConfigError, LaunchError
     from progan.pipeline.errors import ConfigError, RunError, StoppedError
-    from progan.stages.errors import StageError
+    from progan.stages.errors import NoNetworksError, StageError
     from progan.stages.training.stop_request import EXIT_STOPPED
 
     codes: list[tuple[tuple[type[Exception], ...], int]] = [
-        ((ConfigError,), EXIT_USAGE),
+        ((ConfigError, LaunchConfigError, NoDataSetError, NoNetworksError), EXIT_USAGE),
         ((DataError,), EXIT_DATA),
         ((StoppedError,), EXIT_STOPPED),
         ((RunError, LaunchError, StageError, OSError), EXIT_FAILED),
@@ -119,7 +150,7 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     ram = ram_bytes() if loaded.launch.backend == "local" else 0
     warnings = shortages(document, gpu_memory_bytes(), ram, ranks)
     for warning in warnings + hints(specs, machine.manifest):
-        click.echo(f"progan: {warning}", err=True)
+        say(f"progan: {warning}")
 
 
 @main.command(epilog=CONFIG_HELP)
@@ -155,7 +186,16 @@ def _print_hints(config: "RunConfig") -> None:
 
     specs = stage_specs(config, RunFolder(Path("RUN")), "")
     for hint in hints(specs, known_manifest(config)):
-        click.echo(f"progan: {hint}", err=True)
+        say(f"progan: {hint}")
+
+
+def _require_folder(path: Path) -> None:
+    """ConfigError if a file stands at a path, or where one of its parents must be."""
+    from progan.pipeline.errors import ConfigError
+
+    existing = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"--run {path}: {existing} is a file, and a run is a folder")
 
 
 @main.command()
@@ -178,9 +218,9 @@ def resume(run: Path, overrides: tuple[str, ...], stage: int | None, detach: boo
 def _print_jobs(jobs: dict[int, str], run: Path) -> None:
     """Print the submitted jobs, and how to watch them."""
     for resolution, job in jobs.items():
-        click.echo(f"{resolution}x{resolution}: job {job}", err=True)
+        say(f"{resolution}x{resolution}: job {job}")
     if jobs:
-        click.echo(f"watch them with: progan status {run}", err=True)
+        say(f"watch them with: progan status {shlex.quote(str(run))}")
 
 
 @main.command()

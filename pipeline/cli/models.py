@@ -1,11 +1,13 @@
 """The commands `progan export` and `progan import`."""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from progan.pipeline.cli.local_path import LocalPath
+from progan.pipeline.cli.output import say
 
 FORMATS = ("safetensors", "torchscript", "pt2", "onnx", "mlflow", "huggingface")
 SOURCES = ("tensorflow", "pytorch_gan_zoo", "pro_gan_pytorch")
@@ -58,7 +60,7 @@ def export(
     networks = export_from(run, out, stage, formats=once_each, weights=weights)
     size = f"{networks.resolution}x{networks.resolution}"
     seen = f" after {networks.images_seen:,} images" if networks.images_seen else ""
-    click.echo(f"{out}: generator at {size}{seen}", err=True)
+    say(f"{out}: generator at {size}{seen}")
 
 
 @click.command("import")
@@ -78,15 +80,15 @@ def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | Non
     refused. OUT is then a folder for `progan generate`, `progan export` and, to train on,
     model.init=OUT.
     """
+    from progan.pipeline.config.yaml_io import flatten
     from progan.pipeline.imports.formats import import_checkpoint
 
     imported = import_checkpoint(checkpoint, out, kind, resolution)
     size = f"{imported.resolution}x{imported.resolution}"
-    click.echo(f"{out}: {', '.join(imported.networks)} at {size}", err=True)
+    say(f"{out}: {', '.join(imported.networks)} at {size}")
     for name, reason in imported.left_out.items():
-        click.echo(f"the {name} is left out: {reason}; trained on, it begins anew", err=True)
-    shape = imported.model.model_dump(exclude={"channels"}).items()
-    settings = " ".join(f"model.{key}={value}" for key, value in shape)
-    click.echo(
-        f"to train on: model.init={out} growth.first={imported.resolution} {settings}", err=True
-    )
+        say(f"the {name} is left out: {reason}; trained on, it begins anew")
+    shape = flatten(imported.model.model_dump(mode="json", exclude={"channels"}), "model.")
+    settings = [f"model.init={out}", f"growth.first={imported.resolution}"]
+    settings += [f"{key}={value}" for key, value in shape.items()]
+    say(f"to train on: {shlex.join(settings)}")

@@ -1,10 +1,17 @@
-"""Output of commands: a table for users, or one JSON document for programs."""
+"""Output of commands: lines and tables for users, or one JSON document for programs."""
 
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+
+from progan.pipeline.config.printable import printable
+
+
+def say(text: str) -> None:
+    """Print a line on standard error."""
+    click.echo(printable(text), err=True)  # noqa: TID251
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -15,11 +22,11 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_json: bool) -> None:
     """Print a document as JSON or as a table."""
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(document, indent=2))  # noqa: TID251
         return
-    from rich.console import Console
+    from progan.pipeline.terminal import Terminal
 
-    Console().print(table(document))
+    Terminal().print(table(document))
 
 
 def show_as_it_comes(
@@ -29,15 +36,14 @@ def show_as_it_comes(
 
     At a terminal each replaces the previous one; elsewhere only the last is printed.
     """
-    from rich.console import Console
-    from rich.live import Live
+    from progan.pipeline.terminal import Terminal
 
-    console = Console()
-    if as_json or not console.is_terminal:
+    terminal = Terminal()
+    if as_json or not terminal.is_terminal:
         *_, last = documents
         show(last, table, as_json)
         return last
-    with Live(console=console, auto_refresh=False) as live:
+    with terminal.live() as live:
         for last in documents:
             live.update(table(last), refresh=True)
     return last

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from progan.datasets.build.prepare import Progress as Built
@@ -13,6 +13,7 @@ from progan.datasets.build.prepare import prepare
 from progan.datasets.build.reject_log import REJECTED
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
+from progan.pipeline.terminal import Terminal, Words
 
 LINE_SECONDS = 10.0
 FEW_PICTURES = 100
@@ -25,22 +26,22 @@ def gigabytes(num_bytes: float) -> str:
 
 def prepare_with_bar(source: str, dataset: Path, resolution: int, **choices: Any) -> None:
     """Build a data set; shows pictures/s, bytes and the remaining time on standard error."""
-    console = Console(stderr=True)
+    terminal = Terminal(stderr=True)
     began = time.monotonic()
-    with _bar(console, "pictures") as bar:
-        report = _Reporter(console, bar)
+    with _bar(terminal, "pictures") as bar:
+        report = _Reporter(terminal, bar)
         manifest = prepare(
             source, dataset, resolution, report=report, report_copy=report.copying, **choices
         )
     for line in summary(dataset, manifest, time.monotonic() - began):
-        console.print(line, highlight=False, soft_wrap=True)
+        terminal.say(line)
 
 
 class _Reporter:
     """Shows the progress of a build: a bar on a terminal, else a line every ten seconds."""
 
-    def __init__(self, console: Console, bar: Progress) -> None:
-        self._console, self._bar = console, bar
+    def __init__(self, terminal: Terminal, bar: Progress) -> None:
+        self._terminal, self._bar = terminal, bar
         self._task = bar.add_task("pictures", total=None, note="")
         self._first: Built | None = None
         self._began = self._last_line = time.monotonic()
@@ -51,7 +52,7 @@ class _Reporter:
             # The speed counts this process's pictures only, not those of an interrupted build.
             self._first, self._began = built, now
             if built.bytes_expected:
-                self._say(
+                self._terminal.say(
                     f"{built.pictures_total:,} pictures, {built.pictures_done:,} of them done; "
                     f"about {gigabytes(built.bytes_expected)} in all"
                 )
@@ -61,17 +62,14 @@ class _Reporter:
             note += f"  {built.rejected} rejected"
         done, total = built.pictures_done, built.pictures_total
         self._bar.update(self._task, completed=done, total=total, note=note)
-        if not self._console.is_terminal and now - self._last_line > LINE_SECONDS:
+        if not self._terminal.is_terminal and now - self._last_line > LINE_SECONDS:
             self._last_line = now
             left = f"{(total - done) / pace:.0f} s left" if pace else ""
-            self._say(f"{done:,} of {total:,} pictures  {note}  {left}")
+            self._terminal.say(f"{done:,} of {total:,} pictures  {note}  {left}")
 
     def copying(self, url: str) -> None:
         """Shows which remote tar file is copied."""
-        self._say(f"copying {url}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._terminal.say(f"copying {url}")
 
 
 def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:
@@ -106,7 +104,7 @@ def verify_with_bar(dataset: str) -> dict[str, Any]:
     manifest = load_manifest(dataset)
     total = sum(shard.bytes for shards in manifest.levels.values() for shard in shards)
     seen = 0
-    with _bar(Console(stderr=True), "MB") as bar:
+    with _bar(Terminal(stderr=True), "MB") as bar:
         task = bar.add_task("MB", total=round(total / 1e6), note="")
 
         def report(verified: Verified) -> None:
@@ -171,13 +169,11 @@ def _remarks(document: dict[str, Any]) -> list[str]:
     return [*lines, f"fingerprint {document['fingerprint'][:16]}"]
 
 
-def _bar(console: Console, unit: str) -> Progress:
-    return Progress(
-        TextColumn(unit),
+def _bar(terminal: Terminal, unit: str) -> Progress:
+    return terminal.bars(
+        Words(unit),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        Words("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
     )

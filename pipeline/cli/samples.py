@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from progan.pipeline.cli.local_path import LocalPath
+from progan.pipeline.cli.output import say
 
 CLASS = click.option(
     "--class",
@@ -33,7 +34,7 @@ def report(run: Path, out: Path | None) -> None:
     from progan.pipeline.run_folder import existing_run
 
     path = write_report(existing_run(run), out)
-    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB", err=True)
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 @click.command()
@@ -92,7 +93,7 @@ def generate(
         class_=wanted,
         codes=codes,
     )
-    click.echo(f"{out}: {count} pictures", err=True)
+    say(f"{out}: {count} pictures")
 
 
 def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,7 +149,7 @@ def interpolate(
     from progan.pipeline.sampling.interpolate import interpolate as write_film
 
     frames = write_film(model, out, named, seconds, fps, grid, wanted)
-    click.echo(f"{out}: {frames} frames, {out.stat().st_size / 1e6:.1f} MB", err=True)
+    say(f"{out}: {frames} frames, {out.stat().st_size / 1e6:.1f} MB")
 
 
 @click.command()
@@ -164,4 +165,4 @@ def timelapse(run: Path, out: Path, seconds: float, fps: int) -> None:
     from progan.pipeline.run_folder import existing_run
 
     grids = write_film(existing_run(run), out, seconds, fps)
-    click.echo(f"{out}: {grids} grids, {out.stat().st_size / 1e6:.1f} MB", err=True)
+    say(f"{out}: {grids} grids, {out.stat().st_size / 1e6:.1f} MB")

@@ -31,7 +31,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     else:
         message = first["msg"].removeprefix("Value error, ")
         text = f"{key}: {message[:1].lower()}{message[1:]}"
-        if not isinstance(first["input"], dict) and first["type"] != SECRET:
+        secret = first["type"] == SECRET or names[:2] == ["launch", "env"]
+        if not isinstance(first["input"], dict) and not secret:
             text += f", not {first['input']!r}"
     more = {".".join(_key(other["loc"], model)[0]) for other in others} - {key}
     return text + (f" (also wrong: {', '.join(sorted(more))})" if more else "")

@@ -3,6 +3,8 @@
 A CONFIG is a YAML file or the name of a preset; `key=value` words override it.
 """
 
+import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +27,8 @@ from progan.datasets.spec import DataSpec
 from progan.launch.spec import LaunchSpec
 from progan.pipeline.config.by_resolution import RESOLUTIONS, ByResolution
 from progan.pipeline.config.explain import SECRET, explain
-from progan.pipeline.config.secrets import has_credentials
+from progan.pipeline.config.secrets import MASK, has_credentials
+from progan.pipeline.config.texts import refused_text
 from progan.pipeline.config.yaml_io import apply_override, plain, read_yaml
 from progan.pipeline.errors import ConfigError
 from progan.stages.specs.model import ModelSpec
@@ -160,10 +163,10 @@ class TrackingConfig(Group):
 
     mlflow: str = "sqlite"
     """`sqlite` (a file next to the run's folder), the URI of a tracking server, or `off`."""
-    experiment: str = "progan"
+    experiment: Annotated[str, Field(min_length=1)] = "progan"
     tags: dict[str, str] = {}
     """Set on all of the run's MLflow runs."""
-    register_as: str = "auto"
+    register_as: Annotated[str, Field(min_length=1)] = "auto"
     """Name of the finished generator in the model registry; `auto` is progan-RUN; or `off`."""
 
     @field_validator("mlflow")
@@ -216,6 +219,11 @@ class RunConfig(Group):
         """Of the stages, ascending."""
         return [r for r in RESOLUTIONS if self.growth.first <= r <= self.growth.last]
 
+    def masked(self) -> "RunConfig":
+        """The same without the values of `launch.env`, to show or to send."""
+        launch = self.launch.model_copy(update={"env": dict.fromkeys(self.launch.env, MASK)})
+        return self.model_copy(update={"launch": launch})
+
 
 def presets() -> list[str]:
     """Names of the presets."""
@@ -227,13 +235,24 @@ def load_config(name: str, overrides: tuple[str, ...] = ()) -> RunConfig:
 
     Relative data paths are resolved against the current folder. Raises ConfigError.
     """
-    path = Path(name) if Path(name).is_file() else PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        raise ConfigError(f"no file and no preset is named {name}; presets: {', '.join(presets())}")
+    if os.path.isfile(name):
+        path = Path(name)
+    elif name in presets():
+        path = PRESETS / f"{name}.yaml"
+    else:
+        raise _no_config(name)
     values = read_yaml(path)
     for override in overrides:
         apply_override(values, override, default_values())
     return validate(values, source=name)
+
+
+def _no_config(name: str) -> ConfigError:
+    if os.path.isdir(name):
+        return ConfigError(f"{name} is a folder; a configuration is a YAML file or a preset's name")
+    close = difflib.get_close_matches(name, presets(), n=1)
+    hint = f", did you mean {close[0]}?" if close else f"; presets: {', '.join(presets())}"
+    return ConfigError(f"no file and no preset is named {name}{hint}")
 
 
 def default_values() -> dict[str, Any]:
@@ -252,5 +271,7 @@ def validate(values: dict[str, Any], source: str) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, RunConfig)}") from error
+    if problem := refused_text(config.model_dump(mode="json")):
+        raise ConfigError(f"{source}: {problem}")
     absolute = {"data": config.data.absolute(), "metrics": config.metrics.absolute()}
     return config.model_copy(update=absolute)

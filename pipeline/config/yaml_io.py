@@ -3,6 +3,8 @@
 import copy
 import io
 import json
+import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,28 +13,54 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from progan.datasets.files import write_whole
+from progan.datasets.files import whole_file
 from progan.pipeline.errors import ConfigError
+
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The map in a file. ConfigError if it is not YAML, not a map, or names a key twice."""
     try:
-        values = YAML(typ="safe").load(path)
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8: no YAML file") from error
+    try:
+        values = _parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a map of configuration keys")
     return values
 
 
-def write_yaml(path: Path, config: BaseModel) -> None:
-    """Write a configuration with all its defaults, atomically."""
+def _parse(text: str) -> Any:
+    """The value of a YAML document. ValueError, with a message of one line, if it is none."""
+    try:
+        return YAML(typ="safe").load(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # ruamel raises others than its own for dates, numbers and merges that are none
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def yaml_text(config: BaseModel) -> str:
+    """A configuration with all its defaults."""
     yaml = YAML()
     yaml.default_flow_style = False
-    text = io.BytesIO()
+    text = io.StringIO()
     yaml.dump(plain(config.model_dump()), text)
-    write_whole(path, text.getvalue())
+    return text.getvalue()
+
+
+def write_yaml(path: Path, config: BaseModel, *, private: bool = False) -> None:
+    """Write a configuration with all its defaults, atomically; readable by the user alone if
+    `private`."""
+    with whole_file(path) as file:
+        if private:
+            os.fchmod(file.fileno(), 0o600)
+        file.write(yaml_text(config).encode())
 
 
 def plain(value: Any) -> Any:
@@ -54,10 +82,10 @@ def apply_override(values: dict[str, Any], override: str, defaults: dict[str, An
     if not equals or not dotted:
         raise ConfigError(f"{override}: expected key=value, like growth.last=256")
     try:
-        value = YAML(typ="safe").load(text)
-    except YAMLError as error:
+        value = _parse(text)
+    except ValueError as error:
         raise ConfigError(f"{dotted}: {text!r} is not a YAML value") from error
-    parts = [int(part) if part.isdigit() else part for part in dotted.split(".")]
+    parts = [int(part) if NUMBER.fullmatch(part) else part for part in dotted.split(".")]
     here: Any = values
     for part, following in pairwise(parts):
         here, defaults = _child(here, part, following, dotted, defaults)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from progan.datasets.files import sha256_file
-from progan.pipeline.errors import ConfigError, RunError
+from progan.pipeline.errors import ConfigError
 from progan.pipeline.imports.converted import Converted, write_converted
 from progan.pipeline.imports.gan_zoo import read_gan_zoo
 from progan.pipeline.imports.official import read_official
@@ -23,10 +23,11 @@ READERS: dict[str, Reader] = {
 def import_checkpoint(path: Path, out: Path, kind: str, resolution: int | None) -> Converted:
     """Convert another program's checkpoint to a folder like a stage's `final/`.
 
-    RunError if it is damaged, of another program, or if progan's networks cannot compute the same.
+    ConfigError if there is none; RunError if it is damaged, of another program, or if progan's
+    networks cannot compute the same.
     """
     if not path.is_file():
-        raise RunError(f"{path} is not there, or no file")
+        raise ConfigError(f"{path} is not there, or no file")
     if out.exists():
         raise ConfigError(f"{out} is there already: choose another OUT, or remove it")
     converted = READERS[kind](path, resolution)

@@ -57,7 +57,8 @@ def accept_changes(old: RunConfig, new: RunConfig, begun: Sequence[StageSpec]) -
         would_be = stage_spec(new, RunFolder(Path()), "", spec.resolution)
         if different := list(_differences(_computed(spec), _computed(would_be))):
             raise _refusal(since, different)
-    return [f"{key}={after.get(key)}" for key in changed]
+    shown = _flat(new.masked())
+    return [f"{key}={shown.get(key)}" for key in changed]
 
 
 def _differences(

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from progan.pipeline.config.secrets import without_secrets
+from progan.pipeline.config.yaml_io import yaml_text
 from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.report.comparisons import comparisons
 from progan.pipeline.report.curves import Tick, charts
@@ -71,7 +72,7 @@ def collect(run: RunFolder) -> Report:
             for event in logged_events(EventLog(run.events).events(), clocks)
         ),
         environment=_environment(stages),
-        config=without_secrets(run.config.read_text()),
+        config=without_secrets(yaml_text(frozen_config(run).masked())),
     )
 
 

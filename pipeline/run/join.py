@@ -24,7 +24,7 @@ def join(path: Path, patience_minutes: float) -> None:
     """Take part in every stage until the run is done.
 
     Raises StoppedError or RunError when the run is stopped or fails, and RunError when no stage
-    is started for `patience_minutes`.
+    is started for `patience_minutes`; ConfigError if there is no run then either.
     """
     run = RunFolder(path.absolute())
     config = ConfigFile(run)
@@ -42,6 +42,8 @@ def join(path: Path, patience_minutes: float) -> None:
                 _take_part(run, event_log, event)
             waiting_since = time.monotonic()
         elif time.monotonic() - waiting_since > patience_minutes * 60:
+            if not run.config.exists() and not run.events.exists():
+                raise ConfigError(f"{path} is no run: it has neither config.yaml nor events.jsonl")
             raise RunError(f"{path}: no stage was started within {patience_minutes:g} minutes")
         time.sleep(POLL_SECONDS)
 

@@ -5,10 +5,15 @@ from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import track as rich_track
+from rich.progress import (
+    BarColumn,
+    TaskID,
+    TaskProgressColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from progan.pipeline.terminal import Terminal, Words
 from progan.stages.specs.stage import GrowthMode, StageSpec
 
 Item = TypeVar("Item")
@@ -24,9 +29,9 @@ HEADINGS: dict[GrowthMode, tuple[str, str]] = {
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
     """The items; a bar on a terminal counts them as they are taken."""
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return rich_track(items, what, total=total, console=console, disable=hidden, transient=True)
+    columns = BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Terminal(stderr=True).bars(Words("{task.description}"), *columns, transient=True) as bars:
+        yield from bars.track(items, total, description=what)
 
 
 def phase_headings(modes: Collection[GrowthMode]) -> tuple[str, str]:
@@ -72,14 +77,12 @@ class Display:
     """Shows a run on standard error; see orchestrator.ProgressListener."""
 
     def __init__(self, specs: list[StageSpec]) -> None:
-        self.console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
+        self.terminal = Terminal(stderr=True)
+        self._progress = self.terminal.bars(
+            Words("{task.description}"),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[where]}"),
+            Words("{task.fields[where]}"),
             TimeElapsedColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
         )
         self._bars: dict[int, TaskID] = {}
         for spec in specs:
@@ -123,15 +126,15 @@ class Display:
 
     def on_message(self, text: str) -> None:
         """See ProgressListener."""
-        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+        self.terminal.say(text)
 
     def _line(self, spec: StageSpec, text: str, at_once: bool) -> None:
         """Without a terminal: print a line, at most one every LINE_SECONDS unless `at_once`."""
         now = time.monotonic()
-        if self.console.is_terminal or (not at_once and now - self._last_line < LINE_SECONDS):
+        if self.terminal.is_terminal or (not at_once and now - self._last_line < LINE_SECONDS):
             return
         self._last_line = now
-        self.console.print(f"{_name(spec)} {text}", soft_wrap=True, highlight=False)
+        self.terminal.say(f"{_name(spec)} {text}")
 
 
 def _name(spec: StageSpec) -> str:

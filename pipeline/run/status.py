@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.live import Live
 from rich.table import Table
 
 from progan.pipeline.plan.plan import stage_specs
@@ -13,6 +12,7 @@ from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import read_failure, read_progress
 from progan.pipeline.run.progress_display import duration, seconds_left
 from progan.pipeline.run_folder import RunFolder, frozen_config
+from progan.pipeline.terminal import Terminal
 from progan.stages.errors import StageError
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.final import is_published
@@ -133,7 +133,7 @@ def kimg(images: int) -> str:
 def watch(run: RunFolder) -> None:
     """Refresh the table every two seconds until the run is done, or Ctrl-C."""
     document = status(run)
-    with Live(status_table(document), auto_refresh=False) as live, suppress(KeyboardInterrupt):
+    with Terminal().live(status_table(document)) as live, suppress(KeyboardInterrupt):
         while any(stage["state"] != "done" for stage in document["stages"]):
             time.sleep(WATCH_SECONDS)
             document = status(run)

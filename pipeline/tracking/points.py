@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from progan.pipeline.tracking.names import key
+
 MAX_METRICS = 1000
 """MLflow's limit for one request"""
 NOT_METRICS = ("phase", "time")
@@ -14,7 +16,7 @@ def points(line: dict[str, Any], step: int, prefix: str = "") -> list[Any]:
 
     milliseconds = round(line["time"] * 1000)
     return [
-        Metric(prefix + name, float(value), milliseconds, step)
+        Metric(key(prefix + name), float(value), milliseconds, step)
         for name, value in line.items()
         if name not in NOT_METRICS and isinstance(value, int | float)
     ]

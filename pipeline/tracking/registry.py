@@ -8,6 +8,7 @@ from pathlib import Path
 
 from progan.pipeline.errors import RunError
 from progan.pipeline.run_folder import RunFolder
+from progan.pipeline.tracking.names import model_name
 from progan.pipeline.tracking.store import Store
 
 FOLDER = "model"
@@ -20,6 +21,7 @@ def register(store: Store, name: str, run: RunFolder, run_id: str) -> str:
     The model is an artifact of the stage's MLflow run, and registered once for each run. Returns
     the version.
     """
+    name = model_name(name)
     if version := _existing_version(store, name, run_id):
         return version
     with tempfile.TemporaryDirectory() as temporary:

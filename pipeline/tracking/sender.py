@@ -4,23 +4,27 @@ Everything can be repeated after a failure: files are replaced, runs are searche
 are created, and MLflow is asked up to which images_seen it has metrics.
 """
 
+import hashlib
 import time
 from pathlib import Path
 
 from progan.pipeline.config.schema import RunConfig
-from progan.pipeline.config.yaml_io import flatten
+from progan.pipeline.config.yaml_io import flatten, yaml_text
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.tracking.points import batches, points
 from progan.pipeline.tracking.registry import register
 from progan.pipeline.tracking.state import StageState, TrackingState, read_state, write_state
-from progan.pipeline.tracking.store import Store
+from progan.pipeline.tracking.store import Store, sqlite_uri
 from progan.pipeline.tracking.system_metrics import read_machine
 from progan.pipeline.tracking.tags import run_tags, stage_tags
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.metrics_log import read_ticks
 from progan.stages.storage.rollback import read_rollbacks
 from progan.stages.storage.stage_folder import StageFolder, images_of
+
+PREFIX = "system/"
+"""Of the names of machine.jsonl's figures"""
 
 
 class Sender:
@@ -79,14 +83,14 @@ class Sender:
             return Store(uri, artifacts=None)
         # A database does not store artifacts; MLflow's default is the working directory.
         parent = self.run.path.parent
-        file = f"sqlite:///{parent / 'mlflow.db'}"
-        return Store(file if uri == "sqlite" else uri, (parent / "mlartifacts").as_uri())
+        place = sqlite_uri(parent / "mlflow.db") if uri == "sqlite" else uri
+        return Store(place, (parent / "mlartifacts").as_uri())
 
     def _open(self, store: Store) -> TrackingState:
         """Resume the run's MLflow run, or create it."""
         tracking = self.config.tracking
-        state = read_state(self.run.tracking, tracking.mlflow)
-        if state.run_id is None or not store.has(state.run_id):
+        state = read_state(self.run.tracking, tracking.mlflow, _key(self.run))
+        if None in (state.run_id, state.experiment_id) or not store.has(str(state.run_id)):
             state = TrackingState(key=state.key, store=state.store)
             self._save(state)
             state.experiment_id = store.experiment(tracking.experiment)
@@ -94,24 +98,30 @@ class Sender:
                 state.experiment_id,
                 self.run.name,
                 key_tags={"progan.key": state.key, "progan.stage": "all"},
-                tags=run_tags(Path.cwd()) | tracking.tags,
+                tags=tracking.tags | run_tags(Path.cwd()),
                 start_time=_creation_time(self.run),
             )
             self._save(state)
-        store.resume(state.run_id)
-        store.log_params(state.run_id, flatten(self.config.model_dump(mode="json")))
-        store.log_files(state.run_id, [self.run.config])
+        run_id, shown = str(state.run_id), self.config.masked()
+        store.resume(run_id)
+        store.log_params(run_id, flatten(shown.model_dump(mode="json")))
+        store.log_text(run_id, yaml_text(shown), self.run.config.name)
         return state
 
     def _send_machine(self, store: Store, state: TrackingState) -> None:
+        """Send new lines of machine.jsonl; their step is their number in the file."""
         if not (self.run.machine.exists() and self._changed(self.run.machine)):
             return
         lines = read_machine(self.run.machine)
-        sent = state.machine_lines
-        new = [points(line, sent + n, "system/") for n, line in enumerate(lines[sent:])]
-        for count, batch in batches(new):
+        all_points = [(number, points(line, number, PREFIX)) for number, line in lines.items()]
+        if state.machine_lines is None and all_points:
+            some_metric = all_points[-1][1][-1].key
+            state.machine_lines = store.next_step(str(state.run_id), some_metric)
+        unsent = [(n, found) for n, found in all_points if n >= (state.machine_lines or 0)]
+        for count, batch in batches([found for _, found in unsent]):
             store.log_points(str(state.run_id), batch)
-            state.machine_lines += count
+            state.machine_lines = unsent[count - 1][0] + 1
+            unsent = unsent[count:]
             self._save(state)
 
     def _send_stage(
@@ -120,7 +130,7 @@ class Sender:
         # Read the lineage before the metrics: a rollback cuts the metrics before it is recorded.
         lineage = self._lineage(spec.resolution)
         name = f"{self.run.name}-{spec.resolution:04d}"
-        stage = state.stages.get(spec.resolution)
+        stage = self._existing_stage(store, state, spec.resolution)
         if stage and stage.lineage != lineage:
             store.supersede(stage.run_id, name)
             stage = None
@@ -141,6 +151,15 @@ class Sender:
             stage.ended = True
             self._save(state)
 
+    def _existing_stage(
+        self, store: Store, state: TrackingState, resolution: int
+    ) -> StageState | None:
+        """A stage's run, unless somebody has deleted it in MLflow since the last start."""
+        stage = state.stages.get(resolution)
+        if stage is None or stage.ended or stage.run_id in self._last_step:
+            return stage
+        return stage if store.has(stage.run_id) else None
+
     def _create_stage(
         self, store: Store, state: TrackingState, spec: StageSpec, name: str, lineage: str
     ) -> StageState:
@@ -153,7 +172,7 @@ class Sender:
             str(state.experiment_id),
             name,
             key_tags=key_tags,
-            tags={"mlflow.parentRunId": str(state.run_id)} | self.config.tracking.tags,
+            tags=self.config.tracking.tags | {"mlflow.parentRunId": str(state.run_id)},
             start_time=self.run.stage(spec.resolution).spec.stat().st_mtime,
         )
         store.log_params(run_id, flatten(spec.model_dump(mode="json")))
@@ -214,6 +233,12 @@ class Sender:
 
     def _save(self, state: TrackingState) -> None:
         write_state(self.run.tracking, state)
+
+
+def _key(run: RunFolder) -> str:
+    """Identifies a run by its first event, so that its MLflow runs are found without a state."""
+    first = next(iter(EventLog(run.events).events()), None)
+    return hashlib.sha256(repr(first).encode()).hexdigest()[:32]
 
 
 def _creation_time(run: RunFolder) -> float:

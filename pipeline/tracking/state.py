@@ -3,12 +3,14 @@
 Which metrics have been sent is not stored here but queried from MLflow.
 """
 
+import logging
 from pathlib import Path
-from uuid import uuid4
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ValidationError
 
 from progan.datasets.files import write_whole
+
+log = logging.getLogger(__name__)
 
 
 class StageState(BaseModel):
@@ -29,24 +31,30 @@ class StageState(BaseModel):
 class TrackingState(BaseModel):
     """A run's MLflow runs: a parent, and one per stage."""
 
-    key: str = Field(default_factory=lambda: uuid4().hex)
-    """Tag of all of them, to find a run whose creation was not confirmed"""
+    key: str
+    """Tag of all of them, to find a run whose creation was not confirmed, or whose id is lost"""
     store: str = "sqlite"
     """`tracking.mlflow` when they were created"""
     experiment_id: str | None = None
     run_id: str | None = None
-    machine_lines: int = 0
-    """Number of lines of machine.jsonl that have been sent"""
+    machine_lines: int | None = None
+    """Number of lines of machine.jsonl that have been sent; None: MLflow has to be asked"""
     stages: dict[int, StageState] = {}
 
 
-def read_state(path: Path, store: str) -> TrackingState:
-    """What has been sent to a store: nothing if the run was tracked in another one before."""
-    state = (
-        TrackingState.model_validate_json(path.read_bytes())
-        if path.exists()
-        else TrackingState(store=store)
-    )
+def read_state(path: Path, store: str, key: str) -> TrackingState:
+    """What has been sent to a store: nothing if the run was tracked in another one before.
+
+    key: for a new state. A damaged file is said to be so, and is as good as none.
+    """
+    fresh = TrackingState(key=key, store=store)
+    if not path.exists():
+        return fresh
+    try:
+        state = TrackingState.model_validate_json(path.read_bytes())
+    except ValidationError:
+        log.warning("%s is damaged; MLflow is asked for what it has of this run", path)
+        return fresh
     return state if state.store == store else TrackingState(key=state.key, store=store)
 
 

@@ -6,10 +6,13 @@ and MLflow's own retries, which do not, are off.
 
 import logging
 import os
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from progan.pipeline.tracking import names
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -22,6 +25,17 @@ MAX_PARAMS = 100
 """MLflow's limit for one request"""
 PROGRESS = "images_seen"
 """The metric whose last value says how far a stage's metrics have been sent"""
+
+
+def sqlite_uri(file: Path) -> str:
+    """The URI of a database file.
+
+    MLflow and SQLAlchemy differ in how they unquote one. So a folder with ?, # or % in its path,
+    which would have to be quoted, is opened, and named by its descriptor.
+    """
+    if not re.search("[?#%]", str(file)):
+        return f"sqlite:///{file}"
+    return f"sqlite:////proc/self/fd/{os.open(file.parent, os.O_RDONLY)}/{file.name}"
 
 
 class Store:
@@ -40,6 +54,7 @@ class Store:
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, created if it does not exist."""
+        name = names.experiment_name(name)
         experiment = self.client.get_experiment_by_name(name)
         if experiment:
             return str(experiment.experiment_id)
@@ -52,8 +67,8 @@ class Store:
         try:
             return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return False  # the latter: no run has such an id
             raise
 
     def run(
@@ -72,7 +87,10 @@ class Store:
         if runs:
             return str(runs[0].info.run_id)
         milliseconds = round(start_time * 1000)
-        created = self.client.create_run(experiment_id, milliseconds, key_tags | tags, name)
+        all_tags = names.tags(tags) | key_tags
+        created = self.client.create_run(
+            experiment_id, milliseconds, all_tags, names.run_name(name)
+        )
         return str(created.info.run_id)
 
     def resume(self, run_id: str) -> int:
@@ -81,6 +99,11 @@ class Store:
         if run.info.status != "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         return int(run.data.metrics.get(PROGRESS, 0))
+
+    def next_step(self, run_id: str, metric: str) -> int:
+        """The step after the last one of a metric."""
+        history = self.client.get_metric_history(run_id, metric)
+        return max((point.step + 1 for point in history), default=0)
 
     def log_points(self, run_id: str, points: list[Any]) -> None:
         """Log metrics in one request. MLflow's databases drop exact duplicates."""
@@ -91,7 +114,8 @@ class Store:
         from mlflow.entities import Param
 
         known = self.client.get_run(run_id).data.params
-        new = [Param(key, value) for key, value in params.items() if key not in known]
+        wanted = names.params(params).items()
+        new = [Param(key, value) for key, value in wanted if key not in known]
         for start in range(0, len(new), MAX_PARAMS):
             self.client.log_batch(run_id, params=new[start : start + MAX_PARAMS])
 
@@ -99,12 +123,17 @@ class Store:
         """Set or change tags."""
         from mlflow.entities import RunTag
 
-        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        accepted = names.tags(tags).items()
+        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in accepted])
 
     def log_files(self, run_id: str, files: Iterable[Path], folder: str | None = None) -> None:
         """Upload files, replacing those of the same name."""
         for file in files:
             self.client.log_artifact(run_id, str(file), folder)
+
+    def log_text(self, run_id: str, text: str, name: str) -> None:
+        """Upload a text as a file, replacing that of the same name."""
+        self.client.log_text(run_id, text, name)
 
     def end(self, run_id: str, status: str, end_time: float) -> None:
         """End a run."""
@@ -115,4 +144,5 @@ class Store:
         now = datetime.now()
         self.set_tags(run_id, {"progan.superseded": "true"})
         self.client.set_terminated(run_id, "KILLED")
-        self.client.update_run(run_id, name=f"{name}, superseded {now:%Y-%m-%d %H:%M:%S}")
+        superseded = f"{name}, superseded {now:%Y-%m-%d %H:%M:%S}"
+        self.client.update_run(run_id, name=names.run_name(superseded))

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from progan.stages.storage.json_lines import append_line, read_lines
+from progan.stages.storage.json_lines import append_line, read_numbered
 
 EVERY_SECONDS = 10.0
 LINES_PER_INTERVAL = 200
 MAX_SECONDS = 600.0
+LATEST = 1e11
+"""Seconds since 1970: no later time is one"""
 
 
 class MachineLog:
@@ -43,9 +45,17 @@ class MachineLog:
         self._last_write = time.monotonic()
 
 
-def read_machine(path: Path) -> list[dict[str, Any]]:
-    """The lines of machine.jsonl, if it exists."""
-    return read_lines(path, lambda line: line | {"time": float(line["time"])})
+def read_machine(path: Path) -> dict[int, dict[str, float]]:
+    """The lines of machine.jsonl by number, from 0."""
+    return read_numbered(path, _figures)
+
+
+def _figures(line: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a line; raises as `read_numbered` expects for one that MLflow would refuse."""
+    figures = {name: float(value) for name, value in line.items()}
+    if not 0 <= figures["time"] < LATEST or len(figures) < 2:
+        raise ValueError("no time, or nothing measured")
+    return figures
 
 
 def _monitors() -> list[Any]:

@@ -44,22 +44,27 @@ def _end_of_lines(file: BinaryIO) -> int:
 
 
 def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """The lines of a file, if it exists, each as `parse` makes it of a JSON object.
+    """The lines of a file, if it exists, as `read_numbered`."""
+    return list(read_numbered(path, parse).values())
 
-    A damaged line, of which `parse` raises ValueError, KeyError or TypeError, is left out and
-    logged by its number. An unfinished last line is left out.
+
+def read_numbered(path: Path, parse: Callable[[dict[str, Any]], T]) -> dict[int, T]:
+    """The lines of a file, if it exists, by number from 0, each as `parse` makes it of an object.
+
+    A damaged line, of which `parse` raises ValueError, KeyError, TypeError or OverflowError, is
+    left out and logged. An unfinished last line is left out.
     """
     try:
         *lines, _unfinished = path.read_bytes().split(b"\n")
     except FileNotFoundError:
-        return []
-    parsed = []
-    for number, line in enumerate(lines, start=1):
+        return {}
+    parsed = {}
+    for number, line in enumerate(lines):
         try:
-            parsed.append(parse(_object(line)))
-        except (ValueError, KeyError, TypeError):
+            parsed[number] = parse(_object(line))
+        except (ValueError, KeyError, TypeError, OverflowError):
             if (path, line) not in _named:
-                log.warning("%s, line %d is damaged and left out", path, number)
+                log.warning("%s, line %d is damaged and left out", path, number + 1)
                 _named.add((path, line))
     return parsed
 

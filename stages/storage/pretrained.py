@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from progan.datasets.files import sha256_file
-from progan.stages.errors import StageError
+from progan.stages.errors import NoNetworksError, StageError
 from progan.stages.specs.model import ModelSpec
 from progan.stages.storage import final
 
@@ -85,7 +85,7 @@ def read_published(folder: Path) -> Published:
     for document in DOCUMENTS:
         if (folder / document).is_file():
             return _exported(folder / document)
-    raise StageError(
+    raise NoNetworksError(
         f"{folder} is no exported generator: it has no {DOCUMENT}; "
         "make one with: progan export RUN OUT"
     )
