@@ -12,7 +12,6 @@ from pydantic import (
     Field,
     NonNegativeInt,
     PositiveInt,
-    StringConstraints,
     model_validator,
 )
 
@@ -28,6 +27,12 @@ NEEDED = {
     "kubernetes": ("nodes", "gpus_per_node", "image", "volume_claim", "volume_mount"),
 }
 """Required keys, by backend"""
+
+
+def _host_and_port(text: str) -> str:
+    if not re.fullmatch(rf"{HOST}:[0-9]{{1,5}}", text):
+        raise ValueError("must be HOST:PORT, such as n1:29500")
+    return text
 
 
 class LaunchSpec(BaseModel):
@@ -46,7 +51,7 @@ class LaunchSpec(BaseModel):
     `auto` means two; for ssh it means the hostfile's slots."""
     hostfile: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     """For ssh: a file of lines `HOST slots=N`, as for DeepSpeed and MPI."""
-    rendezvous: Annotated[str, StringConstraints(pattern=rf"^{HOST}:\d+$")] | None = None
+    rendezvous: Annotated[str, AfterValidator(_host_and_port)] | None = None
     """For torchrun: HOST:PORT of the machine where `progan train` runs, as the others see it."""
     namespace: str | None = None
     """Kubernetes namespace; by default kubectl's."""

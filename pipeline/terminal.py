@@ -14,6 +14,9 @@ from rich.text import Text  # noqa: TID251
 
 from progan.pipeline.config.printable import printable
 
+Bars = Progress
+"""The type of what `Terminal.bars` returns"""
+
 
 class Terminal(Console):
     """Standard output or error."""
@@ -33,7 +36,7 @@ class Terminal(Console):
         """A table that is replaced by each update."""
         return Live(renderable, console=self, auto_refresh=False)
 
-    def bars(self, *columns: ProgressColumn, transient: bool = False) -> Progress:
+    def bars(self, *columns: ProgressColumn, transient: bool = False) -> Bars:
         """Bars; nothing where this is no terminal."""
         return Progress(*columns, console=self, disable=not self.is_terminal, transient=transient)
 

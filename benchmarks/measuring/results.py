@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
+from rich.console import Console  # noqa: TID251
 from rich.table import Table
 
 from progan.stages.training.hosts import processor, versions

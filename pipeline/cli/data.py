@@ -198,7 +198,10 @@ def preview(dataset: str, out: Path, num: int) -> None:
     from progan.datasets.files import whole_file
     from progan.datasets.format.manifest import load_manifest
     from progan.datasets.format.preview import preview as draw
+    from progan.pipeline.errors import ConfigError
 
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"{out}: the picture is written as .png")
     sheet = draw(dataset, load_manifest(dataset), num=num)
     with whole_file(out) as file:
         sheet.save(file, "PNG")

@@ -2,14 +2,16 @@
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.requirements import Requirement
 from rich.box import SIMPLE
 from rich.table import Table
 
@@ -25,13 +27,16 @@ GIB = 2**30
 MIN_DISK_BYTES = 10 * GIB
 MIN_SHARED_MEMORY_BYTES = GIB // 2
 
-PACKAGES = ("torch", "torchvision", "deepspeed", "webdataset", "pillow", "mlflow")
 EXTRAS = {
-    "distributed": ("dask", "progan prepare --executor"),
-    "imageio-ffmpeg": ("video", "films as .mp4"),
-    "onnxruntime": ("onnx", "progan export --format onnx"),
-    "torch-fidelity": ("metrics", "FID, KID, precision and recall, Inception score"),
+    "dask": "progan prepare --executor",
+    "hf": "progan prepare hf:NAME",
+    "lmdb": "progan prepare of an LMDB",
+    "metrics": "FID, KID, precision and recall, Inception score",
+    "onnx": "progan export --format onnx",
+    "remote": "data sets on object storage",
+    "video": "films as .mp4",
 }
+"""What the optional packages are for"""
 PROGRAMS = {
     "torchrun": "starts the ranks on one machine; comes with torch",
     "ssh": "ssh backend: apt-get install openssh-client",
@@ -56,7 +61,7 @@ class Finding:
 def examine(folder: Path) -> dict[str, Any]:
     """The results of all checks, as one JSON-able document; `folder` is where runs will be."""
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _python, _packages, _devices, _communication, _programs, lambda: _space(folder),
+        _python, check_packages, _devices, _communication, _programs, lambda: _space(folder),
     ]  # fmt: skip
     return {"findings": [asdict(finding) for check in checks for finding in check()]}
 
@@ -65,17 +70,45 @@ def _python() -> Iterator[Finding]:
     yield Finding("python", OK, f"{platform.python_version()} ({sys.executable})")
 
 
-def _packages() -> Iterator[Finding]:
-    for name in PACKAGES:
-        try:
-            yield Finding(name, OK, version(name))
-        except PackageNotFoundError:
-            yield Finding(name, FAILED, "not installed", f"pip install {name}")
-    for name, (extra, use) in EXTRAS.items():
-        try:
-            yield Finding(name, OK, version(name))
-        except PackageNotFoundError:
-            yield Finding(name, ABSENT, "not installed", f"{use}: pip install 'progan[{extra}]'")
+def check_packages() -> Iterator[Finding]:
+    """Compares what is installed with what progan's metadata requires."""
+    try:
+        requirements = [Requirement(text) for text in requires("progan") or []]
+    except PackageNotFoundError:
+        yield Finding("progan", FAILED, "not installed", "pip install . in progan's folder")
+        return
+    for requirement in requirements:
+        if _is_for(requirement, ""):
+            yield _package(requirement, FAILED, f"pip install {_quoted(requirement)}")
+    for extra, use in EXTRAS.items():
+        for requirement in requirements:
+            if _is_for(requirement, extra) and not _is_for(requirement, ""):
+                yield _package(requirement, ABSENT, f"{use}: pip install 'progan[{extra}]'")
+
+
+def _is_for(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _quoted(requirement: Requirement) -> str:
+    return shlex.quote(f"{requirement.name}{requirement.specifier}")
+
+
+def _package(requirement: Requirement, missing: State, advice: str) -> Finding:
+    """`missing` and `advice`: what to say if the package is not installed."""
+    try:
+        found = version(requirement.name)
+    except PackageNotFoundError:
+        return Finding(requirement.name, missing, "not installed", advice)
+    allowed = requirement.specifier
+    if allowed.contains(found, prereleases=True):
+        return Finding(requirement.name, OK, found)
+    lower = [bound for bound in allowed if bound.operator in (">", ">=", "~=")]
+    is_old = any(not bound.contains(found, prereleases=True) for bound in lower)
+    what = "too old" if is_old else "too new"
+    return Finding(
+        requirement.name, FAILED, f"{found}, {what}", f"pip install {_quoted(requirement)}"
+    )
 
 
 def _devices() -> Iterator[Finding]:

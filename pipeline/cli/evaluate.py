@@ -63,15 +63,17 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     At its own resolution every stage is compared with what it was trained on. To see whether
     growing pays, use --at with the last resolution: all stages against the same pictures.
 
-    The values are written to stages/NNNN/evaluation.json, too. With --json: {"run": ..., "stages":
-    [{"resolution", "images_seen", "generator": SHA-256 of its weights, "results": [{"metric", "at":
-    resolution, "images": compared, "values": {name: number}}], "left_out": {metric: reason}}]}.
+    The values are written to stages/NNNN/evaluation.json, too; exit code 1 if there is none. With
+    --json: {"run": ..., "stages": [{"resolution", "images_seen", "generator": SHA-256 of its
+    weights, "results": [{"metric", "at": resolution, "images": compared, "values": {name:
+    number}}], "left_out": {metric: reason}}]}.
 
     \b
     progan evaluate runs/faces
     progan evaluate runs/faces --at 256 --metrics swd,fid --inception-weights inception.pth
     """
     from progan.pipeline.cli.evaluate_view import evaluation_table, stage_bars
+    from progan.pipeline.errors import RunError
     from progan.pipeline.evaluate import EvaluateOptions
     from progan.pipeline.evaluate import evaluate as evaluate_run
     from progan.pipeline.run_folder import existing_run
@@ -80,3 +82,12 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     with stage_bars() as on_progress:
         document = evaluate_run(folder, EvaluateOptions(**options), on_progress)
     show(document, evaluation_table, as_json)
+    if not any(stage["results"] for stage in document["stages"]):
+        raise RunError(f"nothing was measured: {_why(document)}")
+
+
+def _why(document: dict[str, Any]) -> str:
+    """The reasons in one line."""
+    left_out = [item for stage in document["stages"] for item in stage["left_out"].items()]
+    reasons = dict.fromkeys(f"{name}: {reason}" for name, reason in left_out)
+    return "; ".join(reasons) or "no metric is named, neither by --metrics nor by metrics.at_end"

@@ -189,15 +189,6 @@ def _print_hints(config: "RunConfig") -> None:
         say(f"progan: {hint}")
 
 
-def _require_folder(path: Path) -> None:
-    """ConfigError if a file stands at a path, or where one of its parents must be."""
-    from progan.pipeline.errors import ConfigError
-
-    existing = next(part for part in (path, *path.absolute().parents) if part.exists())
-    if not existing.is_dir():
-        raise ConfigError(f"--run {path}: {existing} is a file, and a run is a folder")
-
-
 @main.command()
 @click.argument("run", type=LocalPath())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
 from progan.datasets.build.prepare import Progress as Built
@@ -13,7 +13,7 @@ from progan.datasets.build.prepare import prepare
 from progan.datasets.build.reject_log import REJECTED
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
-from progan.pipeline.terminal import Terminal, Words
+from progan.pipeline.terminal import Bars, Terminal, Words
 
 LINE_SECONDS = 10.0
 FEW_PICTURES = 100
@@ -40,7 +40,7 @@ def prepare_with_bar(source: str, dataset: Path, resolution: int, **choices: Any
 class _Reporter:
     """Shows the progress of a build: a bar on a terminal, else a line every ten seconds."""
 
-    def __init__(self, terminal: Terminal, bar: Progress) -> None:
+    def __init__(self, terminal: Terminal, bar: Bars) -> None:
         self._terminal, self._bar = terminal, bar
         self._task = bar.add_task("pictures", total=None, note="")
         self._first: Built | None = None
@@ -169,7 +169,7 @@ def _remarks(document: dict[str, Any]) -> list[str]:
     return [*lines, f"fingerprint {document['fingerprint'][:16]}"]
 
 
-def _bar(terminal: Terminal, unit: str) -> Progress:
+def _bar(terminal: Terminal, unit: str) -> Bars:
     return terminal.bars(
         Words(unit),
         BarColumn(bar_width=30),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 SECRET = "secret"
 """Type of an error whose input must not be shown"""
@@ -13,7 +14,7 @@ SECRET = "secret"
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first error: its dotted key, the reason, and for an unknown key the likely one."""
     first, *others = error.errors()
-    names, fields = _key(first["loc"], model)
+    names, fields = _named(first, model)
     key = ".".join(names)
     if first["type"] == "extra_forbidden":
         text = f"{key}: unknown key"
@@ -34,7 +35,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         secret = first["type"] == SECRET or names[:2] == ["launch", "env"]
         if not isinstance(first["input"], dict) and not secret:
             text += f", not {first['input']!r}"
-    more = {".".join(_key(other["loc"], model)[0]) for other in others} - {key}
+    more = {".".join(_named(other, model)[0]) for other in others} - {key, ""}
     return text + (f" (also wrong: {', '.join(sorted(more))})" if more else "")
 
 
@@ -50,6 +51,15 @@ def _below(here: Any, part: int | str) -> tuple[Any, bool]:
         if kind and part in get_args(kind.annotation):
             return member, True
     return (get_args(here)[0] if get_origin(here) is tuple else None), False
+
+
+def _named(error: ErrorDetails, model: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """`_key` of an error; an unknown key may have any name."""
+    if error["type"] != "extra_forbidden":
+        return _key(error["loc"], model)
+    *parents, unknown = error["loc"]
+    names, fields = _key(parents, model)
+    return [*names, str(unknown)], fields
 
 
 def _key(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ NUMBER = re.compile("[0-9]{1,9}")
 def read_yaml(path: Path) -> dict[str, Any]:
     """The map in a file. ConfigError if it is not YAML, not a map, or names a key twice."""
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8: no YAML file") from error
     try:
@@ -42,7 +42,8 @@ def _parse(text: str) -> Any:
         raise ValueError("is nested too deeply") from None
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
         # ruamel raises others than its own for dates, numbers and merges that are none
-        raise ValueError(" ".join(str(error).split())) from error
+        message = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise ValueError(message.partition(" To suppress this check")[0]) from error
 
 
 def yaml_text(config: BaseModel) -> str:

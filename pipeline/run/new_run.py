@@ -18,8 +18,9 @@ def run_to_train(path: Path) -> RunFolder:
     that a run does not begin with.
     """
     run = RunFolder(path.absolute())
-    if run.path.exists() and not run.path.is_dir():
-        raise ConfigError(f"{path} is a file; {ELSEWHERE}")
+    there = next(part for part in (run.path, *run.path.parents) if part.exists())
+    if not there.is_dir():
+        raise ConfigError(f"--run {path}: {there} is a file, and a run is a folder")
     for folder in (run.path, *run.path.parents):
         if is_dataset(folder):
             where = "is" if folder == run.path else "is in"

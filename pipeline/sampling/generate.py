@@ -1,12 +1,12 @@
 """Pictures from an exported generator."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from progan.datasets.files import write_whole
@@ -22,6 +22,8 @@ from progan.stages.rng import grid_latents
 from progan.stages.storage.pretrained import Published, read_published
 from progan.stages.storage.tensors import read_tensors
 
+FILE_SUFFIX = re.compile(r"\.[0-9]{0,2}[A-Za-z][A-Za-z0-9]{0,4}")
+"""As of a file: .txt, .jpeg, .jp2; a folder's name may end in .5"""
 BATCH = 16
 """Pictures in one forward pass"""
 
@@ -82,7 +84,7 @@ def generate(
     are drawn from `seed`. `class_`: name or label of the class of all pictures; without, classes
     cycle, by seed if there are `seeds`. `codes`: NUMBER=VALUE words; other codes are random.
 
-    Returns the number of pictures. ConfigError if `out` has the suffix of another picture format,
+    Returns the number of pictures. ConfigError if `out` has the suffix of another kind of file,
     or if there is no such class or code.
     """
     to_grid = _is_grid(out)
@@ -116,9 +118,11 @@ def class_labels(numbers: Sequence[int], published: Published, class_: str | Non
 
 def _is_grid(out: Path) -> bool:
     """Whether `out` names a PNG file rather than a folder."""
-    suffix = out.suffix.lower()
-    if suffix == ".png":
+    if out.suffix.lower() == ".png":
         return True
-    if suffix in Image.registered_extensions():
-        raise ConfigError(f"{out}: a grid is written as .png, single pictures into a folder")
+    if FILE_SUFFIX.fullmatch(out.suffix) and not out.is_dir():
+        raise ConfigError(
+            f"{out}: a grid is written as .png, single pictures into a folder; if {out.name} is to "
+            "be a folder, make it first"
+        )
     return False

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from rich.progress import Progress
+from rich.progress import Progress  # noqa: TID251
 
 from progan.datasets.build.prepare import prepare
 from progan.datasets.synthetic import draw_dataset

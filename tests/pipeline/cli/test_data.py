@@ -172,10 +172,3 @@ def test_wrong_usage_exits_with_2(
     result = run("prepare", pictures, tmp_path / "d", "--resolution", 8, option, value)
     assert result.exit_code == 2
     assert message in result.stderr
-
-
-def test_missing_data_set_exits_with_3(tmp_path: Path) -> None:
-    for command in ("info", "verify", "preview"):
-        result = run("data", command, tmp_path)
-        assert result.exit_code == 3
-        assert "holds no finished data set" in result.stderr

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from rich.console import Console
-
 from progan.pipeline.cli.evaluate_view import evaluation_table
+from progan.pipeline.terminal import Terminal
 
 
 def stage(resolution: int, left_out: dict[str, str], **results: dict[str, float]) -> dict[str, Any]:
@@ -20,9 +19,9 @@ def stage(resolution: int, left_out: dict[str, str], **results: dict[str, float]
 
 
 def lines(document: dict[str, Any]) -> list[str]:
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(evaluation_table(document))
+    terminal = Terminal(width=120)
+    with terminal.capture() as capture:
+        terminal.print(evaluation_table(document))
     return [" ".join(line.split()) for line in capture.get().splitlines() if line.strip()]
 
 

@@ -15,45 +15,6 @@ def progan(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (["train", "demo", "growth.lst=8"], 2, "did you mean growth.last?"),
-        (["train", "demo", "seed=x"], 2, "seed: input should be a valid integer"),
-        (["train", "demo", "batch=6"], 2, "batch.4: 6 images cannot be shared out"),
-        (["plan", "demo", "launch.gpus_per_node=5"], 2, "over 5 ranks"),
-        (["train", "demo", "--detach"], 2, "--detach: only Slurm"),
-        (["plan", "demo", "launch.backend=slurm"], 2, "launch: nodes: the slurm backend needs it"),
-        (["train", "demo", "data.path=nowhere"], 3, "make one with: progan prepare"),
-        (["prepare", "nowhere", "out", "--resolution", "8"], 3, "nowhere"),
-        (["prepare", ".", "out", "--resolution", "48"], 2, "'48' is not one of"),
-        (["status", "nowhere"], 1, "nowhere is no run"),
-        (["resume", "nowhere"], 1, "nowhere is no run"),
-        (["export", "nowhere", "out"], 1, "nowhere is no run"),
-        (["generate", "nowhere", "grid.png"], 1, "nowhere is no exported generator"),
-        (["evaluate", "nowhere"], 1, "nowhere is no run"),
-        (["evaluate", ".", "--metrics", "swd,ssim"], 2, "'ssim' is not one of swd, ms_ssim, fid"),
-        (["prepare", "pictures", "s3://b/x", "--resolution", "8"], 2, "s3://b/x is a URL"),
-        (["train", "demo", "--run", "s3://b/x"], 2, "s3://b/x is a URL"),
-        (["export", "run", "gs://b/x"], 2, "gs://b/x is a URL"),
-        (["generate", "model", "s3://b/grid.png"], 2, "s3://b/grid.png is a URL"),
-        (["timelapse", "run", "s3://b/film.gif"], 2, "s3://b/film.gif is a URL"),
-        (["train", "demo", "model.init=s3://b/x"], 2, "model.init: s3://b/x is a URL"),
-        (["frain"], 2, "No such command 'frain'"),
-    ],
-)
-def test_user_errors_print_one_line_and_exit_with_their_code(
-    words: list[str], code: int, text: str, tmp_path: Path
-) -> None:
-    if words[0] == "train" and "data.path=nowhere" not in words:
-        words = [*words, "data.path=nowhere"] if code == 3 else words
-    result = progan(*words, cwd=tmp_path)
-    assert (result.returncode, result.stdout) == (code, "")
-    assert text in result.stderr
-    assert "Traceback" not in result.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = progan("--debug", "status", "nowhere", cwd=tmp_path)
     assert result.returncode == 1 and "Traceback" in result.stderr

@@ -1,19 +1,18 @@
 """The status of a run, from its files alone."""
 
-import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from progan.pipeline.config.schema import load_config
 from progan.pipeline.config.yaml_io import write_yaml
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.status import status, status_table
 from progan.pipeline.run_folder import RunFolder
+from progan.pipeline.terminal import Terminal
 
 
 def ended(code: int, transient: bool = False) -> dict[str, Any]:
@@ -61,8 +60,9 @@ def test_table_fits_a_terminal_of_80_columns() -> None:
         "progress": progress | {"images_per_second": 1234.5}, "last_checkpoint": 500_000,
         "checkpoint_age_seconds": 700,
     }  # fmt: skip
-    console = Console(width=80, file=io.StringIO())
-    console.print(status_table({"run": "runs/photos", "stages": [stage]}))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    terminal = Terminal(width=80)
+    with terminal.capture() as capture:
+        terminal.print(status_table({"run": "runs/photos", "stages": [stage]}))
+    text = capture.get()
     for cell in ("training", "separate", "0.40", "556/12000", "images/s", "111:06:40", "0:11:40"):
         assert cell in text
