@@ -17,7 +17,7 @@ def progan(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = progan("--debug", "status", "nowhere", cwd=tmp_path)
-    assert result.returncode == 2 and "Traceback" in result.stderr
+    assert result.returncode == 1 and "Traceback" in result.stderr
 
 
 def test_plan_prints_one_json_document(tmp_path: Path) -> None:
