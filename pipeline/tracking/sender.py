@@ -5,6 +5,7 @@ are created, and MLflow is asked up to which images_seen it has metrics.
 """
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -89,15 +90,14 @@ class Sender:
     def _open(self, store: Store) -> TrackingState:
         """Resume the run's MLflow run, or create it."""
         tracking = self.config.tracking
-        state = read_state(self.run.tracking, tracking.mlflow, _key(self.run))
+        state = read_state(self.run.tracking, tracking.mlflow)
         if None in (state.run_id, state.experiment_id) or not store.has(str(state.run_id)):
-            state = TrackingState(key=state.key, store=state.store)
-            self._save(state)
+            state = TrackingState(store=state.store)
             state.experiment_id = store.experiment(tracking.experiment)
             state.run_id = store.run(
                 state.experiment_id,
                 self.run.name,
-                key_tags={"progan.key": state.key, "progan.stage": "all"},
+                key_tags={"progan.key": _key(self.run), "progan.stage": "all"},
                 tags=tracking.tags | run_tags(Path.cwd()),
                 start_time=_creation_time(self.run),
             )
@@ -164,7 +164,7 @@ class Sender:
         self, store: Store, state: TrackingState, spec: StageSpec, name: str, lineage: str
     ) -> StageState:
         key_tags = {
-            "progan.key": state.key,
+            "progan.key": _key(self.run),
             "progan.stage": f"{spec.resolution:04d}",
             "progan.lineage": lineage,
         }
@@ -236,9 +236,11 @@ class Sender:
 
 
 def _key(run: RunFolder) -> str:
-    """Identifies a run by its first event, so that its MLflow runs are found without a state."""
+    """Identifies a run by its first event: a tag, by which its MLflow runs are found again when
+    their creation was not confirmed, or tracking.json is lost."""
     first = next(iter(EventLog(run.events).events()), None)
-    return hashlib.sha256(repr(first).encode()).hexdigest()[:32]
+    identity = [first.time, first.fields] if first else [str(run.path)]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
 def _creation_time(run: RunFolder) -> float:

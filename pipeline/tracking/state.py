@@ -31,8 +31,6 @@ class StageState(BaseModel):
 class TrackingState(BaseModel):
     """A run's MLflow runs: a parent, and one per stage."""
 
-    key: str
-    """Tag of all of them, to find a run whose creation was not confirmed, or whose id is lost"""
     store: str = "sqlite"
     """`tracking.mlflow` when they were created"""
     experiment_id: str | None = None
@@ -42,20 +40,21 @@ class TrackingState(BaseModel):
     stages: dict[int, StageState] = {}
 
 
-def read_state(path: Path, store: str, key: str) -> TrackingState:
+def read_state(path: Path, store: str) -> TrackingState:
     """What has been sent to a store: nothing if the run was tracked in another one before.
 
-    key: for a new state. A damaged file is said to be so, and is as good as none.
+    A damaged file is named in a warning, once, and replaced.
     """
-    fresh = TrackingState(key=key, store=store)
+    fresh = TrackingState(store=store)
     if not path.exists():
         return fresh
     try:
         state = TrackingState.model_validate_json(path.read_bytes())
     except ValidationError:
         log.warning("%s is damaged; MLflow is asked for what it has of this run", path)
+        write_state(path, fresh)
         return fresh
-    return state if state.store == store else TrackingState(key=state.key, store=store)
+    return state if state.store == store else fresh
 
 
 def write_state(path: Path, state: TrackingState) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,13 @@ def sqlite_uri(file: Path) -> str:
     """
     if not re.search("[?#%]", str(file)):
         return f"sqlite:///{file}"
-    return f"sqlite:////proc/self/fd/{os.open(file.parent, os.O_RDONLY)}/{file.name}"
+    return f"sqlite:////proc/self/fd/{_opened(file.parent)}/{file.name}"
+
+
+@cache
+def _opened(folder: Path) -> int:
+    """A descriptor of a folder, for as long as the process lives."""
+    return os.open(folder, os.O_RDONLY)
 
 
 class Store:

@@ -196,6 +196,22 @@ def test_finished_generator_is_loaded_by_its_registered_name(
     assert versions[0].run_id == mlflow_runs(uri)[f"{where}-0008"]["id"]
 
 
+def test_odd_name_and_damaged_state_do_not_end_tracking(tmp_path: Path, server: int) -> None:
+    uri, name = f"http://127.0.0.1:{server}", '2026-11-26 12:35 "v2"'
+    run = TrackedRun(tmp_path / name, "tracking.register_as=auto", f"tracking.mlflow={uri}")
+    published(run.train(8, ticks=2).final)
+    run.sender().send()
+    run.folder.tracking.write_text("{")
+    for _ in range(2):
+        run.sender().end("FINISHED")
+    assert steps(stage_run(run, server, 8)) == [100, 200]
+    registered = "progan-2026-11-26 12-35 -v2-"
+    result = subprocess.run([sys.executable, "-c", LOAD, uri, registered], capture_output=True,
+                            text=True, cwd=tmp_path)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert len(Store(uri, None).client.search_model_versions(f"name = '{registered}'")) == 1
+
+
 def wait_for(condition: Any) -> None:
     for _ in range(600):
         try:

@@ -16,23 +16,6 @@ from tracked import TrackedRun, mlflow_runs, steps
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, which MLflow takes seconds to create."""
-    from progan.pipeline.tracking.store import Store
-
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    Store(f"sqlite:///{file}", artifacts=None).client.search_experiments()
-    return file
-
-
-@pytest.fixture
-def uri(tmp_path: Path, empty: Path) -> str:
-    """An empty database in the run's parent folder."""
-    shutil.copy(empty, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path}/mlflow.db"
-
-
 def test_stages_are_nested_in_the_run_with_their_own_status(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run", "tracking.tags.team=faces")
     run.train(4, ticks=3, phase="done")
