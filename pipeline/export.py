@@ -49,8 +49,14 @@ def export_from(
     source: Path, out: Path, stage: int | None, *, formats: Sequence[str], weights: Weights
 ) -> Published:
     """`export` from a run's folder, or from a folder of networks, such as an import."""
-    if stage is not None or not (source / MANIFEST).is_file():
+    run = RunFolder(source.absolute())
+    if run.config.is_file() or stage is not None:
         return export(existing_run(source), out, stage, formats=formats, weights=weights)
+    if not (source / MANIFEST).is_file():
+        raise ConfigError(
+            f"{source} is neither a run (it has no {run.config.name}) nor a folder of networks "
+            f"(it has no {MANIFEST})"
+        )
     networks = read_published(source)
     export_networks(networks, out, formats=formats, weights=weights)
     return networks

@@ -14,13 +14,13 @@ from progan.pipeline.errors import ConfigError
 from progan.pipeline.run.progress_display import track
 from progan.pipeline.sampling.latents import seed_latents, truncate
 from progan.pipeline.sampling.selection import parse_class, parse_codes
+from progan.stages.errors import NetworksError
 from progan.stages.images import grid, png, single
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.spectral import convert_spectral_norm
 from progan.stages.rng import grid_latents
 from progan.stages.storage.pretrained import Published, read_published
-from progan.stages.storage.tensors import read_tensors
+from progan.stages.storage.weights import fitting_weights
 
 BATCH = 16
 """Pictures in one forward pass"""
@@ -29,15 +29,26 @@ BATCH = 16
 def load_generator(folder: Path) -> Generator:
     """The averaged generator in a folder: an export, an import or a stage's `final/`.
 
-    Verifies its checksums; StageError if it is incomplete or damaged.
+    Verifies its checksums; NetworksError if it is incomplete or damaged.
     """
     return load_networks(read_published(folder), "ema")
 
 
 def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Generator:
-    """The generator of published networks, or its moving average."""
+    """The generator of published networks, or its moving average.
+
+    NetworksError unless its file holds the weights of a generator of the published shape.
+    """
+    file = networks.files[name]
+    try:
+        with torch.device("meta"):  # takes no memory for what only the folder's document claims
+            described = Generator(networks.model, networks.resolution)
+    except Exception as error:  # of torch, by what is wrong
+        reason = str(error).splitlines()[0][:200]
+        raise NetworksError(f"{file}: no generator has the shape described: {reason}") from error
+    weights = fitting_weights(file, described)
     generator = Generator(networks.model, networks.resolution)
-    generator.load_state_dict(convert_spectral_norm(read_tensors(networks.files[name]), generator))
+    generator.load_state_dict(weights)
     return generator.eval().requires_grad_(False)
 
 

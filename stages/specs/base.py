@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
     from progan.stages.specs.stage import StageSpec
@@ -19,6 +19,13 @@ class Spec(BaseModel):
         The message begins with the configuration key.
         """
         return None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a document, in one line."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, found["loc"]))[:100]
+    return f"{where}: {found['msg']}" if where else found["msg"]
 
 
 def named(value: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
-from progan.stages.specs.model import ModelSpec
+from progan.stages.errors import StageError
+from progan.stages.specs.base import first_problem
+from progan.stages.specs.model import ModelSpec, Resolution
 from progan.stages.storage.sealed_folder import unseal
 
 DOCUMENT = "manifest.json"
@@ -15,8 +17,8 @@ class Final(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resolution: int
-    images_seen: int
+    resolution: Resolution
+    images_seen: NonNegativeInt
     model: ModelSpec
     seed: int
     data_fingerprint: str
@@ -26,7 +28,11 @@ class Final(BaseModel):
 
 def read_final(folder: Path) -> Final:
     """A finished stage's manifest, all checksums verified; StageError if the folder is damaged."""
-    return Final.model_validate(unseal(folder, DOCUMENT))
+    fields = unseal(folder, DOCUMENT)
+    try:
+        return Final.model_validate(fields)
+    except ValidationError as error:
+        raise StageError(f"{folder / DOCUMENT} is damaged: {first_problem(error)}") from error
 
 
 def is_done(folder: Path) -> bool:

@@ -49,10 +49,10 @@ def unseal(folder: Path, document: str) -> dict[str, Any]:
     """
     try:
         fields: dict[str, Any] = json.loads((folder / document).read_bytes())
-        checksums: dict[str, str] = fields.pop(CHECKSUMS)
+        checksums = dict[str, str](fields.pop(CHECKSUMS))
     except FileNotFoundError as error:
         raise StageError(f"{folder} is not there or has no {document}") from error
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise StageError(f"{folder / document} is damaged") from error
     for name, checksum in checksums.items():
         file = folder / name
