@@ -3,12 +3,11 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from progan.datasets.files import sync, write_json
+from progan.datasets.files import whole_folder, write_json
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.exports.bundle import write_bundle
 from progan.pipeline.exports.formats import WRITERS
@@ -112,24 +111,7 @@ def _check(kind: str, networks: Published, weights: Weights, target: Path) -> No
 
 
 def _require_free(out: Path) -> None:
-    """ConfigError if a file, or a folder that is not empty, is there already."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    """ConfigError if a file, a link, or a folder that is not empty, is there already."""
+    is_empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
+    if os.path.lexists(out) and not is_empty:
         raise ConfigError(f"{out} is there already: choose another OUT, or remove it")
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to write to; renamed to `path`, free or empty, unless the block raises."""
-    path = path.absolute()
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            sync(file)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from progan.datasets.errors import DataError
+from progan.datasets.files import whole_folder
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.export import whole_folder
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.widths import width

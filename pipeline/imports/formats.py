@@ -1,5 +1,6 @@
 """The checkpoints of other programs that can be imported, and their readers."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def import_checkpoint(path: Path, out: Path, kind: str, resolution: int | None) 
     """
     if not path.is_file():
         raise DataError(f"{path} is not there, or no file")
-    if out.exists():
+    if os.path.lexists(out):
         raise ConfigError(f"{out} is there already: choose another OUT, or remove it")
     try:
         with memory_for(path):

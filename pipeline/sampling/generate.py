@@ -1,15 +1,16 @@
 """Pictures from an exported generator."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from progan.datasets.files import write_whole
+from progan.datasets.files import whole_folder, write_whole
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.run.progress_display import track
 from progan.pipeline.sampling.latents import seed_latents, truncate
@@ -87,14 +88,14 @@ def generate(
     class_: str | None = None,
     codes: Sequence[str] = (),
 ) -> int:
-    """Write a grid if `out` ends in .png, else single PNG files into the folder `out`.
+    """Write a grid if `out` ends in .png, else single PNG files into the folder `out`: all or none.
 
     With `seeds`, each determines one picture, independent of the others; without, `num` pictures
     are drawn from `seed`. `class_`: name or label of the class of all pictures; without, classes
     cycle, by seed if there are `seeds`. `codes`: NUMBER=VALUE words; other codes are random.
 
     Returns the number of pictures. ConfigError if `out` has the suffix of another picture format,
-    or if there is no such class or code.
+    if a single file is there already, or if there is no such class or code.
     """
     to_grid = _is_grid(out)
     published = read_published(model)
@@ -102,7 +103,7 @@ def generate(
     size = generator.model.noise
     labels = class_labels(seeds or range(num), published, class_)
     latents = seed_latents(seeds, size) if seeds else grid_latents(seed, num, size)
-    names = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
+    stems = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
     if truncation is not None:
         latents = truncate(latents, truncation)
     for number, noise in parse_codes(codes, generator.model.generator.codes).items():
@@ -114,8 +115,7 @@ def generate(
         columns = math.ceil(math.sqrt(len(latents)))
         write_whole(out, png(grid(torch.stack(list(tracked)), columns)))
     else:
-        for name, image in zip(names, tracked, strict=True):
-            write_whole(out / f"{name}.png", png(single(image)))
+        _write_singles(out, [f"{stem}.png" for stem in stems], tracked)
     return len(latents)
 
 
@@ -123,6 +123,30 @@ def class_labels(numbers: Sequence[int], published: Published, class_: str | Non
     """Labels (N,): all `class_`, or without it each picture's number modulo the classes."""
     labels = torch.tensor(numbers) % max(1, published.model.classes)
     return labels if class_ is None else labels.fill_(parse_class(class_, published.classes))
+
+
+def _write_singles(out: Path, names: Sequence[str], images: Iterable[Tensor]) -> None:
+    """Write PNG files into a folder. They get their names when all are drawn.
+
+    ConfigError if `out` is no folder, or has a file of one of these names.
+    """
+    if not out.exists():
+        with whole_folder(out) as folder:
+            for name, image in zip(names, images, strict=True):
+                (folder / name).write_bytes(png(single(image)))
+        return
+    if not out.is_dir():
+        raise ConfigError(f"{out} is a file: choose a name that ends in .png, or another folder")
+    existing = {path.name for path in out.iterdir()} & set(names)
+    if existing:
+        raise ConfigError(
+            f"{out / min(existing)} is there already: choose another OUT, or remove it"
+        )
+    with TemporaryDirectory(prefix=".", suffix=".tmp", dir=out) as temporary:
+        for name, image in zip(names, images, strict=True):
+            write_whole(Path(temporary) / name, png(single(image)))
+        for name in dict.fromkeys(names):
+            (Path(temporary) / name).rename(out / name)
 
 
 def _is_grid(out: Path) -> bool:

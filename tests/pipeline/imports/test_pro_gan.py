@@ -212,3 +212,10 @@ def test_double_precision_is_rounded(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "p.bin")
     converted = import_checkpoint(tmp_path / "p.bin", tmp_path / "o", "pro_gan_pytorch", None)
     assert {value.dtype for value in converted.networks["generator"].values()} == {torch.float32}
+
+
+def test_files_of_older_torch_are_read(tmp_path: Path) -> None:
+    state = save_checkpoint(tmp_path / "p.bin")
+    torch.save(state, tmp_path / "p.bin", _use_new_zipfile_serialization=False)
+    converted = import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
+    assert len(converted.networks) == 3
