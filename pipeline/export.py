@@ -3,12 +3,11 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from progan.datasets.files import sync, write_json
+from progan.datasets.files import whole_folder, write_json
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.exports.bundle import write_bundle
 from progan.pipeline.exports.formats import WRITERS
@@ -49,8 +48,14 @@ def export_from(
     source: Path, out: Path, stage: int | None, *, formats: Sequence[str], weights: Weights
 ) -> Published:
     """`export` from a run's folder, or from a folder of networks, such as an import."""
-    if stage is not None or not (source / MANIFEST).is_file():
+    run = RunFolder(source.absolute())
+    if run.config.is_file() or stage is not None:
         return export(existing_run(source), out, stage, formats=formats, weights=weights)
+    if not (source / MANIFEST).is_file():
+        raise ConfigError(
+            f"{source} is neither a run (it has no {run.config.name}) nor a folder of networks "
+            f"(it has no {MANIFEST})"
+        )
     networks = read_published(source)
     export_networks(networks, out, formats=formats, weights=weights)
     return networks
@@ -106,24 +111,7 @@ def _check(kind: str, networks: Published, weights: Weights, target: Path) -> No
 
 
 def _require_free(out: Path) -> None:
-    """ConfigError if a file, or a folder that is not empty, is there already."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    """ConfigError if a file, a link, or a folder that is not empty, is there already."""
+    is_empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
+    if os.path.lexists(out) and not is_empty:
         raise ConfigError(f"{out} is there already: choose another OUT, or remove it")
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to write to; renamed to `path`, free or empty, unless the block raises."""
-    path = path.absolute()
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            sync(file)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

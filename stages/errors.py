@@ -1,5 +1,7 @@
 """Errors of a stage; their messages are a line or two for the user."""
 
+from progan.datasets.errors import DataError
+
 
 class StageError(RuntimeError):
     """A stage cannot continue; the message says why and what to do."""
@@ -11,6 +13,10 @@ class NoNetworksError(StageError):
 
 class StoppedOnRequestError(StageError):
     """The stage was asked to stop and has written a checkpoint."""
+
+
+class NetworksError(StageError, DataError):
+    """A folder of networks is missing, damaged or malformed: bad data, as for the command line."""
 
 
 class NotFiniteError(StageError):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from progan.datasets.build.eight_bit import eight_bit, scale_key, unsupported_tiff
 from progan.datasets.build.icc import to_srgb
 from progan.datasets.errors import TooSmall, UnusablePicture
 from progan.datasets.format.codec import MODES, Pixels
@@ -55,7 +56,8 @@ def square_picture(
     except UnusablePicture:
         raise
     except UnidentifiedImageError as error:
-        raise UnusablePicture("not a picture of a known format") from error
+        reason = unsupported_tiff(data) or "not a picture of a known format"
+        raise UnusablePicture(reason) from error
     except MemoryError as error:
         raise UnusablePicture("needs too much memory to decode") from error
     except Exception as error:  # damaged files raise many types, SyntaxError among them
@@ -86,35 +88,23 @@ def _square(data: bytes, resolution: int, options: Options, channels: int, crop_
         # JPEG can decode at 1/2, 1/4 or 1/8 of its size: 2.5 times faster at 50 dB PSNR.
         image.draft(None, (options.draft * resolution, options.draft * resolution))
         profile = image.info.get("icc_profile")
+        scale_key(image)
         ImageOps.exif_transpose(image, in_place=True)
-        eight_bit = _eight_bit(image)
-    box = CROPS[options.crop](eight_bit.width, eight_bit.height, crop_key)
+        decoded = eight_bit(image)
+    box = CROPS[options.crop](decoded.width, decoded.height, crop_key)
     scale = resolution / max(box[2] - box[0], box[3] - box[1])
     size = tuple(max(1, round(length * scale)) for length in (box[2] - box[0], box[3] - box[1]))
-    resized = eight_bit.resize((size[0], size[1]), _FILTERS[options.filter], box)
+    resized = decoded.resize((size[0], size[1]), _FILTERS[options.filter], box)
     converted = _converted(to_srgb(resized, profile), options.background, MODES[channels])
     pixels = np.asarray(_padded(converted, resolution, options.background))
     return Square(pixels.reshape(resolution, resolution, channels), enlarged=side < resolution)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """To 8 bits a channel: L, RGB, CMYK, LAB or RGBA. Pillow's `convert` would clip 16 bits."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise UnusablePicture(f"grey levels of unknown range (Pillow mode {image.mode})")
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
-        image.load()
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
 def _converted(image: Image.Image, background: tuple[int, int, int], mode: str) -> Image.Image:
     """To `mode`; transparent pixels show the background unless `mode` has alpha."""
-    if image.mode == "RGBA" and mode != "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
+    if image.mode in ("LA", "RGBA") and mode != "RGBA":
+        canvas = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(canvas, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
 
 

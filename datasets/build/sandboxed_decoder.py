@@ -88,7 +88,7 @@ def sandbox_process() -> None:
     # Not by Python's handlers: they run only after the C decoder returns.
     for alarm in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(alarm, signal.SIG_DFL)
-    _limit(resource.RLIMIT_AS, _address_space() + _MEMORY_BYTES)
+    _limit(resource.RLIMIT_AS, address_space() + _MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # C libraries print a warning for every odd tag
@@ -227,7 +227,7 @@ def _set_alarms(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, _CLOCK_FACTOR * seconds)
 
 
-def _address_space() -> int:
+def address_space() -> int:
     """Bytes that this process has mapped; very many if the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -83,6 +83,7 @@ def generate(
     chosen = parse_seeds(seeds) if seeds is not None else None
     from progan.pipeline.sampling.generate import generate as draw_pictures
 
+    note = _replaced(out)
     count = draw_pictures(
         model,
         out,
@@ -93,7 +94,7 @@ def generate(
         class_=wanted,
         codes=codes,
     )
-    say(f"{out}: {count} pictures")
+    say(f"{out}: {count} pictures{note}")
 
 
 def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,8 +149,9 @@ def interpolate(
     named = [*range(first, first + (num or 6) * grid**2)] if seeds is None else parse_seeds(seeds)
     from progan.pipeline.sampling.interpolate import interpolate as write_film
 
+    note = _replaced(out)
     frames = write_film(model, out, named, seconds, fps, grid, wanted)
-    say(f"{out}: {frames} frames, {out.stat().st_size / 1e6:.1f} MB")
+    say(f"{out}: {frames} frames, {out.stat().st_size / 1e6:.1f} MB{note}")
 
 
 @click.command()
@@ -164,5 +166,11 @@ def timelapse(run: Path, out: Path, seconds: float, fps: int) -> None:
     from progan.pipeline.report.timelapse import timelapse as write_film
     from progan.pipeline.run_folder import existing_run
 
+    note = _replaced(out)
     grids = write_film(existing_run(run), out, seconds, fps)
-    say(f"{out}: {grids} grids, {out.stat().st_size / 1e6:.1f} MB")
+    say(f"{out}: {grids} grids, {out.stat().st_size / 1e6:.1f} MB{note}")
+
+
+def _replaced(out: Path) -> str:
+    """What to add to the message about a file that is written."""
+    return " (the file that was there is replaced)" if out.is_file() else ""

@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 
 from progan.pipeline.exports.bundle import write_document
+from progan.pipeline.exports.markdown import code_spans, front_matter
 from progan.stages.storage.pretrained import DOCUMENT, WEIGHTS, describe_inputs, read_exported
 
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
-UNCONDITIONAL = "pipeline_tag: unconditional-image-generation\n"
+UNCONDITIONAL = {"pipeline_tag": "unconditional-image-generation"}
 """The Hub has no such tag for class-conditional generation"""
 TRAINING = "training.json"
 ARCHITECTURES = {
@@ -53,25 +54,30 @@ def write_hugging_face(model: Path, out: Path) -> None:
     images = torch.cat([generator(batch) for batch in torch.split(latents, GRID_SIDE)])
     (out / "samples.png").write_bytes(png(grid(images, columns=GRID_SIDE)))
     parameters = sum(p.numel() for p in generator.parameters())
-    card = CARD.read_text().format(
-        task="" if classes else UNCONDITIONAL,
+    architecture = ARCHITECTURES[document.model.arch]
+    card = CARD.read_text(encoding="utf-8").format(
+        front_matter=front_matter(
+            {"library_name": "pytorch"}
+            | ({} if classes else UNCONDITIONAL)
+            | {"tags": ["progan", architecture["tag"], "gan"]}
+        ),
         size=f"{document.resolution}x{document.resolution}",
         images=f"{document.images_seen:,}" if document.images_seen else "not known (imported)",
         average="the moving average of the generator's weights"
         if document.weights == "ema"
         else "the generator's weights as trained",
         parameters=f"{parameters:,}",
-        classes_note=f", of the classes {', '.join(generator.classes)}" if classes else "",
+        classes_note=f", of the classes {code_spans(generator.classes)}" if classes else "",
         inputs=describe_inputs(document.model),
         settings=_settings(model / TRAINING),
-        **ARCHITECTURES[document.model.arch],
+        **architecture,
         **document.model.model_dump(),
     )
-    (out / "README.md").write_text(card)
+    (out / "README.md").write_text(card, encoding="utf-8")
 
 
 def _settings(training: Path) -> str:
     """The card's section with the run's configuration; empty without such a run."""
     if not training.is_file():
         return ""
-    return f"\n## How it was trained\n\n```json\n{training.read_text()}```\n"
+    return f"\n## How it was trained\n\n```json\n{training.read_text(encoding='utf-8')}```\n"

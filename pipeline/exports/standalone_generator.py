@@ -181,6 +181,8 @@ class Norm(nn.Module):
     ) -> None:
         super().__init__()
         self.kind, self.count, self.slope = kind, count, slope
+        if kind not in ("pixel", "none", "batch", "virtual_batch"):
+            raise ValueError(f"the norm {kind!r} is not known")
         if kind in ("batch", "virtual_batch"):
             self.weight = frozen(weights[f"{name}.weight"].reshape(1, -1, 1, 1))
             self.bias = frozen(weights[f"{name}.bias"].reshape(1, -1, 1, 1))
@@ -276,32 +278,59 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 def load(path: str | Path) -> Generator:
-    """The generator whose weights are in a .safetensors file."""
-    tensors, metadata = read_safetensors(Path(path))
+    """The generator whose weights are in a .safetensors file. ValueError if it is malformed."""
+    try:
+        return generator_of(*read_safetensors(Path(path).read_bytes()))
+    except OSError:
+        raise
+    except Exception as error:  # of many types, by what is wrong
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ValueError(f"{path} holds no generator, or is damaged ({reason})") from error
+
+
+def generator_of(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Generator:
+    """The generator with these weights and settings, after it has drawn shapes, but no pictures."""
     classes = tuple(json.loads(metadata.get("classes", "[]")))
     codes = json.loads(metadata.get("codes", '{"categorical": [], "continuous": 0}'))
     counts = tuple(codes["categorical"]), codes["continuous"]
     variant, norm = metadata.get("variant", "paper"), metadata.get("norm", "pixel")
     arch = metadata.get("arch", "progressive")
-    return Generator(tensors, variant, classes, counts, norm, arch).eval()
+    generator = Generator(tensors, variant, classes, counts, norm, arch).eval()
+    sizes_fit = generator.latent > 0 and min((2, *counts[0])) == 2 and counts[1] >= 0
+    if not sizes_fit or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{generator.inputs} inputs do not fit its classes and codes")
+    shapes = {name: value.to("meta") for name, value in generator.named_parameters()}
+    latents = torch.empty(1, generator.inputs, device="meta")
+    image = torch.func.functional_call(generator, shapes, latents)
+    if image.shape[2:] != (generator.resolution, generator.resolution):
+        raise ValueError(f"it draws pictures of {tuple(image.shape[2:])} pixels")
+    return generator
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, and the metadata.
+def read_safetensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """float32 tensors by name, and the metadata. ValueError or KeyError if a file is damaged.
 
-    The format: eight bytes of length, a JSON header of that length, then the tensors' data.
+    The format: eight bytes of length, a JSON header of that length, then the tensors' data, one
+    after the other.
     """
-    data = bytearray(path.read_bytes())
     (length,) = struct.unpack_from("<Q", data)
+    if length > len(data) - 8:
+        raise ValueError(f"its header claims {length} bytes, and the file has {len(data)}")
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        dtype = DTYPES[entry["dtype"]]
-        count = (end - begin) // dtype.itemsize
-        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=begin)
-        tensors[name] = flat.reshape(entry["shape"]).clone()
+    body = bytearray(data[8 + length :])
+    tensors, position = {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = entry["data_offsets"]
+        dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
+        size = math.prod(shape) * dtype.itemsize
+        if begin != position or end != begin + size or end > len(body):
+            raise ValueError(f"{name} is not where the header says, or the file was cut off")
+        flat = torch.frombuffer(body, dtype=dtype, count=math.prod(shape), offset=begin)
+        tensors[name] = flat.reshape(shape).to(torch.float32, copy=True)
+        if not tensors[name].isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinite values")
+        position = end
     return tensors, metadata
 
 
@@ -347,15 +376,22 @@ def main() -> None:
     parser.add_argument("--class", dest="wanted", help="its name  [default: they take turns]")
     parser.add_argument("--weights", type=Path, default=weights[0] if weights else None)
     arguments = parser.parse_args()
-    if arguments.weights is None or arguments.num < 1:
-        parser.error("there is nothing to draw: no weights, or --num below 1")
-    generator = load(arguments.weights)
+    if arguments.num < 1:
+        parser.error("--num is below 1: there is nothing to draw")
+    if arguments.weights is None:
+        parser.exit(3, f"{parser.prog}: there is no .safetensors file in {Path(__file__).parent}\n")
+    try:
+        generator = load(arguments.weights)
+    except (OSError, ValueError) as error:
+        parser.exit(3, f"{parser.prog}: {error}\n")
     numbers = torch.Generator().manual_seed(arguments.seed)
     if arguments.wanted is not None and arguments.wanted not in generator.classes:
-        parser.error(f"--class: there are {', '.join(generator.classes) or 'no classes'}")
+        parser.error(f"--class: there are {list(generator.classes[:12]) or 'no classes'}")
     latents = random_inputs(generator, arguments.num, numbers, arguments.wanted)
     images = torch.cat([pictures(generator(part)) for part in torch.split(latents, 16)])
-    arguments.out.write_bytes(png(grid(images)))
+    temporary = arguments.out.with_name(f".{arguments.out.name}.tmp")
+    temporary.write_bytes(png(grid(images)))
+    temporary.replace(arguments.out)
 
 
 if __name__ == "__main__":

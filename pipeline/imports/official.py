@@ -13,16 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from progan.pipeline.errors import RunError
+from progan.datasets.errors import DataError
 from progan.pipeline.imports.converted import (
     SQRT2,
     Converted,
+    describe,
     fitting_model,
+    mapping,
+    number,
     require,
     require_grown_to,
     scale,
+    weight,
 )
-from progan.pipeline.imports.restricted_pickle import PickledArray, PickledNetwork, read_networks
+from progan.pipeline.imports.restricted_pickle import PickledNetwork, read_networks
 from progan.stages.networks.widths import resolutions
 from progan.stages.storage.pretrained import Network
 
@@ -37,32 +41,36 @@ GENERATOR = {
 
 def read_official(path: Path, resolution: int | None) -> Converted:
     """The networks of a pickle of the official code, at the resolution they have grown to."""
-    generator, discriminator, average = (Variables(network) for network in read_networks(path))
+    generator, discriminator, average = (
+        Variables(network, name)
+        for network, name in zip(read_networks(path), ("G", "D", "Gs"), strict=True)
+    )
     for network in (generator, average):
         network.require_build_function("G_paper")
         require(network.settings, GENERATOR, "the generator")
     size = _grown_to(average)
     require_grown_to(size, resolution)
-    widths = {4: len(average["4x4/Conv/bias"])}
-    widths |= {r: len(average[f"{r}x{r}/Conv1/bias"]) for r in resolutions(size, 8)}
+    widths = {4: len(average.bias("4x4/Conv"))}
+    widths |= {r: len(average.bias(f"{r}x{r}/Conv1")) for r in resolutions(size, 8)}
     networks: dict[Network, dict[str, Tensor]] = {
         "generator": _generator(generator, size),
         "ema": _generator(average, size),
     }
     left_out: dict[Network, str] = {}
+    group = int(number(discriminator.settings, "mbstd_group_size", 4, "D"))
     if discriminator.settings.get("fused_scale", True) is not True:
         left_out["discriminator"] = "without fused_scale it takes the mean after the activation"
-    elif discriminator.settings.get("mbstd_group_size", 4) < 2:
+    elif group < 2:
         left_out["discriminator"] = "it has no minibatch standard deviation"
     else:
         discriminator.require_build_function("D_paper")
         networks["discriminator"] = _discriminator(discriminator, size)
-        widths[2] = len(discriminator["4x4/Dense0/bias"])
+        widths[2] = len(discriminator.bias("4x4/Dense0"))
     model = fitting_model(
         widths,
-        latent=average["4x4/Dense/weight"].shape[0],
-        channels=len(average["ToRGB_lod0/bias"]),
-        stddev_group=max(1, discriminator.settings.get("mbstd_group_size", 4)),
+        latent=average.get("4x4/Dense/weight", 2).shape[0],
+        channels=len(average.bias("ToRGB_lod0")),
+        stddev_group=max(1, group),
     )
     return Converted(size, model, networks, left_out)
 
@@ -70,47 +78,65 @@ def read_official(path: Path, resolution: int | None) -> Converted:
 class Variables:
     """A pickled network's variables by name, and its settings."""
 
-    def __init__(self, network: PickledNetwork) -> None:
+    def __init__(self, network: PickledNetwork, name: str) -> None:
         state = network.state
-        self.build_function = str(state.get("build_func_name"))
-        self.settings: dict[str, Any] = dict(state.get("static_kwargs", {}))
-        self.scaled = bool(self.settings.get("use_wscale", True))
-        self.arrays = {
-            str(name): value.value if isinstance(value, PickledArray) else np.asarray(value)
-            for name, value in state.get("variables", [])
-        }
+        self.network = name
+        self.build_function = state.get("build_func_name")
+        self.settings = mapping(state.get("static_kwargs", {}), f"{name}'s static_kwargs")
+        self.scaled = bool(number(self.settings, "use_wscale", True, name))
+        self.values: dict[str, Any] = {}
+        variables = state.get("variables")
+        if not isinstance(variables, list):
+            raise DataError(f"{name}'s variables are {describe(variables)}, not a list")
+        for entry in variables:
+            match entry:
+                case (str(variable), value):
+                    self.values[variable] = value
+                case _:
+                    raise DataError(f"{name}'s variables hold {describe(entry)}, not (name, value)")
 
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.arrays:
-            raise RunError(f"the pickle lacks {name}, which the official code's networks have")
-        return torch.from_numpy(np.array(self.arrays[name], np.float32))
+    def get(self, name: str, dimensions: int) -> Tensor:
+        """A variable, as float32."""
+        if name not in self.values:
+            raise DataError(f"{self.network} lacks {name}, which the official code's has")
+        value = self.values[name]
+        array = np.asarray(value) if isinstance(value, float) else getattr(value, "value", None)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            raise DataError(f"{self.network}'s {name} is {describe(value)}, not numbers")
+        native = array.astype(array.dtype.newbyteorder("="))
+        return weight(torch.from_numpy(native), f"{self.network}'s {name}", dimensions)
+
+    def bias(self, name: str) -> Tensor:
+        """A layer's bias, (maps,)."""
+        return self.get(f"{name}/bias", 1)
 
     def require_build_function(self, name: str) -> None:
-        """RunError if the network was built by another function of the official code."""
+        """DataError if the network was built by another function of the official code."""
         if self.build_function != name:
-            raise RunError(f"the pickle holds a network made by {self.build_function}, not {name}")
+            found = describe(self.build_function)
+            raise DataError(f"{self.network} is a network made by {found}, not {name}")
 
     def dense(self, name: str, gain: float = SQRT2) -> Tensor:
         """(in, out), with the scale multiplied in."""
-        weight = self[f"{name}/weight"]
-        return scale(weight, gain, weight.shape[0], scaled=self.scaled)
+        matrix = self.get(f"{name}/weight", 2)
+        return scale(matrix, gain, matrix.shape[0], scaled=self.scaled)
 
     def conv(self, name: str, gain: float = SQRT2) -> Tensor:
         """HWIO -> (out, in, H, W), with the scale multiplied in."""
-        weight = self[f"{name}/weight"].permute(3, 2, 0, 1)
-        return scale(weight, gain, weight[0].numel(), scaled=self.scaled)
+        kernel = self.get(f"{name}/weight", 4).permute(3, 2, 0, 1)
+        return scale(kernel, gain, kernel[0].numel(), scaled=self.scaled)
 
     def conv_up(self, size: int) -> Tensor:
         """The kernel of an up-scaling convolution, trained with or without fused_scale."""
-        if f"{size}x{size}/Conv0/weight" in self.arrays:
+        if f"{size}x{size}/Conv0/weight" in self.values:
             return self.conv(f"{size}x{size}/Conv0")
-        weight = self[f"{size}x{size}/Conv0_up/weight"].permute(2, 3, 0, 1).flip(2, 3)
-        return scale(weight, SQRT2, weight[0].numel(), scaled=self.scaled)
+        kernel = self.get(f"{size}x{size}/Conv0_up/weight", 4).permute(2, 3, 0, 1).flip(2, 3)
+        return scale(kernel, SQRT2, kernel[0].numel(), scaled=self.scaled)
 
     def conv_up_bias(self, size: int) -> Tensor:
         """The bias of an up-scaling convolution."""
-        unfused = f"{size}x{size}/Conv0/bias"
-        return self[unfused if unfused in self.arrays else f"{size}x{size}/Conv0_up/bias"]
+        unfused = f"{size}x{size}/Conv0"
+        return self.bias(unfused if f"{unfused}/bias" in self.values else f"{unfused}_up")
 
 
 def _generator(source: Variables, size: int) -> dict[str, Tensor]:
@@ -118,18 +144,18 @@ def _generator(source: Variables, size: int) -> dict[str, Tensor]:
     to_rgb = f"ToRGB_lod{_lod(source, size)}"
     weights = {
         "blocks.4.dense.weight": dense.reshape(dense.shape[0], -1, 4, 4),
-        "blocks.4.dense.bias": source["4x4/Dense/bias"],
+        "blocks.4.dense.bias": source.bias("4x4/Dense"),
         "blocks.4.conv.weight": source.conv("4x4/Conv"),
-        "blocks.4.conv.bias": source["4x4/Conv/bias"],
+        "blocks.4.conv.bias": source.bias("4x4/Conv"),
         f"to_rgb.{size}.weight": source.conv(to_rgb, gain=1.0),
-        f"to_rgb.{size}.bias": source[f"{to_rgb}/bias"],
+        f"to_rgb.{size}.bias": source.bias(to_rgb),
     }
     for r in resolutions(size, 8):
         weights |= {
             f"blocks.{r}.conv0.weight": source.conv_up(r),
             f"blocks.{r}.conv0.bias": source.conv_up_bias(r),
             f"blocks.{r}.conv1.weight": source.conv(f"{r}x{r}/Conv1"),
-            f"blocks.{r}.conv1.bias": source[f"{r}x{r}/Conv1/bias"],
+            f"blocks.{r}.conv1.bias": source.bias(f"{r}x{r}/Conv1"),
         }
     return weights
 
@@ -138,18 +164,18 @@ def _discriminator(source: Variables, size: int) -> dict[str, Tensor]:
     from_rgb = f"FromRGB_lod{_lod(source, size)}"
     weights = {
         f"from_rgb.{size}.weight": source.conv(from_rgb),
-        f"from_rgb.{size}.bias": source[f"{from_rgb}/bias"],
+        f"from_rgb.{size}.bias": source.bias(from_rgb),
         "blocks.4.conv.weight": source.conv("4x4/Conv"),
-        "blocks.4.conv.bias": source["4x4/Conv/bias"],
+        "blocks.4.conv.bias": source.bias("4x4/Conv"),
         "blocks.4.dense0.weight": source.dense("4x4/Dense0").T,
-        "blocks.4.dense0.bias": source["4x4/Dense0/bias"],
+        "blocks.4.dense0.bias": source.bias("4x4/Dense0"),
         "head.dense.weight": source.dense("4x4/Dense1", gain=1.0).T,
-        "head.dense.bias": source["4x4/Dense1/bias"],
+        "head.dense.bias": source.bias("4x4/Dense1"),
     }
     for r in resolutions(size, 8):
         for ours, theirs in (("conv0", "Conv0"), ("conv1", "Conv1_down")):
             weights[f"blocks.{r}.{ours}.weight"] = source.conv(f"{r}x{r}/{theirs}")
-            weights[f"blocks.{r}.{ours}.bias"] = source[f"{r}x{r}/{theirs}/bias"]
+            weights[f"blocks.{r}.{ours}.bias"] = source.bias(f"{r}x{r}/{theirs}")
     return weights
 
 
@@ -159,14 +185,17 @@ def _lod(source: Variables, size: int) -> int:
 
 
 def _grown_to(average: Variables) -> int:
-    """The resolution that a snapshot has grown to; RunError if it was taken during a fade."""
-    largest: int = average.settings.get("resolution", 0)
-    if largest not in list(resolutions(1024)):
-        raise RunError(f"the pickle's resolution is {largest}, no power of two from 4 to 1024")
-    lod = float(average["lod"])
+    """The resolution that a snapshot has grown to; DataError if it was taken during a fade."""
+    largest = average.settings.get("resolution")
+    if not isinstance(largest, int) or largest not in list(resolutions(1024)):
+        raise DataError(f"its resolution is {describe(largest)}, no power of two from 4 to 1024")
+    lod = float(average.get("lod", 0))
+    last = math.log2(largest) - 2
+    if not 0 <= lod <= last:
+        raise DataError(f"Gs's lod is {lod:g}, not from 0 (the largest pictures) to {last:g} (4x4)")
     if lod != round(lod):
-        raise RunError(
+        raise DataError(
             f"the snapshot was taken in the middle of a fade (lod {lod:.3f}): a picture is a blend "
             "of two resolutions; take a snapshot from between two fades"
         )
-    return max(4, largest >> round(lod))
+    return largest >> round(lod)

@@ -5,20 +5,23 @@ normalisation after the first layer, and downsampling after the activation, whic
 covers. Source: `pro_gan_pytorch/networks.py`, `modules.py` and `custom_layers.py` there.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from progan.pipeline.errors import RunError
+from progan.datasets.errors import DataError
+from progan.pipeline.errors import ConfigError
 from progan.pipeline.imports.converted import (
     SQRT2,
     Converted,
     fitting_model,
-    load_checkpoint,
+    mapping,
+    number,
     scale,
+    weight,
 )
+from progan.pipeline.imports.torch_files import load_checkpoint
 from progan.stages.networks.widths import resolutions
 from progan.stages.storage.pretrained import Network
 
@@ -32,14 +35,16 @@ def read_pro_gan(path: Path, resolution: int | None) -> Converted:
     last.
     """
     loaded = load_checkpoint(path)
-    if not _is_network(loaded.get("generator")):
-        raise RunError(f"{path} is no checkpoint of pro_gan_pytorch: it lacks a generator")
-    generator = Layers(loaded["generator"])
-    average = Layers(loaded.get("shadow_generator", loaded["generator"]))
-    sizes = list(resolutions(1024))[: int(average.settings["depth"]) - 1]
+    if "generator" not in loaded:
+        raise DataError("no checkpoint of pro_gan_pytorch: it lacks a generator")
+    generator = Layers(loaded["generator"], "generator")
+    average = generator
+    if "shadow_generator" in loaded:
+        average = Layers(loaded["shadow_generator"], "shadow_generator")
+    sizes = list(resolutions(4 << (average.depth - 2)))
     size = resolution or sizes[-1]
     if size not in sizes:
-        raise RunError(f"--resolution {size}: the checkpoint has {', '.join(map(str, sizes))}")
+        raise ConfigError(f"--resolution {size}: the checkpoint has {', '.join(map(str, sizes))}")
     networks: dict[Network, dict[str, Tensor]] = {
         "generator": _generator(generator, size),
         "ema": _generator(average, size),
@@ -48,12 +53,12 @@ def read_pro_gan(path: Path, resolution: int | None) -> Converted:
     widths = {4: len(ema["blocks.4.conv.bias"])}
     widths |= {r: len(ema[f"blocks.{r}.conv1.bias"]) for r in resolutions(size, 8)}
     left_out: dict[Network, str] = {}
-    if not _is_network(loaded.get("discriminator")):
+    if "discriminator" not in loaded:
         left_out["discriminator"] = "it is not in the checkpoint"
-    elif loaded["discriminator"]["conf"].get("num_classes") is not None:
+    elif (saved := Layers(loaded["discriminator"], "discriminator")).is_conditional:
         left_out["discriminator"] = "it is conditional"
     else:
-        networks["discriminator"] = _discriminator(Layers(loaded["discriminator"]), size)
+        networks["discriminator"] = _discriminator(saved, size)
         widths[2] = len(networks["discriminator"]["blocks.4.dense0.bias"])
     model = fitting_model(
         widths,
@@ -65,26 +70,30 @@ def read_pro_gan(path: Path, resolution: int | None) -> Converted:
     return Converted(size, model, networks, left_out)
 
 
-def _is_network(value: Any) -> bool:
-    return isinstance(value, dict) and {"conf", "state_dict"} <= value.keys()
-
-
 class Layers:
     """A network's layers by name, with scales multiplied into the weights."""
 
-    def __init__(self, saved: Mapping[str, Any]) -> None:
-        self.settings = saved["conf"]
-        self.state = saved["state_dict"]
-        self.scaled = bool(self.settings.get("use_eql", True))
+    def __init__(self, saved: Any, name: str) -> None:
+        network = mapping(saved, name)
+        self.name = f"{name}.state_dict"
+        self.settings = mapping(network.get("conf"), f"{name}.conf")
+        self.state = mapping(network.get("state_dict"), self.name)
+        self.scaled = bool(number(self.settings, "use_eql", True, f"{name}.conf"))
+        self.depth = int(number(self.settings, "depth", 0, f"{name}.conf"))
+        if not 2 <= self.depth <= 10:
+            raise DataError(f"{name}.conf's depth is {self.depth}, not from 2 (4x4) to 10 (1024)")
+        self.is_conditional = self.settings.get("num_classes") is not None
 
     def layer(self, ours: str, name: str, *, transposed: bool = False) -> dict[str, Tensor]:
         """Weight and bias by progan's names; a transposed convolution's fan-in is dimension 0."""
-        weight, bias = (self.state.get(f"{name}.{kind}") for kind in ("weight", "bias"))
-        if weight is None or bias is None:
-            raise RunError(f"the checkpoint lacks {name}, which pro_gan_pytorch's networks have")
-        fan_in = weight.shape[0] if transposed else weight[0].numel()
-        scaled = scale(weight.float(), SQRT2, fan_in, scaled=self.scaled)
-        return {f"{ours}.weight": scaled, f"{ours}.bias": bias.float()}
+        for kind in ("weight", "bias"):
+            if f"{name}.{kind}" not in self.state:
+                raise DataError(f"{self.name} lacks {name}, which pro_gan_pytorch's has")
+        kernel = weight(self.state[f"{name}.weight"], f"{self.name}.{name}.weight", 4)
+        bias = weight(self.state[f"{name}.bias"], f"{self.name}.{name}.bias", 1)
+        fan_in = kernel.shape[0] if transposed else kernel[0].numel()
+        scaled = scale(kernel, SQRT2, fan_in, scaled=self.scaled)
+        return {f"{ours}.weight": scaled, f"{ours}.bias": bias}
 
 
 def _generator(source: Layers, size: int) -> dict[str, Tensor]:
@@ -103,7 +112,7 @@ def _generator(source: Layers, size: int) -> dict[str, Tensor]:
 
 def _discriminator(source: Layers, size: int) -> dict[str, Tensor]:
     """Layers are counted from the largest resolution; the last one is that of 4x4."""
-    index = {r: int(source.settings["depth"]) - 2 - i for i, r in enumerate(resolutions(size))}
+    index = {r: source.depth - 2 - i for i, r in enumerate(resolutions(size))}
     weights = source.layer("blocks.4.conv", f"layers.{index[4]}.conv_1")
     weights |= source.layer("blocks.4.dense0", f"layers.{index[4]}.conv_2")
     weights |= source.layer("head.dense", f"layers.{index[4]}.conv_3")

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from progan.pipeline.errors import RunError
+from progan.datasets.errors import DataError
+from progan.pipeline.imports.limits import mapped, reason
+from progan.pipeline.imports.pickle_limits import require_modest
 
 NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 
@@ -87,16 +89,17 @@ class RestrictedUnpickler(pickle.Unpickler):
 def read_networks(path: Path) -> tuple[PickledNetwork, ...]:
     """The generator, discriminator and averaged generator in a pickle of the official code.
 
-    RunError if it is damaged, of another program or malicious.
+    DataError if it is damaged, of another program or malicious.
     """
     try:
-        with path.open("rb") as file:
-            loaded = RestrictedUnpickler(file, encoding="latin1").load()
+        with mapped(path) as content:
+            require_modest(content)
+            content.seek(0)
+            loaded = RestrictedUnpickler(content, encoding="latin1").load()
     except OSError:
         raise
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise RunError(f"{path} is no pickle of the official code, or damaged: {reason}") from error
+    except Exception as error:  # damaged files raise many types
+        raise DataError(f"no pickle of the official code, or damaged: {reason(error)}") from error
     is_valid = (
         isinstance(loaded, tuple | list)
         and len(loaded) == 3
@@ -104,5 +107,5 @@ def read_networks(path: Path) -> tuple[PickledNetwork, ...]:
         and all(isinstance(getattr(network, "state", None), dict) for network in loaded)
     )
     if not is_valid:
-        raise RunError(f"{path} does not hold the official code's three networks (G, D, Gs)")
+        raise DataError("it does not hold the official code's three networks (G, D, Gs)")
     return tuple(loaded)

@@ -2,25 +2,26 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from progan.datasets.files import write_whole
+from progan.datasets.files import whole_folder, write_whole
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.run.progress_display import track
 from progan.pipeline.sampling.latents import seed_latents, truncate
 from progan.pipeline.sampling.selection import parse_class, parse_codes
+from progan.stages.errors import NetworksError
 from progan.stages.images import grid, png, single
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.spectral import convert_spectral_norm
 from progan.stages.rng import grid_latents
 from progan.stages.storage.pretrained import Published, read_published
-from progan.stages.storage.tensors import read_tensors
+from progan.stages.storage.weights import fitting_weights
 
 FILE_SUFFIX = re.compile(r"\.[0-9]{0,2}[A-Za-z][A-Za-z0-9]{0,4}")
 """As of a file: .txt, .jpeg, .jp2; a folder's name may end in .5"""
@@ -31,15 +32,26 @@ BATCH = 16
 def load_generator(folder: Path) -> Generator:
     """The averaged generator in a folder: an export, an import or a stage's `final/`.
 
-    Verifies its checksums; StageError if it is incomplete or damaged.
+    Verifies its checksums; NetworksError if it is incomplete or damaged.
     """
     return load_networks(read_published(folder), "ema")
 
 
 def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Generator:
-    """The generator of published networks, or its moving average."""
+    """The generator of published networks, or its moving average.
+
+    NetworksError unless its file holds the weights of a generator of the published shape.
+    """
+    file = networks.files[name]
+    try:
+        with torch.device("meta"):  # takes no memory for what only the folder's document claims
+            described = Generator(networks.model, networks.resolution)
+    except Exception as error:  # of torch, by what is wrong
+        reason = str(error).splitlines()[0][:200]
+        raise NetworksError(f"{file}: no generator has the shape described: {reason}") from error
+    weights = fitting_weights(file, described)
     generator = Generator(networks.model, networks.resolution)
-    generator.load_state_dict(convert_spectral_norm(read_tensors(networks.files[name]), generator))
+    generator.load_state_dict(weights)
     return generator.eval().requires_grad_(False)
 
 
@@ -78,14 +90,14 @@ def generate(
     class_: str | None = None,
     codes: Sequence[str] = (),
 ) -> int:
-    """Write a grid if `out` ends in .png, else single PNG files into the folder `out`.
+    """Write a grid if `out` ends in .png, else single PNG files into the folder `out`: all or none.
 
     With `seeds`, each determines one picture, independent of the others; without, `num` pictures
     are drawn from `seed`. `class_`: name or label of the class of all pictures; without, classes
     cycle, by seed if there are `seeds`. `codes`: NUMBER=VALUE words; other codes are random.
 
     Returns the number of pictures. ConfigError if `out` has the suffix of another kind of file,
-    or if there is no such class or code.
+    if a single file is there already, or if there is no such class or code.
     """
     to_grid = _is_grid(out)
     published = read_published(model)
@@ -93,7 +105,7 @@ def generate(
     size = generator.model.noise
     labels = class_labels(seeds or range(num), published, class_)
     latents = seed_latents(seeds, size) if seeds else grid_latents(seed, num, size)
-    names = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
+    stems = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
     if truncation is not None:
         latents = truncate(latents, truncation)
     for number, noise in parse_codes(codes, generator.model.generator.codes).items():
@@ -105,8 +117,7 @@ def generate(
         columns = math.ceil(math.sqrt(len(latents)))
         write_whole(out, png(grid(torch.stack(list(tracked)), columns)))
     else:
-        for name, image in zip(names, tracked, strict=True):
-            write_whole(out / f"{name}.png", png(single(image)))
+        _write_singles(out, [f"{stem}.png" for stem in stems], tracked)
     return len(latents)
 
 
@@ -114,6 +125,30 @@ def class_labels(numbers: Sequence[int], published: Published, class_: str | Non
     """Labels (N,): all `class_`, or without it each picture's number modulo the classes."""
     labels = torch.tensor(numbers) % max(1, published.model.classes)
     return labels if class_ is None else labels.fill_(parse_class(class_, published.classes))
+
+
+def _write_singles(out: Path, names: Sequence[str], images: Iterable[Tensor]) -> None:
+    """Write PNG files into a folder. They get their names when all are drawn.
+
+    ConfigError if `out` is no folder, or has a file of one of these names.
+    """
+    if not out.exists():
+        with whole_folder(out) as folder:
+            for name, image in zip(names, images, strict=True):
+                (folder / name).write_bytes(png(single(image)))
+        return
+    if not out.is_dir():
+        raise ConfigError(f"{out} is a file: choose a name that ends in .png, or another folder")
+    existing = {path.name for path in out.iterdir()} & set(names)
+    if existing:
+        raise ConfigError(
+            f"{out / min(existing)} is there already: choose another OUT, or remove it"
+        )
+    with TemporaryDirectory(prefix=".", suffix=".tmp", dir=out) as temporary:
+        for name, image in zip(names, images, strict=True):
+            write_whole(Path(temporary) / name, png(single(image)))
+        for name in dict.fromkeys(names):
+            (Path(temporary) / name).rename(out / name)
 
 
 def _is_grid(out: Path) -> bool:

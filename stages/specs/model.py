@@ -103,14 +103,19 @@ AnyHead = ScalarHead | AcganHead | ProjectionHead | InfoganHead | AutoencoderHea
 HeadSpec = Annotated[AnyHead, Field(discriminator="kind"), BeforeValidator(named)]
 
 
-def _resolution(value: int) -> int:
-    last = LAST_RESOLUTION
-    if value <= FIRST_RESOLUTION or last % value or value > last:
-        raise ValueError(f"must be a power of two from {2 * FIRST_RESOLUTION} to {last}")
-    return value
+def _power_of_two(first: int) -> AfterValidator:
+    """Validates a resolution from `first` to the last."""
+
+    def validate(value: int) -> int:
+        if value < first or LAST_RESOLUTION % value or value > LAST_RESOLUTION:
+            raise ValueError(f"must be a power of two from {first} to {LAST_RESOLUTION}")
+        return value
+
+    return AfterValidator(validate)
 
 
-AttentionAt = tuple[Annotated[int, AfterValidator(_resolution)], ...]
+Resolution = Annotated[int, _power_of_two(FIRST_RESOLUTION)]
+AttentionAt = tuple[Annotated[int, _power_of_two(2 * FIRST_RESOLUTION)], ...]
 """Resolutions whose blocks have self-attention (SAGAN)"""
 
 

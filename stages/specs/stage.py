@@ -16,7 +16,7 @@ from pydantic import (
 from progan.datasets.format.location import LocalFile
 from progan.datasets.spec import DataSpec
 from progan.stages.specs.base import Spec
-from progan.stages.specs.model import FIRST_RESOLUTION, LAST_RESOLUTION, ModelSpec
+from progan.stages.specs.model import ModelSpec, Resolution
 from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.optimizers import OptimizerSpec
 
@@ -45,7 +45,7 @@ class EngineSpec(Spec):
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
     scaled dynamically, and a step whose gradients overflow is skipped."""
-    activation_checkpointing: int | None = None
+    activation_checkpointing: Resolution | None = None
     """Lowest resolution whose blocks, in both networks, are recomputed in the backward pass instead
     of keeping their activations: less memory, more time. By default none."""
     overlap_comm: bool = False
@@ -67,14 +67,6 @@ class EngineSpec(Spec):
     def sharding(self, ranks: int) -> Literal[0, 1, 2]:
         """The ZeRO stage on `ranks` ranks."""
         return self.zero if ranks > 1 else 0
-
-    @field_validator("activation_checkpointing")
-    @classmethod
-    def _a_resolution(cls, value: int | None) -> int | None:
-        last = LAST_RESOLUTION
-        if value is not None and (value < FIRST_RESOLUTION or last % value or value > last):
-            raise ValueError(f"must be a power of two from {FIRST_RESOLUTION} to {last}")
-        return value
 
 
 Compile = Literal["off", "default"]

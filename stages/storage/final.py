@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from progan.stages.errors import StageError
 from progan.stages.specs.base import first_problem
-from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.model import ModelSpec, Resolution
 from progan.stages.storage.sealed_folder import read_fields, unseal
 
 DOCUMENT = "manifest.json"
@@ -17,8 +17,8 @@ class Final(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resolution: int
-    images_seen: int
+    resolution: Resolution
+    images_seen: NonNegativeInt
     model: ModelSpec
     seed: int
     data_fingerprint: str

@@ -14,6 +14,7 @@ from progan.stages.storage.final import DOCUMENT, Final, read_final
 from progan.stages.storage.pretrained import Network, read_published
 from progan.stages.storage.sealed_folder import sealing
 from progan.stages.storage.tensors import parameters, read_tensors, write_tensors
+from progan.stages.storage.weights import fitting_weights
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,7 @@ def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
         if name not in published.files:
             log.warning("%s has no %s: it begins anew", init.path, name)
             continue
-        loaded, own = (
-            convert_spectral_norm(read_tensors(published.files[name]), network),
-            network.state_dict(),
-        )
-        for key in sorted(loaded.keys() | own.keys()):
-            if key not in loaded or key not in own or loaded[key].shape != own[key].shape:
-                raise StageError(f"the {name} in {init.path} does not fit this run's, first {key}")
-        network.load_state_dict(loaded)
+        network.load_state_dict(fitting_weights(published.files[name], network))
 
 
 def grow_from(folder: Path, name: Network, network: nn.Module, resolution: int) -> None:

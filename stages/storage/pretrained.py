@@ -7,13 +7,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from safetensors import SafetensorError, safe_open
 
 from progan.datasets.files import sha256_file
-from progan.stages.errors import NoNetworksError, StageError
-from progan.stages.specs.model import ModelSpec
+from progan.stages.errors import NetworksError, NoNetworksError, StageError
+from progan.stages.specs.base import first_problem
+from progan.stages.specs.model import ModelSpec, Resolution
 from progan.stages.storage import final
 
 Network = Literal["generator", "discriminator", "ema", "encoder"]
@@ -43,16 +45,17 @@ class ExportedGenerator(BaseModel):
 
     format: Literal["progan-generator"] = "progan-generator"
     version: Literal[1] = 1
-    resolution: int
+    resolution: Resolution
     model: ModelSpec
-    images_seen: int
+    images_seen: NonNegativeInt
     weights: Literal["ema", "generator"] = "ema"
     """The moving average, or the generator as trained."""
     latents: str
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of their columns after the latent's."""
     pictures: str = "float32 (N, model.channels, resolution, resolution), [-1, 1] is black to white"
-    file: str = WEIGHTS
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]{0,200}$")] = WEIGHTS
+    """In the document's folder, perhaps as a link, as in the Hub's cache; a name without a path"""
     opset: int | None = None
     """Of an ONNX file."""
     sha256: str
@@ -79,31 +82,56 @@ class Published:
 
 
 def read_published(folder: Path) -> Published:
-    """The networks of a folder, checksums verified. StageError if it is damaged or none."""
+    """The networks of a folder, checksums verified. NetworksError if it is damaged or none.
+
+    Whether the files hold the networks that the document describes is found when they are loaded.
+    """
     if (folder / final.DOCUMENT).is_file():
-        return _final(folder)
-    for document in DOCUMENTS:
-        if (folder / document).is_file():
-            return _exported(folder / document)
-    raise NoNetworksError(
-        f"{folder} is no exported generator: it has no {DOCUMENT}; "
-        "make one with: progan export RUN OUT"
-    )
+        published = _final(folder)
+    else:
+        documents = [folder / name for name in DOCUMENTS if (folder / name).is_file()]
+        if not documents:
+            raise NoNetworksError(
+                f"{folder} is no exported generator: it has no {DOCUMENT}; "
+                "make one with: progan export RUN OUT"
+            )
+        published = _exported(documents[0])
+    if len(published.classes) not in (0, published.model.classes):
+        names, classes = len(published.classes), published.model.classes
+        raise NetworksError(f"{folder} is damaged: it has {names} names for {classes} classes")
+    for file in published.files.values():
+        _require_safetensors(file)
+    return published
 
 
 def read_exported(path: Path) -> ExportedGenerator:
-    """An export's document. StageError if it is damaged or none."""
+    """An export's document. NetworksError if it is damaged or none."""
     try:
         return ExportedGenerator.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise StageError(f"{path} is damaged or not from progan; export again") from error
+        raise NetworksError(
+            f"{path} is damaged or not from progan ({first_problem(error)}); export again"
+        ) from error
+
+
+def _require_safetensors(path: Path) -> None:
+    try:
+        with safe_open(path, "numpy"):  # verifies the header
+            pass
+    except SafetensorError as error:
+        raise NetworksError(f"{path} is no safetensors file, or damaged: {error}") from error
 
 
 def _final(folder: Path) -> Published:
-    published = final.read_final(folder)
+    try:
+        published = final.read_final(folder)
+    except StageError as error:
+        raise NetworksError(str(error)) from error
     names: tuple[Network, ...] = ("generator", "discriminator", "ema", "encoder")
     files = {name: folder / f"{name}.safetensors" for name in names}
     existing = {name: file for name, file in files.items() if file.is_file()}
+    if not {"generator", "ema"} <= existing.keys():
+        raise NetworksError(f"{folder} has no generator, or no average of it (ema.safetensors)")
     return Published(
         resolution=published.resolution,
         model=published.model,
@@ -118,12 +146,12 @@ def _exported(path: Path) -> Published:
     document = read_exported(path)
     weights = path.parent / document.file
     if weights.suffix != ".safetensors":
-        raise StageError(
+        raise NetworksError(
             f"{path.parent} holds {document.file}, which progan writes but does not read; "
             "use an export with --format safetensors or huggingface"
         )
     if not weights.is_file() or sha256_file(weights) != document.sha256:
-        raise StageError(f"{weights} is missing or damaged; export the generator again")
+        raise NetworksError(f"{weights} is missing or damaged; export the generator again")
     return Published(
         resolution=document.resolution,
         model=document.model,

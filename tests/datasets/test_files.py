@@ -10,6 +10,7 @@ from progan.datasets.files import (
     sha256_file,
     sweep_temporary,
     whole_file,
+    whole_folder,
     write_json,
     write_whole,
 )
@@ -61,3 +62,17 @@ def test_sweep_removes_temporary_files_of_killed_writers(tmp_path: Path) -> None
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", b"abc")
     assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_error_while_writing_a_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "new" / "a") as folder:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_folder_that_somebody_filled_meanwhile_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not empty"), whole_folder(tmp_path / "a") as folder:
+        (folder / "ours").touch()
+        write_whole(tmp_path / "a" / "theirs", b"")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "theirs"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from networks import published
+from progan.datasets.files import write_whole
 from progan.pipeline import export as export_module
 from progan.pipeline.cli.models import FORMATS
 from progan.pipeline.errors import ConfigError, RunError
@@ -121,12 +122,20 @@ def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         export_networks(published(tmp_path / "final"), tmp_path / "out", formats=["onnx"])
 
 
-def test_existing_folder_is_not_overwritten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["folder", "file", "link", "dangling link"])
+def test_what_is_there_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.txt").touch()
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    if kind == "folder":
+        write_whole(out / "thesis.txt", b"")
+    elif kind == "file":
+        out.touch()
+    else:
+        out.symlink_to(elsewhere)
+        if kind == "link":
+            elsewhere.mkdir()
     write: Callable[..., None] = lambda *_: pytest.fail("something was written")  # noqa: E731
     monkeypatch.setattr(export_module, "_write", write)
     with pytest.raises(ConfigError, match="is there already"):
-        export_networks(published(tmp_path / "final"), tmp_path / "out")
+        export_networks(published(tmp_path / "final"), out)

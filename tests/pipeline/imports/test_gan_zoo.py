@@ -3,6 +3,7 @@
 import math
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imported import imported_discriminator
-from progan.pipeline.errors import RunError
+from imported import assert_refused, imported_discriminator
+from progan.datasets.errors import DataError
 from progan.pipeline.imports.formats import import_checkpoint
 from progan.pipeline.sampling.generate import load_generator
 
@@ -157,7 +158,7 @@ def test_unsupported_settings_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
     save_checkpoint(tmp_path / "z.pt", monkeypatch, 2, **settings)
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(DataError, match=message):
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
@@ -166,7 +167,7 @@ def test_unsupported_feature_maps_are_refused(
 ) -> None:
     monkeypatch.setattr(f"{__name__}.WIDTHS", [16, 5, 4, 2])
     save_checkpoint(tmp_path / "z.pt", monkeypatch, 4)
-    with pytest.raises(RunError, match="do not follow"):
+    with pytest.raises(DataError, match="do not follow"):
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
@@ -174,7 +175,7 @@ def test_error_for_another_file_is_one_line_without_torchs_advice(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "z.pt").write_text("# Pictures")
-    with pytest.raises(RunError, match="z.pt is no checkpoint .* torch.save writes no such file"):
+    with pytest.raises(DataError, match="z.pt: no checkpoint .* torch.save writes no such file"):
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
 
 
@@ -184,6 +185,42 @@ def test_error_for_truncated_file_is_one_line(
     save_checkpoint(tmp_path / "z.pt", monkeypatch, 2)
     whole = (tmp_path / "z.pt").read_bytes()
     (tmp_path / "z.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(RunError) as error:
+    with pytest.raises(DataError) as error:
         import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
-    assert "z.pt is no checkpoint" in str(error.value) and "\n" not in str(error.value)
+    assert "z.pt: no checkpoint" in str(error.value) and "\n" not in str(error.value)
+
+
+ZOO = "groupScale0.0.module.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda s: s.pop("netD"), "it lacks config, netG or netD"),
+        (lambda s: s.update(config=[1]), "config is a list, not a dictionary"),
+        (lambda s: s.update(config={"alpha": "half"}), "config's alpha is 'half', not a number"),
+        (lambda s: s.update(config={"leakyReluLeak": [0.2]}), "trained with leakyReluLeak=a list"),
+        (lambda s: s.update(netG=None), "netG is None, not a dictionary"),
+        (lambda s: s["avgG"].clear(), "avgG lacks"),
+        (lambda s: s["avgG"].update({ZOO: "x"}), f"avgG.{ZOO} is 'x', not a tensor"),
+        (lambda s: s["avgG"].update({ZOO: torch.ones(3)}), f"avgG.{ZOO} is torch.float32 (3,)"),
+        (lambda s: s["avgG"].update({ZOO: torch.ones(16, 16, 3, 3) / 0}), f"avgG.{ZOO} holds NaN"),
+        (
+            lambda s: s["avgG"].update({"formatLayer.module.weight": torch.ones(17, 16)}),
+            "avgG.formatLayer has 17 outputs, no 4x4 maps",
+        ),
+        (
+            lambda s: s["avgG"].update(
+                {f"scaleLayers.{number}.1.module.bias": torch.ones(2) for number in range(30)}
+            ),
+            "avgG lacks",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_contents_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any], says: str
+) -> None:
+    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, 2)
+    change(state)
+    torch.save(state, tmp_path / "z.pt")
+    assert_refused(tmp_path / "z.pt", "pytorch_gan_zoo", says)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from imported import Malicious, imported_discriminator
-from progan.pipeline.errors import RunError
+from imported import Malicious, assert_refused, imported_discriminator
+from progan.datasets.errors import DataError
 from progan.pipeline.imports.formats import import_checkpoint
 from progan.pipeline.sampling.generate import load_generator
 from progan.stages.storage.pretrained import read_published
@@ -232,14 +232,14 @@ def test_unsupported_settings_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
     save_pickle(tmp_path / "n.pkl", monkeypatch, 8, **settings)
-    with pytest.raises(RunError, match=message.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(DataError, match=message.replace("(", r"\(").replace(")", r"\)")):
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
     assert not (tmp_path / "out").exists()
 
 
 def test_malicious_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     (tmp_path / "n.pkl").write_bytes(pickle.dumps((Malicious(tmp_path / "ran"), 1, 2)))
-    with pytest.raises(RunError, match=r"it names \w+\.system"):
+    with pytest.raises(DataError, match=r"it names \w+\.system"):
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
     assert not (tmp_path / "ran").exists()
 
@@ -247,7 +247,7 @@ def test_malicious_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps({"a": 1})])
 def test_error_for_another_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "n.pkl").write_bytes(content)
-    with pytest.raises(RunError) as error:
+    with pytest.raises(DataError) as error:
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
     assert "n.pkl" in str(error.value) and "\n" not in str(error.value)
 
@@ -259,5 +259,81 @@ def test_error_for_truncated_file_is_one_line(
     save_pickle(tmp_path / "n.pkl", monkeypatch, 8)
     whole = (tmp_path / "n.pkl").read_bytes()
     (tmp_path / "n.pkl").write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(RunError, match="or damaged"):
+    with pytest.raises(DataError, match="or damaged"):
         import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
+
+
+CONV = "4x4/Conv/weight"
+
+
+@pytest.mark.parametrize(
+    ("lod", "says"),
+    [
+        (np.inf, "Gs's lod holds NaN, or numbers that are too large"),
+        (np.nan, "Gs's lod holds NaN"),
+        (-1, "Gs's lod is -1, not from 0"),
+        (7, "Gs's lod is 7, not from 0 (the largest pictures) to 1 (4x4)"),
+    ],
+)
+def test_impossible_level_of_detail_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lod: float, says: str
+) -> None:
+    save_pickle(tmp_path / "n.pkl", monkeypatch, 8, lod=lod)
+    assert_refused(tmp_path / "n.pkl", "tensorflow", says)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("lod", "0", "Gs's lod is '0', not numbers"),
+        ("lod", None, "Gs lacks lod"),
+        (CONV, None, f"Gs lacks {CONV}"),
+        (CONV, [1.0], f"Gs's {CONV} is a list, not numbers"),
+        (CONV, np.full((3, 3, 16, 16), np.nan), f"Gs's {CONV} holds NaN"),
+        (CONV, np.full((3, 3, 16, 16), 1e300), f"Gs's {CONV} holds NaN, or numbers that"),
+        (CONV, np.ones((3, 3, 16, 16), int), f"Gs's {CONV} is torch.int64 (3, 3, 16, 16)"),
+        (CONV, np.ones((3, 16)), f"Gs's {CONV} is torch.float64 (3, 16), where"),
+        (CONV, np.ones((0, 3, 16, 16)), f"Gs's {CONV} has the shape (0, 3, 16, 16)"),
+        (CONV, np.ones((3, 3, 9, 16)), "the ema's blocks.4.conv.weight does not fit"),
+        ("4x4/Conv/bias", np.ones(99_999), "feature maps {2: 16, 4: 99999, 8: 16} do not follow"),
+    ],
+)  # fmt: skip
+def test_wrong_variable_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, says: str
+) -> None:
+    def change(shapes: dict[str, Any], lod: float, seed: int) -> Any:
+        values: Any = draw(shapes, lod, seed)
+        if seed == 2:  # Gs
+            values |= {name: value}
+        return {key: each for key, each in values.items() if each is not None}
+
+    draw = random_weights
+    monkeypatch.setattr(f"{__name__}.random_weights", change)
+    save_pickle(tmp_path / "n.pkl", monkeypatch, 8)
+    assert_refused(tmp_path / "n.pkl", "tensorflow", says)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"resolution": "big"}, "its resolution is 'big', no power of two"),
+        ({"resolution": 10**30}, "its resolution is a number of many digits, no power of two"),
+        ({"mbstd_group_size": "four"}, "D's mbstd_group_size is 'four', not a number"),
+        ({"use_wscale": [True]}, "use_wscale is a list, not a number"),
+        ({"label_size": [[[]]]}, "trained with label_size=a list"),
+    ],
+)
+def test_wrong_setting_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], says: str
+) -> None:
+    fields = FIELDS | settings
+    monkeypatch.setattr(f"{__name__}.FIELDS", fields)
+    save = Network.__getstate__
+
+    def state(network: Network) -> dict[str, Any]:
+        saved = save(network)
+        return saved | {"static_kwargs": saved["static_kwargs"] | settings}
+
+    monkeypatch.setattr(Network, "__getstate__", state)
+    save_pickle(tmp_path / "n.pkl", monkeypatch, 8)
+    assert_refused(tmp_path / "n.pkl", "tensorflow", says)

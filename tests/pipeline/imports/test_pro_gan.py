@@ -1,5 +1,6 @@
 """Imports of pro_gan_pytorch compute the same as an independent version of its equations."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imported import Malicious, imported_discriminator
-from progan.pipeline.errors import RunError
+from imported import Malicious, assert_refused, imported_discriminator
+from progan.datasets.errors import DataError
+from progan.pipeline.errors import ConfigError
 from progan.pipeline.imports.formats import import_checkpoint
 from progan.pipeline.sampling.generate import load_generator
 from progan.stages.storage.pretrained import read_published
@@ -134,7 +136,7 @@ def test_default_resolution_is_the_largest(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "p.bin")
     import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
     assert read_published(tmp_path / "out").resolution == 32
-    with pytest.raises(RunError, match="the checkpoint has 4, 8, 16, 32"):
+    with pytest.raises(ConfigError, match="the checkpoint has 4, 8, 16, 32"):
         import_checkpoint(tmp_path / "p.bin", tmp_path / "other", "pro_gan_pytorch", 64)
 
 
@@ -146,6 +148,74 @@ def test_conditional_discriminator_is_left_out(tmp_path: Path) -> None:
 
 def test_malicious_checkpoint_is_refused_and_not_executed(tmp_path: Path) -> None:
     torch.save({"generator": Malicious(tmp_path / "ran")}, tmp_path / "p.bin")
-    with pytest.raises(RunError, match=r"it names \w+\.system, which"):
+    with pytest.raises(DataError, match=r"it names \w+\.system, which"):
         import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
     assert not (tmp_path / "ran").exists()
+
+
+def set_weight(value: Any) -> Callable[[Any], Any]:
+    return lambda state: state["shadow_generator"]["state_dict"].update(
+        {"layers.0.conv_2.weight": value}
+    )
+
+
+def set_conf(**values: Any) -> Callable[[Any], Any]:
+    return lambda state: state["shadow_generator"]["conf"].update(values)
+
+
+def claim_maps(state: dict[str, Any]) -> None:
+    """Biases of 20,000 maps everywhere: the weights would take 14 GB each."""
+    del state["discriminator"]
+    for name in ("generator", "shadow_generator"):
+        layers = state[name]["state_dict"]
+        layers |= {
+            key: torch.ones(20_000) for key in layers if key[-4:] == "bias" and key[0] == "l"
+        }
+
+
+WEIGHT = "shadow_generator.state_dict.layers.0.conv_2.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (dict.clear, "it lacks a generator"),
+        (lambda s: s.update(generator=3), "generator is 3, not a dictionary"),
+        (lambda s: s["generator"].pop("conf"), "generator.conf is None, not a dictionary"),
+        (set_conf(depth="deep"), "shadow_generator.conf's depth is 'deep', not a number"),
+        (set_conf(depth=10**9), "shadow_generator.conf's depth is 1000000000, not from 2"),
+        (set_conf(depth=float("nan")), "shadow_generator.conf's depth is nan, not a number"),
+        (set_weight(None), f"{WEIGHT} is None, not a tensor"),
+        (set_weight([1, 2]), f"{WEIGHT} is a list, not a tensor"),
+        (set_weight(torch.ones(16, 16, 3, 3, dtype=torch.int)), f"{WEIGHT} is torch.int32"),
+        (set_weight(torch.ones(16, 16)), f"{WEIGHT} is torch.float32 (16, 16), where"),
+        (set_weight(torch.full((16, 16, 3, 3), torch.nan)), f"{WEIGHT} holds NaN"),
+        (claim_maps, "the generator's blocks.16.conv0.weight does not fit"),
+        (set_weight(torch.ones(16, 9, 3, 3)), "the ema's blocks.4.conv.weight does not fit"),
+        (lambda s: s["discriminator"].update(conf=[]), "discriminator.conf is a list"),
+        (lambda s: s["discriminator"]["state_dict"].clear(), "discriminator.state_dict lacks"),
+    ],
+)
+def test_wrong_contents_are_refused(
+    tmp_path: Path, change: Callable[[Any], Any], says: str
+) -> None:
+    state = save_checkpoint(tmp_path / "p.bin")
+    change(state)
+    torch.save(state, tmp_path / "p.bin")
+    assert_refused(tmp_path / "p.bin", "pro_gan_pytorch", says)
+
+
+def test_double_precision_is_rounded(tmp_path: Path) -> None:
+    state = save_checkpoint(tmp_path / "p.bin")
+    weights = state["generator"]["state_dict"]
+    weights.update({name: value.double() for name, value in weights.items()})
+    torch.save(state, tmp_path / "p.bin")
+    converted = import_checkpoint(tmp_path / "p.bin", tmp_path / "o", "pro_gan_pytorch", None)
+    assert {value.dtype for value in converted.networks["generator"].values()} == {torch.float32}
+
+
+def test_files_of_older_torch_are_read(tmp_path: Path) -> None:
+    state = save_checkpoint(tmp_path / "p.bin")
+    torch.save(state, tmp_path / "p.bin", _use_new_zipfile_serialization=False)
+    converted = import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", None)
+    assert len(converted.networks) == 3
