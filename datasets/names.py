@@ -3,7 +3,9 @@
 import re
 
 # Control characters, marks that reorder or break a line, and what UTF-8 cannot encode.
-_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSHOWABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 
 

@@ -18,11 +18,15 @@ COMMANDS = {
     "report": ["report", "RUN"],
     "timelapse": ["timelapse", "RUN", "OUT.gif", "--seconds", "1", "--fps", "2"],
     "evaluate": ["evaluate", "RUN"],
+    "export": ["export", "RUN", "OUT"],
+    "generate": ["generate", "RUN/stages/0004/final", "OUT.png"],
     "resume": ["resume", "RUN"],
+    "train": ["train", "demo", "growth.last=4", "--run", "RUN"],
 }
-FILES = ("config.yaml", "events.jsonl", "stages/0004/spec.json", "stages/0004/metrics.jsonl",
-         "stages/0004/starts.jsonl", "stages/0004/progress.json", "stages/0004/evaluation.json",
-         "stages/0004/rollbacks.json", "stages/0004/final/manifest.json")  # fmt: skip
+OF_STAGE = ("spec.json", "metrics.jsonl", "starts.jsonl", "progress.json", "evaluation.json",
+             "rollbacks.json", "final/manifest.json",
+             "checkpoints/000000100/state.json")  # fmt: skip
+FILES = ("config.yaml", "events.jsonl", "machine.jsonl", *(f"stages/0004/{n}" for n in OF_STAGE))
 LOGS = [name for name in FILES if name.endswith("jsonl")]
 
 
@@ -53,7 +57,7 @@ def damaged(content: bytes, how: str) -> bytes:
 @pytest.mark.parametrize("name", FILES)
 def test_no_command_ends_in_a_traceback(name: str, how: str, run: RunFolder) -> None:
     file = run.path / name
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(damaged(file.read_bytes() if file.exists() else b'{"a": [1]}\n' * 9, how))
     for command, words in COMMANDS.items():
         words = [

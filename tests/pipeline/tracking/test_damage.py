@@ -96,7 +96,7 @@ def test_damaged_lines_of_the_machine_are_named_and_skipped(
         file.write(machine_line(3))
     sender.send()
     assert machine_points(uri) == [(0, 0), (2, 2), (3, 3)]
-    assert caplog.text.count("machine.jsonl, line 2 is damaged and not sent") == 1
+    assert caplog.text.count("machine.jsonl, line 2 is damaged and left out") == 1
 
 
 def test_run_that_was_deleted_in_mlflow_is_sent_anew(tmp_path: Path, uri: str) -> None:
