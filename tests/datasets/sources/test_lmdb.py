@@ -56,7 +56,7 @@ def another_size(content: bytearray) -> None:
         (cut(0.1), r"data\.mdb has 42,188 of 421,888 bytes\. Copy or download it again"),
         (cut(0.5), r"data\.mdb has 210,944 of 421,888 bytes\. Copy or download it again"),
         (cut(0.99), r"data\.mdb has 417,669 of 421,888 bytes\. Copy or download it again"),
-        (garbage, "is not an LMDB that can be read: mdb_cursor_get: MDB_CORRUPTED"),
+        (garbage, "is not an LMDB that can be read: mdb_cursor_get: MDB_"),
         (another_size, r"data\.mdb is damaged: reading it ends in SIG(BUS|SEGV)\. Copy or"),
         (lambda content: content.__setitem__(slice(None), b"something else" * 1000), "is not an"),
     ],
