@@ -19,10 +19,9 @@ from progan.datasets.errors import DataError
 from progan.datasets.format.manifest import Manifest
 from progan.datasets.format.reader import Level
 
-# Most pictures have this one grey level, so that the right pixels are known.
 READS_YCBCR_TIFF = int(PIL.__version__.partition(".")[0]) >= 13
 """Older versions of Pillow read YCbCr from JPEG files only"""
-
+# Most pictures have this one grey level, so that the right pixels are known.
 GREY = 191
 
 
