@@ -1,8 +1,16 @@
-"""Files that documents and code mention exist."""
+"""Files that documents and code mention exist; tables and commands in documents are well-formed."""
 
 import re
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import click
+import pytest
+
+from progan.pipeline.cli.main import main
+from progan.pipeline.config.schema import load_config, presets
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACKED = [
@@ -60,3 +68,78 @@ def test_modules_that_code_names_exist() -> None:
         if name not in names
     ]
     assert missing == []
+
+
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`(progan [^`]+)`")
+RULE = re.compile(r"\|(\s*:?-+:?\s*\|)+")
+BY_THE_SHELL = re.compile(r"""[*?{}\[\]$;&|<>()]""")
+"""Characters that a shell does not pass on, unless they are quoted"""
+
+
+def tables(text: str) -> Iterator[list[str]]:
+    """The rows of each table, without those in code."""
+    lines = FENCE.sub("", text).splitlines()
+    for number, line in enumerate(lines):
+        if RULE.fullmatch(line.strip()):
+            end = number
+            while end < len(lines) and lines[end].lstrip().startswith("|"):
+                end += 1
+            yield [lines[number - 1], *lines[number:end]]
+
+
+def cells(row: str) -> int:
+    r"""A \| is part of a cell, and any other | ends one, in code too."""
+    return len(re.findall(r"(?<!\\)\|", row.strip())) - 1
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_rows_of_tables_have_as_many_cells_as_their_heading(document: Path) -> None:
+    for heading, *rows in tables((ROOT / document).read_text()):
+        for row in rows:
+            assert cells(row) == cells(heading), row
+            assert row.rstrip().endswith("|"), row
+
+
+def commands(text: str) -> Iterator[tuple[str, bool]]:
+    """Each progan command, and whether it is whole: one in a sentence may lack its arguments."""
+    for block in FENCE.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("progan "):
+                yield line, True
+    for span in SPAN.findall(FENCE.sub("", text)):
+        yield " ".join(span.split()), False
+
+
+COMMANDS = [
+    pytest.param(command, is_whole, id=f"{document}: {command[:50]}")
+    for document in DOCUMENTS
+    for command, is_whole in commands((ROOT / document).read_text())
+]
+
+
+@pytest.mark.parametrize(("line", "is_whole"), COMMANDS)
+def test_commands_are_quoted_and_have_known_options_and_keys(line: str, is_whole: bool) -> None:
+    for raw in _words(line, posix=False):
+        assert raw[0] in "'\"" or not BY_THE_SHELL.search(raw), f"{raw} needs quotes"
+    command: click.Command = main
+    words = _words(line, posix=True)[1:]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        command = command.commands[words.pop(0)]
+    try:
+        context = command.make_context("progan", words)
+    except click.exceptions.Exit:  # --help
+        return
+    except (click.MissingParameter, click.BadOptionUsage):
+        assert not is_whole
+        return
+    if overrides := context.params.get("overrides"):
+        name = context.params.get("config")
+        preset, base = (name, ()) if name in presets() else ("demo", ("growth.last=1024",))
+        load_config(str(preset), ("data.path=x", *base, *overrides))
+
+
+def _words(line: str, posix: bool) -> list[str]:
+    lexer = shlex.shlex(line, posix=posix)
+    lexer.whitespace_split = True
+    return list(lexer)

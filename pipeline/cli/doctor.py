@@ -16,7 +16,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from progan.launch.devices import count_gpus
-from progan.pipeline.terminal import coloured
+from progan.pipeline.run.terminal import coloured
 
 State = Literal["ok", "absent", "failed"]
 OK: State = "ok"

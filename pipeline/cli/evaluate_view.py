@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TimeElapsedColumn
 from rich.table import Table
 
-from progan.pipeline.terminal import Terminal, Words
+from progan.pipeline.run.terminal import Terminal, Words
 
 
 @contextmanager

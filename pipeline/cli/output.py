@@ -24,7 +24,7 @@ def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_js
     if as_json:
         click.echo(json.dumps(document, indent=2))  # noqa: TID251
         return
-    from progan.pipeline.terminal import Terminal
+    from progan.pipeline.run.terminal import Terminal
 
     Terminal().print(table(document))
 
@@ -36,7 +36,7 @@ def show_as_it_comes(
 
     At a terminal each replaces the previous one; elsewhere only the last is printed.
     """
-    from progan.pipeline.terminal import Terminal
+    from progan.pipeline.run.terminal import Terminal
 
     terminal = Terminal()
     if as_json or not terminal.is_terminal:

@@ -13,7 +13,7 @@ from progan.datasets.build.prepare import prepare
 from progan.datasets.build.reject_log import REJECTED
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
-from progan.pipeline.terminal import Bars, Terminal, Words
+from progan.pipeline.run.terminal import Bars, Terminal, Words
 
 LINE_SECONDS = 10.0
 

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from progan.pipeline.terminal import Terminal, Words
+from progan.pipeline.run.terminal import Terminal, Words
 from progan.stages.specs.stage import GrowthMode, StageSpec
 
 Item = TypeVar("Item")

@@ -11,8 +11,8 @@ from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import read_failure, read_progress
 from progan.pipeline.run.progress_display import duration, seconds_left
+from progan.pipeline.run.terminal import Terminal
 from progan.pipeline.run_folder import RunFolder, frozen_config
-from progan.pipeline.terminal import Terminal
 from progan.stages.errors import StageError
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.final import is_done

@@ -1,4 +1,4 @@
-"""Names and values as MLflow accepts them (mlflow/utils/validation.py), from any text.
+"""Names and values as MLflow accepts them (mlflow.utils.validation), from any text.
 
 What MLflow refuses becomes a dash. What is too long is cut, and ends in a checksum of the whole.
 """

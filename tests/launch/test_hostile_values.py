@@ -139,8 +139,8 @@ def test_ssh_takes_hosts_as_hosts_and_folders_as_one_word(stage: Path) -> None:
 def test_scripts_by_hand_take_paths_as_one_word(stage: Path) -> None:
     hostfile = stage / f"hosts {HOSTILE}"
     hostfile.write_text("localhost slots=1\n")
-    words = [SCRIPTS / "hostfile.sh", hostfile, stage / "spec.json", f"A={HOSTILE}"]
-    subprocess.run(words, timeout=30)
+    paths = [SCRIPTS / "hostfile.sh", hostfile, stage / "spec.json"]
+    subprocess.run([*paths, f"A={HOSTILE}"], timeout=30)
     found = words_of("deepspeed", stage)
     assert found[:2] == ["--hostfile", str(hostfile)]
     assert found[-2:] == ["--spec", str(stage / "spec.json")]

@@ -7,7 +7,7 @@ import pytest
 
 from progan.pipeline.cli import doctor
 from progan.pipeline.cli.doctor import ABSENT, FAILED, OK, examine
-from progan.pipeline.terminal import Terminal
+from progan.pipeline.run.terminal import Terminal
 
 
 def states(folder: Path) -> dict[str, str]:

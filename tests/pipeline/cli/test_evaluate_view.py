@@ -3,7 +3,7 @@
 from typing import Any
 
 from progan.pipeline.cli.evaluate_view import evaluation_table
-from progan.pipeline.terminal import Terminal
+from progan.pipeline.run.terminal import Terminal
 
 
 def stage(resolution: int, left_out: dict[str, str], **results: dict[str, float]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from progan.pipeline.config.schema import load_config
 from progan.pipeline.config.yaml_io import write_yaml
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.status import status, status_table
+from progan.pipeline.run.terminal import Terminal
 from progan.pipeline.run_folder import RunFolder
-from progan.pipeline.terminal import Terminal
 
 
 def ended(code: int, transient: bool = False) -> dict[str, Any]:

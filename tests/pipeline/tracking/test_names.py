@@ -1,5 +1,7 @@
 """Whatever a run, a model, a tag or a parameter is called, MLflow accepts it."""
 
+from typing import Any
+
 import pytest
 
 from progan.pipeline.tracking import names
@@ -22,7 +24,9 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_mlflow_accepts_names_and_values(text: str) -> None:
-    from mlflow.utils import validation as mlflow_rules
+    from mlflow.utils import validation
+
+    mlflow_rules: Any = validation
 
     mlflow_rules._validate_model_name(names.model_name(text))
     for found, value in (names.tags({text: text}) | {names.key(text): "x"}).items():

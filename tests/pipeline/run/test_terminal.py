@@ -5,7 +5,7 @@ from rich.progress import BarColumn
 from rich.table import Table
 
 from progan.pipeline.config.printable import printable
-from progan.pipeline.terminal import Terminal, Words, coloured
+from progan.pipeline.run.terminal import Terminal, Words, coloured
 
 NAME = "faces [v2] [/x] :smile: \x1b[31m\u202e\udcff"
 SHOWN = r"faces [v2] [/x] :smile: \x1b[31m\u202e\udcff"
