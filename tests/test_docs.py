@@ -1,17 +1,16 @@
-"""What documents and code mention exists: files, commands, keys."""
+"""Files that documents and code mention exist; tables and commands in documents are well-formed."""
 
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import click
+import pytest
 
 from progan.pipeline.cli.main import main
 from progan.pipeline.config.schema import load_config, presets
-from progan.pipeline.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACKED = [
@@ -31,9 +30,6 @@ PATH = re.compile(
     r"\b(?:benchmarks|datasets|docs|launch|pipeline|stages|tests)/[\w/-]+\.[a-z]\w+\b"
 )
 MODULE = re.compile(r"\b[a-z]\w*\.py\b")
-FENCED = re.compile(r"^```.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SPAN = re.compile(r"`([^`]+)`")
-TABLE = re.compile(r"(?:^\|.*\n){2,}", re.MULTILINE)
 NOT_OURS = {
     "custom_layers.py",
     "dataset_tool.py",
@@ -74,65 +70,76 @@ def test_modules_that_code_names_exist() -> None:
     assert missing == []
 
 
-def code_of(text: str) -> Iterator[str]:
-    """The lines of a document's code blocks, continuations joined, and its code spans."""
-    blocks = FENCED.findall(text)
-    for block in blocks:
-        yield from block.replace("\\\n", " ").splitlines()
-    for span in SPAN.findall(FENCED.sub("", text)):
-        yield " ".join(span.split())
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`(progan [^`]+)`")
+RULE = re.compile(r"\|(\s*:?-+:?\s*\|)+")
+BY_THE_SHELL = re.compile(r"""[*?{}\[\]$;&|<>()]""")
+"""Characters that a shell does not pass on, unless they are quoted"""
 
 
-def commands() -> Iterator[tuple[str, list[str]]]:
-    """Each `progan ...` of the documents, and its words as a shell passes them on."""
-    for document in DOCUMENTS:
-        for line in code_of((ROOT / document).read_text()):
-            if line.startswith("progan "):
-                words = shlex.split(line, comments=True)[1:]
-                yield f"{document}: {line}", [word for word in words if word != "..."]
-
-
-def configuration(words: list[str]) -> None:
-    """Raises ConfigError unless a preset, or any file's configuration, takes the overrides."""
-    overrides = tuple(word for word in words if "=" in word and not word.startswith("-"))
-    preset = words[0] in ("train", "plan") and words[1] in presets()
-    load_config(words[1] if preset else "celebahq-1024-1gpu", overrides)
-
-
-def test_commands_in_documents_are_understood() -> None:
-    """Quoted for a shell, of known names and options, with configurations that can be read."""
-    found = 0
-    for where, words in commands():
-        command: click.Command = main
-        rest = words
-        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-            assert rest[0] in command.commands, where
-            command, rest = command.commands[rest[0]], rest[1:]
-        if "--help" in rest or isinstance(command, click.Group) or not rest:
-            continue  # the name of a command alone
-        try:
-            # A sentence may name one option alone.
-            with suppress(click.MissingParameter, click.BadOptionUsage):
-                command.make_context(words[0], list(rest))
-            if words[0] in ("train", "plan", "resume"):
-                configuration(words)
-        except (click.ClickException, ConfigError) as error:
-            raise AssertionError(f"{where}: {error}") from error
-        found += 1
-    assert found > 40
+def tables(text: str) -> Iterator[list[str]]:
+    """The rows of each table, without those in code."""
+    lines = FENCE.sub("", text).splitlines()
+    for number, line in enumerate(lines):
+        if RULE.fullmatch(line.strip()):
+            end = number
+            while end < len(lines) and lines[end].lstrip().startswith("|"):
+                end += 1
+            yield [lines[number - 1], *lines[number:end]]
 
 
 def cells(row: str) -> int:
-    """Number of a table row's cells; bars within code and escaped ones do not count."""
-    plain = SPAN.sub("", row.strip()).replace("\\|", "")
-    return plain.count("|") - 1
+    r"""A \| is part of a cell, and any other | ends one, in code too."""
+    return len(re.findall(r"(?<!\\)\|", row.strip())) - 1
 
 
-def test_rows_of_tables_have_as_many_cells_as_their_headings() -> None:
-    wrong = []
-    for document in DOCUMENTS:
-        text = FENCED.sub("", (ROOT / document).read_text())
-        for table in TABLE.findall(text):
-            heading, _, *rows = table.strip().splitlines()
-            wrong += [f"{document}: {row}" for row in rows if cells(row) != cells(heading)]
-    assert wrong == []
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_rows_of_tables_have_as_many_cells_as_their_heading(document: Path) -> None:
+    for heading, *rows in tables((ROOT / document).read_text()):
+        for row in rows:
+            assert cells(row) == cells(heading), row
+            assert row.rstrip().endswith("|"), row
+
+
+def commands(text: str) -> Iterator[tuple[str, bool]]:
+    """Each progan command, and whether it is whole: one in a sentence may lack its arguments."""
+    for block in FENCE.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("progan "):
+                yield line, True
+    for span in SPAN.findall(FENCE.sub("", text)):
+        yield " ".join(span.split()), False
+
+
+COMMANDS = [
+    pytest.param(command, is_whole, id=f"{document}: {command[:50]}")
+    for document in DOCUMENTS
+    for command, is_whole in commands((ROOT / document).read_text())
+]
+
+
+@pytest.mark.parametrize(("line", "is_whole"), COMMANDS)
+def test_commands_are_quoted_and_have_known_options_and_keys(line: str, is_whole: bool) -> None:
+    for raw in _words(line, posix=False):
+        assert raw[0] in "'\"" or not BY_THE_SHELL.search(raw), f"{raw} needs quotes"
+    command: click.Command = main
+    words = _words(line, posix=True)[1:]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        command = command.commands[words.pop(0)]
+    try:
+        context = command.make_context("progan", words)
+    except click.exceptions.Exit:  # --help
+        return
+    except (click.MissingParameter, click.BadOptionUsage):
+        assert not is_whole
+        return
+    if overrides := context.params.get("overrides"):
+        name = context.params.get("config")
+        preset, base = (name, ()) if name in presets() else ("demo", ("growth.last=1024",))
+        load_config(str(preset), ("data.path=x", *base, *overrides))
+
+
+def _words(line: str, posix: bool) -> list[str]:
+    lexer = shlex.shlex(line, posix=posix)
+    lexer.whitespace_split = True
+    return list(lexer)

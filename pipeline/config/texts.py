@@ -7,6 +7,8 @@ from typing import Any
 from progan.pipeline.config.secrets import has_credentials
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SCHEME = re.compile(r"(?<=\w\w):/(?!/)")
+"""Of a URI that was read as a path"""
 MAY_BE_SECRET = "launch.env."
 """Keys whose values are masked wherever they are shown, and so may be secret"""
 CREDENTIALS = (
@@ -20,7 +22,8 @@ def refused_text(values: dict[str, Any]) -> str | None:
     for key, text in _texts(values, ""):
         if found := _CONTROL.search(key + text):
             return f"{_CONTROL.sub('?', key)}: has a control character, {ascii(found[0])}"
-        if "://" in text and not key.startswith(MAY_BE_SECRET) and has_credentials(text):
+        uri = _SCHEME.sub("://", text)
+        if "://" in uri and not key.startswith(MAY_BE_SECRET) and has_credentials(uri):
             return f"{key}: {CREDENTIALS}"
     return None
 

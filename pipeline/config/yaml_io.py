@@ -37,12 +37,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _parse(text: str) -> Any:
     """The value of a YAML document. ValueError, with a message of one line, if it is none."""
     try:
-        return YAML(typ="safe").load(text)
+        return YAML(typ="safe").load(io.StringIO(text))
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
         # ruamel raises others than its own for dates, numbers and merges that are none
-        message = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        message = " ".join(str(error).replace('in "<file>", ', "at ").split())
         raise ValueError(message.partition(" To suppress this check")[0]) from error
 
 

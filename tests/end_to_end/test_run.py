@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -156,14 +155,6 @@ def test_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1])
     result = progan("generate", "damaged", "x.png", cwd=workplace)
     assert (result.returncode, "is missing or damaged" in result.stderr) == (1, True)
-
-
-def test_registered_generator_is_loaded_as_documented(run: RunFolder, workplace: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs/tracking.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    code = code.replace("sqlite:///runs/", "sqlite:///").replace("progan-photos", "progan-run")
-    subprocess.run([sys.executable, "-c", code], cwd=workplace, check=True, capture_output=True)
-    assert size(workplace / "first.png") == (8, 8)
 
 
 def tracked(workplace: Path) -> Any:

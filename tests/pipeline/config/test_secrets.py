@@ -1,5 +1,6 @@
 """Credentials reach no file and no message."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from workers import BIN
         "postgresql+psycopg2://me:s3cr3t@host/mlflow",
         "https://host/mlflow?access_token=s3cr3t",
         "mysql://host/mlflow?user=me&password=s3cr3t",
+        "https://host/mlflow?X-Amz-Signature=s3cr3t",
+        "https://host/mlflow?a=1;sig=s3cr3t",
+        "https://host/mlflow?api%5Fk%65y=s3cr3t",
+        "https://host/mlflow#access_token=s3cr3t",
+        "https://host/mlflow#token:s3cr3t",
+        "postgresql://:s3cr3t@host/mlflow",
     ],
 )
 def test_credentials_in_a_uri_are_refused_and_not_shown(uri: str) -> None:
@@ -33,11 +40,46 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(uri: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     ["sqlite", "off", "http://host:5000", "sqlite:////home/a@b/mlflow.db", "databricks://profile",
-     "postgresql://me@host/mlflow?sslmode=require"],
+     "sqlite:////home/12:30@b/mlflow.db", "postgresql://me@host/mlflow?sslmode=require"],
 )  # fmt: skip
 def test_uris_without_credentials_are_accepted(uri: str) -> None:
     assert not has_credentials(uri)
     assert load_config("demo", (f"tracking.mlflow={uri}",)).tracking.mlflow == uri
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.path=s3://me:s3cr3t@bucket/faces",
+        "data.path=simplecache::https://me:s3cr3t@host/faces",
+        "data.path=https://host/faces?X-Amz-Credential=s3cr3t",
+        "model.init=https://host/faces?token=s3cr3t",
+        "metrics.inception_weights=https://host/x#key=s3cr3t",
+        "tracking.tags.docs=https://me:s3cr3t@host",
+    ],
+)
+def test_credentials_are_refused_in_every_key(override: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", (override,))
+    key = override.partition("=")[0]
+    assert f"demo: {key}: holds credentials" in str(error.value)
+    assert "AWS_SECRET_ACCESS_KEY" in str(error.value)
+    assert "s3cr3t" not in str(error.value)
+
+
+def test_variables_of_the_ranks_may_hold_them() -> None:
+    config = load_config("demo", ("launch.env.HTTPS_PROXY=http://me:s3cr3t@proxy",))
+    assert config.launch.env == {"HTTPS_PROXY": "http://me:s3cr3t@proxy"}
+    assert config.masked().launch.env == {"HTTPS_PROXY": "***"}
+
+
+@pytest.mark.parametrize("value", ["12345", "[s3cr3t]", '"s3\\ncr3t"'])
+def test_messages_do_not_show_the_ranks_variables(value: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", (f"launch.env.TOKEN={value}",))
+    assert "TOKEN" in str(error.value)
+    assert not {"12345", "cr3t"} & set(re.findall(r"\w+", str(error.value)))
+    assert "s3cr3t" not in f"{error.value.__cause__}"
 
 
 def test_uri_without_scheme_is_refused() -> None:
@@ -63,9 +105,9 @@ def test_without_secrets_removes_credentials_from_messages(monkeypatch: pytest.M
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
     message = (
         "PUT to https://me:s3cr3t@host/x?sig=abc&se=1 failed: 'Bearer t0ken' "
-        "(proxy 'http://me:pa@ss@proxy:80'), see http://host/y?z=1)"
+        "(proxy 'http://me:pa@ss@proxy:80'), see http://host/y?z=1) or s3://b/x#token=1"
     )
     assert without_secrets(message) == (
         "PUT to https://***@host/x?*** failed: 'Bearer ***' "
-        "(proxy 'http://***@proxy:80'), see http://host/y?***)"
+        "(proxy 'http://***@proxy:80'), see http://host/y?***) or s3://b/x#***"
     )

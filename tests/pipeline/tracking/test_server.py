@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from faulty_proxy import FaultyProxy
 from networks import published
@@ -194,6 +196,20 @@ def test_finished_generator_is_loaded_by_its_registered_name(
     versions = Store(uri, None).client.search_model_versions(f"name = 'progan-{where}'")
     assert len(versions) == 1
     assert versions[0].run_id == mlflow_runs(uri)[f"{where}-0008"]["id"]
+
+
+def test_example_in_the_documentation_draws_pictures(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "tracking.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    run = TrackedRun(tmp_path / "runs" / "photos", "tracking.register_as=auto")
+    published(run.train(8, ticks=1).final)
+    run.sender().end("FINISHED")
+    argv = [sys.executable, "-c", f"{example}\nprint(images.dtype, *images.shape)"]
+    result = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "float32 16 3 8 8"
+    for file in (tmp_path / "photo-0.png", tmp_path / "photo-15.png"):
+        assert Image.open(file).size == (8, 8)
 
 
 def test_odd_name_and_damaged_state_do_not_end_tracking(tmp_path: Path, server: int) -> None:

@@ -35,6 +35,16 @@ def test_stages_are_nested_in_the_run_with_their_own_status(tmp_path: Path, uri:
     assert parent["tags"]["team"] == first["tags"]["team"] == "faces"
 
 
+def test_values_of_the_ranks_variables_are_not_sent(tmp_path: Path, uri: str) -> None:
+    run = TrackedRun(tmp_path / "run", "launch.env.TOKEN=s3cr3t")
+    run.train(4, ticks=1)
+    run.sender().end("FINISHED")
+    assert mlflow_runs(uri)["run"]["params"]["launch.env.TOKEN"] == "***"
+    (config,) = (tmp_path / "mlartifacts").rglob("config.yaml")
+    assert "TOKEN: '***'" in config.read_text()
+    assert b"s3cr3t" not in (tmp_path / "mlflow.db").read_bytes()
+
+
 def test_resumed_run_continues_its_mlflow_run(tmp_path: Path, uri: str) -> None:
     run = TrackedRun(tmp_path / "run")
     stage = run.train(4, ticks=5)
