@@ -4,6 +4,8 @@ A process may be killed at any time, and others may read the folder meanwhile. S
 written under a temporary name in the same folder, flushed to the disk, and renamed.
 """
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -116,17 +118,33 @@ def sync(path: Path) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A temporary folder to write to; it becomes `path` when the block ends without an error.
 
-    Creates missing parent folders. OSError if by then `path` is there, and no empty folder.
+    Creates missing parent folders, and removes the temporary folders of killed writers of `path`.
+    OSError if by then `path` is there, and no empty folder.
     """
     path = path.absolute()
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 12}.tmp"):
+        with suppress(OSError), _locked(leftover):
+            shutil.rmtree(leftover)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     temporary.mkdir(parents=True)
+    with _locked(temporary):
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                sync(file)
+            os.replace(temporary, path)
+            sync(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder; OSError if another process has. The kernel unlocks it, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            sync(file)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -7,13 +7,15 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from progan.datasets.format.codec import Pixels
+
 # Color space of a profile -> mode of the pictures that it fits.
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 # The same sRGB, in profiles of several programs, differs by a rounding.
 _TOLERANCE = 1
 # Levels of grey, and colors at steps of 17.
 _GREYS = np.arange(256, dtype=np.uint8).reshape(16, 16)
-_COLORS = np.mgrid[0:256:17, 0:256:17, 0:256:17].reshape(3, -1, 16).transpose(1, 2, 0)
+_COLORS = np.mgrid[0:256:17, 0:256:17, 0:256:17].reshape(3, -1, 16).transpose(1, 2, 0).astype("u1")
 
 Conversion = Callable[[Image.Image], Image.Image]
 
@@ -62,18 +64,20 @@ def _conversion(profile: bytes) -> tuple[str | None, Conversion | None]:
         mode = _MODES.get(opened.profile.xcolor_space.strip())
         if mode is None:
             return None, None
-        transform = _transform(opened, mode)
+        conversion = _applied(_transform(opened, mode))
+        if mode == "CMYK":
+            return mode, conversion
+        greys = np.asarray(conversion(Image.fromarray(_GREYS).convert(mode)))[..., 1]
+        colors = _COLORS if mode == "L" else np.asarray(conversion(Image.fromarray(_COLORS)))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None, None
-    if mode == "CMYK":
-        return mode, _applied(transform)
-    greys = np.asarray(_applied(transform)(Image.fromarray(_GREYS).convert(mode)))[..., 1]
-    changed = np.abs(greys - _GREYS.astype(int)).max() > _TOLERANCE
-    if mode == "L":
-        return mode, _by_table(greys.ravel().tolist()) if changed else None
-    colors = _applied(transform)(Image.fromarray(_COLORS.astype(np.uint8)))
-    changed |= np.abs(np.asarray(colors) - _COLORS).max() > _TOLERANCE
-    return mode, _applied(transform) if changed else None
+    if _is_equal(greys, _GREYS) and _is_equal(colors, _COLORS):
+        return mode, None
+    return mode, _by_table(greys.ravel().tolist()) if mode == "L" else conversion
+
+
+def _is_equal(pixels: Pixels, expected: Pixels) -> bool:
+    return int(np.abs(pixels.astype(int) - expected).max()) <= _TOLERANCE
 
 
 def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:

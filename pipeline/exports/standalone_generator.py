@@ -289,7 +289,7 @@ def load(path: str | Path) -> Generator:
 
 
 def generator_of(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Generator:
-    """The generator with these weights and settings, after it has drawn shapes, but no pictures."""
+    """The generator with these weights and settings, checked by a pass on the meta device."""
     classes = tuple(json.loads(metadata.get("classes", "[]")))
     codes = json.loads(metadata.get("codes", '{"categorical": [], "continuous": 0}'))
     counts = tuple(codes["categorical"]), codes["continuous"]
@@ -323,8 +323,8 @@ def read_safetensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, end = entry["data_offsets"]
         dtype, shape = DTYPES[entry["dtype"]], entry["shape"]
-        size = math.prod(shape) * dtype.itemsize
-        if begin != position or end != begin + size or end > len(body):
+        size = math.prod(shape[:8]) * dtype.itemsize
+        if begin != position or end != begin + size or end > len(body) or len(shape) > 8:
             raise ValueError(f"{name} is not where the header says, or the file was cut off")
         flat = torch.frombuffer(body, dtype=dtype, count=math.prod(shape), offset=begin)
         tensors[name] = flat.reshape(shape).to(torch.float32, copy=True)

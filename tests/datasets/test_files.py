@@ -71,6 +71,17 @@ def test_error_while_writing_a_folder_leaves_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "new").iterdir())
 
 
+def test_folders_of_killed_writers_are_removed_but_not_those_of_living_ones(tmp_path: Path) -> None:
+    killed = tmp_path / ".a.0123456789ab.tmp"
+    write_whole(killed / "half", b"")
+    with whole_folder(tmp_path / "a"):
+        assert not killed.exists()
+        with whole_folder(tmp_path / "a") as second:
+            assert len(list(tmp_path.iterdir())) == 2
+        (tmp_path / "a").rmdir()
+    assert not second.exists()
+
+
 def test_folder_that_somebody_filled_meanwhile_is_kept(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not empty"), whole_folder(tmp_path / "a") as folder:
         (folder / "ours").touch()
