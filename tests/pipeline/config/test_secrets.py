@@ -40,6 +40,18 @@ def test_uris_without_credentials_are_accepted(uri: str) -> None:
     assert load_config("demo", (f"tracking.mlflow={uri}",)).tracking.mlflow == uri
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["model.init=https://host/x?token=s3cr3t", "seed=https://me:s3cr3t@host",
+     "launch.mounts=https://me:s3cr3t@host", "data.path=[https://host/x?sig=s3cr3t]"],
+)  # fmt: skip
+def test_messages_about_other_errors_show_no_credentials(override: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", (override,))
+    assert f"{override.partition('=')[0]}: holds credentials" in str(error.value)
+    assert "s3cr3t" not in str(error.value)
+
+
 def test_uri_without_scheme_is_refused() -> None:
     with pytest.raises(ConfigError, match="tracking.mlflow: must be sqlite, off, or a URI"):
         load_config("demo", ("tracking.mlflow=localhost:5000",))
