@@ -31,16 +31,6 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri",
-    ["sqlite", "off", "http://host:5000", "sqlite:////home/a@b/mlflow.db", "databricks://profile",
-     "postgresql://me@host/mlflow?sslmode=require"],
-)  # fmt: skip
-def test_uris_without_credentials_are_accepted(uri: str) -> None:
-    assert not has_credentials(uri)
-    assert load_config("demo", (f"tracking.mlflow={uri}",)).tracking.mlflow == uri
-
-
-@pytest.mark.parametrize(
     "override",
     ["model.init=https://host/x?token=s3cr3t", "seed=https://me:s3cr3t@host",
      "launch.mounts=https://me:s3cr3t@host", "data.path=[https://host/x?sig=s3cr3t]"],
@@ -50,6 +40,16 @@ def test_messages_about_other_errors_show_no_credentials(override: str) -> None:
         load_config("demo", (override,))
     assert f"{override.partition('=')[0]}: holds credentials" in str(error.value)
     assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite", "off", "http://host:5000", "sqlite:////home/a@b/mlflow.db", "databricks://profile",
+     "postgresql://me@host/mlflow?sslmode=require"],
+)  # fmt: skip
+def test_uris_without_credentials_are_accepted(uri: str) -> None:
+    assert not has_credentials(uri)
+    assert load_config("demo", (f"tracking.mlflow={uri}",)).tracking.mlflow == uri
 
 
 def test_uri_without_scheme_is_refused() -> None:
