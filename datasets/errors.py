@@ -20,7 +20,7 @@ class DataError(RuntimeError):
 
 
 class NoDataSetError(DataError):
-    """There is no data set at the path that was given (exit code 2)."""
+    """There is no data set, or no source of one, at the path that was given (exit code 2)."""
 
 
 class UnusablePicture(ValueError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from progan.datasets.errors import DataError, UnusablePicture
+from progan.datasets.errors import DataError, NoDataSetError, UnusablePicture
 from progan.datasets.sources import folder, libraries, lmdb, tar, webdataset_urls
 from progan.datasets.sources import zip as zip_archive
 from progan.datasets.sources.labels import assign
@@ -56,6 +56,7 @@ KINDS: dict[str, Kind] = {
     "folder": Kind(folder.recognises, _in_place(folder.listing), folder.read),
 }
 _PREFIXES = (libraries.HF, libraries.TORCHVISION)
+_SOURCES = "a folder, a zip, tar files, an LMDB, hf:NAME or torchvision:NAME"
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,11 @@ def _kind(location: str, chosen: str | None) -> str:
     if os.path.isdir(location):
         return _kind_of_folder(location)
     found = next((name for name, kind in KINDS.items() if kind.recognises(location)), None)
-    if found is None:
-        raise DataError(_unknown(location))
-    return found
+    if found is not None:
+        return found
+    if not os.path.exists(location):
+        raise NoDataSetError(f"{location} does not exist: give {_SOURCES}")
+    raise DataError(_unknown(location))
 
 
 def _kind_of_folder(location: str) -> str:
@@ -182,13 +185,10 @@ def _kind_of_folder(location: str) -> str:
 
 
 def _unknown(location: str) -> str:
-    kinds = "a folder, a zip, tar files, an LMDB, hf:NAME or torchvision:NAME"
-    if not os.path.exists(location):
-        return f"{location} does not exist: give {kinds}"
     for kind in ("tar", "zip"):
         if location.lower().endswith(f".{kind}"):
             return f"{location} is not a {kind} file, or damaged: copy or download it again"
-    return f"{location} is none of these: give {kinds}"
+    return f"{location} is none of these: give {_SOURCES}"
 
 
 def _no_pictures(location: str, listing: Listing) -> str:

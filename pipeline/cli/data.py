@@ -39,7 +39,7 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     "--resolution",
     type=click.Choice(["4", "8", "16", "32", "64", "128", "256", "512", "1024"]),
     required=True,
-    help="The largest; all smaller ones are made too.",
+    help="Side of the largest pictures; all smaller powers of two are made too.",
 )
 @click.option(
     "--channels",
@@ -53,7 +53,8 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     type=click.Choice(["center", "random", "top", "none", "pad"]),
     default="center",
     show_default=True,
-    help="Which square is taken; none: square pictures only; pad: all, with background.",
+    help="Which square to cut out; none: take square pictures only; pad: keep the whole "
+    "picture, on a square of the background's colour.",
 )
 @click.option(
     "--small",
@@ -74,7 +75,7 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     type=click.Choice(["webp", "png", "jpeg", "npy"]),
     default="webp",
     show_default=True,
-    help="How samples are stored; only jpeg loses anything.",
+    help="How pictures are stored; all but jpeg are lossless.",
 )
 @click.option(
     "--source-kind",
@@ -85,28 +86,32 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
 @click.option(
     "--labels",
     metavar="PATH|none",
-    help='dataset.json or CSV; "none" ignores folder names.  [default: what SOURCE says]',
+    help="File with the labels, dataset.json or CSV; none: no labels.  [default: those of SOURCE]",
 )
 @click.option(
     "--max-rejected",
     callback=percentage,
     default="5%",
     show_default=True,
-    help="How much of SOURCE may be unusable before the build fails.",
+    help="Share of SOURCE's pictures that may be unusable before the command fails.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
 @click.option(
-    "--executor", metavar="tcp://HOST:PORT", help="A Dask scheduler, instead of processes."
+    "--workers", type=click.IntRange(1), help="Number of processes.  [default: one per core]"
+)
+@click.option(
+    "--executor",
+    metavar="tcp://HOST:PORT",
+    help="Address of a Dask scheduler to use instead of local processes.",
 )
 @click.option(
     "--picture-seconds",
     type=click.FloatRange(0, min_open=True),
     default=60.0,
     show_default=True,
-    help="A picture that takes more processor time is rejected.",
+    help="A picture that takes more seconds of processor time is rejected.",
 )
 def prepare(source: str, dataset: Path, resolution: str, channels: str, **choices: Any) -> None:
-    """Turn pictures into a pyramid of WebDataset shards.
+    """Turn pictures into a data set for training.
 
     \b
     SOURCE is one of
@@ -115,17 +120,16 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       FILE.tar, FOLDER of .tar, 'part-*.tar'      such as WebDataset shards
       'part-{000..099}.tar', https://HOST/FILE.tar, 'pipe:COMMAND'    as webdataset opens them
       's3://BUCKET/part-{000..099}.tar'           tar files on object storage, also gs:// and az://
-      FOLDER with data.mdb         an LMDB whose values are pictures, such as LSUN
+      FOLDER with data.mdb         an LMDB whose values are picture files, such as LSUN
       hf:NAME[,split=train][,image=COLUMN][,label=COLUMN]   Hugging Face datasets
       torchvision:NAME[,root=FOLDER][,KEY=VALUE]            torchvision.datasets
 
-    DATASET is a folder to be made. Every picture is cropped to a square and stored at every power
-    of two from 4 to --resolution. Labels are the names of the first-level folders, or what the
-    source itself says of its pictures. Files that cannot be used are listed in
-    DATASET/rejected.csv.
+    DATASET is a new folder. Every picture is cropped to a square and stored, in WebDataset shards,
+    at every power of two from 4 to --resolution. Labels are the names of the first-level folders,
+    or those that SOURCE has. Files that cannot be used are listed in DATASET/rejected.csv.
 
-    Started again after an interruption, the same command goes on, and the result is the same to
-    the byte, with any workers and however often it was killed.
+    After an interruption the same command resumes. The result is identical to the byte, whatever
+    the number of workers and of interruptions.
 
     \b
     Examples:
@@ -154,14 +158,14 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
 
 @click.group()
 def data() -> None:
-    """Look into data sets: info, verify, preview."""
+    """Inspect data sets: info, verify, preview."""
 
 
 @data.command()
 @click.argument("dataset")
 @json_option
 def info(dataset: str, as_json: bool) -> None:
-    """Show what a data set holds: levels, sizes, classes, where it came from.
+    """Show a data set's resolutions, sizes and classes.
 
     DATASET is a folder, or the URL of a copy on object storage, here and in the other commands.
     """
@@ -176,10 +180,10 @@ def info(dataset: str, as_json: bool) -> None:
 @click.argument("dataset")
 @json_option
 def verify(dataset: str, as_json: bool) -> None:
-    """Compare every byte with the checksums in the manifest; exit with 3 if any differs.
+    """Check all files of a data set against their checksums.
 
-    What is damaged or missing is named. Run the command that prepared the data set again, after
-    removing DATASET/manifest.json, and it rebuilds just that.
+    Files that are damaged or missing are listed, and the exit code is 3. To rebuild only those,
+    remove DATASET/manifest.json and run the `progan prepare` command of the data set again.
     """
     from progan.pipeline.cli.prepare_view import verify_table, verify_with_bar
 
@@ -192,9 +196,14 @@ def verify(dataset: str, as_json: bool) -> None:
 @data.command()
 @click.argument("dataset")
 @click.argument("out", type=LocalPath(dir_okay=False), default="preview.png")
-@click.option("--num", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples.")
+@click.option(
+    "--num", type=click.IntRange(1, 64), default=8, show_default=True, help="Number of pictures."
+)
 def preview(dataset: str, out: Path, num: int) -> None:
-    """Draw a few samples at every resolution into one picture, OUT.  [default: preview.png]"""
+    """Draw a few pictures of a data set at every resolution.
+
+    They are written into one file, OUT, a .png.  [default: preview.png]
+    """
     from progan.datasets.files import whole_file
     from progan.datasets.format.manifest import load_manifest
     from progan.datasets.format.preview import preview as draw

@@ -29,29 +29,35 @@ def metric_names(
     "--metrics",
     callback=metric_names,
     metavar="NAME[,NAME]...",
-    help=f"Of {', '.join(METRICS)}.  [default: the run's metrics.at_end]",
+    help=f"What to measure: {', '.join(METRICS)}.  [default: the run's metrics.at_end]",
 )
-@click.option("--stage", type=int, help="Only this one.  [default: all that are finished]")
+@click.option("--stage", type=int, help="Resolution of one stage.  [default: all finished stages]")
 @click.option(
     "--at",
     type=int,
     metavar="RESOLUTION",
-    help="Compare there, fakes of smaller stages enlarged.  [default: at each stage's own]",
+    help="Compare all stages at this resolution, enlarging smaller pictures.  "
+    "[default: each stage at its own]",
 )
 @click.option(
     "--images",
     type=click.IntRange(2),
-    help="Fakes, and as many reals.  [default: the run's metrics.images]",
+    help="Number of fakes, and of reals.  [default: the run's metrics.images]",
 )
 @click.option(
     "--inception-weights",
     type=LocalPath(dir_okay=False),
-    help="For all but swd and ms_ssim.  [default: the run's metrics.inception_weights]",
+    help="InceptionV3's weights; all metrics but swd and ms_ssim need them.  "
+    "[default: the run's metrics.inception_weights]",
 )
-@click.option("--data", help="The data set, if it was moved.  [default: the run's data.path]")
+@click.option(
+    "--data", help="Where the data set is now, if it was moved.  [default: the run's data.path]"
+)
 @json_option
 def evaluate(run: Path, as_json: bool, **options: Any) -> None:
-    """Measure the averaged generators of a run's finished stages against the data set.
+    """Measure the quality of a run's finished stages.
+
+    Pictures of each stage's averaged generator (fakes) are compared with the data set (reals).
 
     \b
     swd               sliced Wasserstein distance x 1000 by level, from 16x16 on; 0 is best
@@ -60,10 +66,11 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     precision_recall  fakes that look real; reals that could be a fake; 1 is best
     inception_score   clear and varied classes; high is best
 
-    At its own resolution every stage is compared with what it was trained on. To see whether
-    growing pays, use --at with the last resolution: all stages against the same pictures.
+    By default each stage is compared with the pictures that it was trained on, at its resolution.
+    To compare stages with each other, use --at with the last resolution.
 
-    The values are written to stages/NNNN/evaluation.json, too; exit code 1 if there is none. With
+    The values are also written to RUN/stages/NNNN/evaluation.json. Exit code 1 if nothing could be
+    measured. With
     --json: {"run": ..., "stages": [{"resolution", "images_seen", "generator": SHA-256 of its
     weights, "results": [{"metric", "at": resolution, "images": compared, "values": {name:
     number}}], "left_out": {metric: reason}}]}.

@@ -18,16 +18,33 @@ from progan.pipeline.cli.models import export, import_command
 from progan.pipeline.cli.output import json_option, say, show, show_as_it_comes
 from progan.pipeline.cli.samples import generate, interpolate, report, timelapse
 from progan.pipeline.config.printable import printable
+from progan.pipeline.config.secrets import without_secrets
 
 if TYPE_CHECKING:
     from progan.pipeline.config.schema import RunConfig
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DATA = 1, 2, 3
 
-CONFIG_HELP = "CONFIG is a YAML file or the name of a preset; key=value words override its keys."
 detach_option = click.option(
-    "--detach", is_flag=True, help="Only submit the stages as jobs that follow each other (Slurm)."
+    "--detach",
+    is_flag=True,
+    help="Submit all stages to Slurm as jobs that wait for each other, and exit.",
 )
+
+
+class WithConfig(click.Command):
+    """A command whose help ends with what CONFIG may be."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Explain CONFIG and list the presets."""
+        from progan.pipeline.config.schema import presets
+
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(
+                "CONFIG is a YAML file or the name of a preset; KEY=VALUE words override its keys, "
+                f"such as growth.last=64. Presets: {', '.join(presets())}."
+            )
 
 
 class Cli(click.Group):
@@ -51,7 +68,7 @@ class Cli(click.Group):
             code = exit_code(error)
             if code is None:
                 raise
-            say(f"progan: {error}")
+            say(f"progan: {without_secrets(message(error))}")
             sys.exit(code)
 
 
@@ -72,11 +89,21 @@ class PrintableFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The message alone."""
-        return printable(super().format(record))
+        return printable(without_secrets(super().format(record)))
+
+
+def message(error: Exception) -> str:
+    """What a user is shown of an expected error."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def exit_code(error: Exception) -> int | None:
-    """The exit code of an expected error; None if it is a bug."""
+    """The exit code of an expected error; None if it is a bug.
+
+    A path that is not there, or that the user may not read or write, is wrong usage.
+    """
     from progan.datasets.errors import DataError, NoDataSetError
     from progan.launch.errors import LaunchConfigError, LaunchError
     from progan.pipeline.errors import ConfigError, RunError, StoppedError
@@ -84,7 +111,10 @@ def exit_code(error: Exception) -> int | None:
     from progan.stages.training.stop_request import EXIT_STOPPED
 
     codes: list[tuple[tuple[type[Exception], ...], int]] = [
-        ((ConfigError, LaunchConfigError, NoDataSetError, NoNetworksError), EXIT_USAGE),
+        (
+            (ConfigError, LaunchConfigError, NoDataSetError, NoNetworksError, PermissionError),
+            EXIT_USAGE,
+        ),
         ((DataError,), EXIT_DATA),
         ((StoppedError,), EXIT_STOPPED),
         ((RunError, LaunchError, StageError, OSError), EXIT_FAILED),
@@ -104,8 +134,8 @@ def main(debug: bool) -> None:
     progan export RUN MODEL
     progan generate MODEL grid.png
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 bad data, 75 stopped on request
-    (the same command goes on).
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (also what is not there or may not
+    be read), 3 bad data, 75 stopped on request (the same command resumes).
     """
 
 
@@ -123,12 +153,12 @@ for command in (
     main.add_command(command)
 
 
-@main.command(epilog=CONFIG_HELP)
+@main.command(cls=WithConfig)
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @json_option
 def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show the stages of a run as a table, with the memory each will need; start nothing."""
+    """Show a run's stages and their memory; train nothing."""
     from progan.launch.backends.backend import BACKENDS
     from progan.launch.devices import gpu_memory_bytes, ram_bytes
     from progan.pipeline.cli.plan_view import plan_document, plan_table
@@ -153,20 +183,22 @@ def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
         say(f"progan: {warning}")
 
 
-@main.command(epilog=CONFIG_HELP)
+@main.command(cls=WithConfig)
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--run", type=LocalPath(), help="Folder  [default: runs/CONFIG]")
+@click.option(
+    "--run", type=LocalPath(), help="Folder of the run.  [default: runs/ and CONFIG's name]"
+)
 @detach_option
 def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: bool) -> None:
-    """Train a whole run, or go on with it: the same command does both.
+    """Train a run, or resume it: the same command does both.
 
     \b
     progan train demo
     progan train celebahq-1024-8gpu data.path=data/faces growth.last=256 --run runs/faces
 
-    After --detach, `progan status` tells of the run, and the same command without it watches over
-    the jobs there are.
+    After --detach, `progan status RUN` shows how far the run is; the same command without --detach
+    watches the submitted jobs and resubmits lost ones.
     """
     from progan.pipeline.config.schema import load_config
     from progan.pipeline.train import train as train_run
@@ -192,13 +224,18 @@ def _print_hints(config: "RunConfig") -> None:
 @main.command()
 @click.argument("run", type=LocalPath())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--stage", type=int, help="Re-open this stage: later ones are set aside.")
+@click.option(
+    "--stage",
+    type=int,
+    help="Resolution of a stage to train again; it and later ones are moved to RUN/superseded.",
+)
 @detach_option
 def resume(run: Path, overrides: tuple[str, ...], stage: int | None, detach: bool) -> None:
-    """Go on with a run from the configuration frozen in its folder.
+    """Resume a run with the configuration saved in its folder.
 
-    key=value words change it for the stages that have not begun (batch, lengths, rates, further
-    resolutions...) and, for all, in what computes nothing: launch, tracking, checkpoint, ticks.
+    KEY=VALUE words change that configuration: for stages that have not begun, batch sizes, lengths,
+    learning rates and further resolutions; for all stages, the keys that do not change results
+    (launch, tracking, checkpoint, ticks).
     """
     from progan.pipeline.train import resume as resume_run
 
@@ -221,14 +258,14 @@ def _print_jobs(jobs: dict[int, str], run: Path) -> None:
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Minutes to wait for a stage to take part in.",
+    help="Minutes to wait for a stage to start.",
 )
 def join(run: Path, patience: float) -> None:
-    """Take part, with this machine, in a run that `progan train` trains on another.
+    """Take part in a run that another machine trains.
 
-    For launch.backend=torchrun: start it on every machine of launch.nodes but the one where
-    `progan train` runs, before or after that. RUN lies on a disk that all of them share. It ends
-    when the run does, with the same exit code.
+    For launch.backend=torchrun: of the launch.nodes machines, one runs `progan train` and each of
+    the others runs this command, in any order. RUN must be on a disk that all of them share. This
+    command ends when the run does, with the same exit code.
     """
     from progan.pipeline.run.join import join as join_run
 
@@ -239,9 +276,9 @@ def join(run: Path, patience: float) -> None:
 @main.command()
 @click.argument("run", type=LocalPath())
 @json_option
-@click.option("--watch", is_flag=True, help="Show it anew every two seconds until the run is done.")
+@click.option("--watch", is_flag=True, help="Update every two seconds until the run is done.")
 def status(run: Path, as_json: bool, watch: bool) -> None:
-    """Show where every stage of a run stands."""
+    """Show how far each stage of a run is."""
     from progan.pipeline.run.status import status as status_of
     from progan.pipeline.run.status import status_table
     from progan.pipeline.run.status import watch as watch_run
@@ -258,7 +295,11 @@ def status(run: Path, as_json: bool, watch: bool) -> None:
 @main.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what is here and what is missing: GPUs, libraries, launchers, compilers, disk."""
+    """Check this machine: GPUs, libraries, launchers, disk.
+
+    Lists what is installed, what is missing or of a wrong version, and how to install it; exit code
+    1 if something that every run needs is missing.
+    """
     from progan.pipeline.cli.doctor import FAILED, doctor_table, examine
 
     document = examine(Path.cwd())

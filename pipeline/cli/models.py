@@ -23,15 +23,15 @@ SOURCES = ("tensorflow", "pytorch_gan_zoo", "pro_gan_pytorch")
     multiple=True,
     default=["safetensors"],
     show_default=True,
-    help="Given several times, each format gets a folder of its name in OUT.",
+    help="May be given several times; each format then gets a folder of its name in OUT.",
 )
-@click.option("--stage", type=int, help="Resolution  [default: the last finished]")
+@click.option("--stage", type=int, help="Resolution of the stage.  [default: the last finished]")
 @click.option(
     "--weights",
     type=click.Choice(["ema", "generator"]),
     default="ema",
     show_default=True,
-    help="The moving average, or the generator as it was trained.",
+    help="ema: the moving average of the generator; generator: as it was trained.",
 )
 def export(
     run: Path,
@@ -40,19 +40,19 @@ def export(
     stage: int | None,
     weights: Literal["ema", "generator"],
 ) -> None:
-    """Write a run's generator into the folder OUT, to be used without progan.
+    """Export a run's generator, to be used without progan.
 
     \b
     safetensors   weights, a JSON that describes them, generator.py that needs only torch
     torchscript   generator.pt for torch.jit.load, in Python and C++
     pt2           generator.pt2 for torch.export.load
     onnx          generator.onnx; needs pip install 'progan[onnx]'
-    mlflow        an MLflow model: arrays or PNG files from latents, mlflow models serve
+    mlflow        an MLflow model: latents in, arrays or PNG files out; for `mlflow models serve`
     huggingface   a model card, config.json, model.safetensors, generator.py, sample pictures
 
-    RUN is a run, an import, or a stage's final/ folder. Each format takes any number of latents at
-    once. Before it is done, another process without progan loads each export and draws the same
-    from it.
+    RUN is a run's folder, a stage's final/ folder, or the OUT of `progan import`; OUT is a new
+    folder. Exported generators take a batch of any size. Each export is checked: another process
+    loads it without progan and must draw the same pictures.
     """
     from progan.pipeline.export import export_from
 
@@ -66,19 +66,29 @@ def export(
 @click.command("import")
 @click.argument("checkpoint", type=LocalPath())
 @click.argument("out", type=LocalPath())
-@click.option("--from", "kind", type=click.Choice(SOURCES), required=True, help="Who wrote it.")
-@click.option("--resolution", type=int, help="Of pro_gan_pytorch's  [default: the largest]")
+@click.option(
+    "--from",
+    "kind",
+    type=click.Choice(SOURCES),
+    required=True,
+    help="The program that wrote CHECKPOINT.",
+)
+@click.option(
+    "--resolution",
+    type=int,
+    help="Which of a pro_gan_pytorch generator's resolutions.  [default: the largest]",
+)
 def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | None) -> None:
-    """Bring in the networks of another program's CHECKPOINT, to draw, export or train on.
+    """Convert the networks of another program's checkpoint.
 
     \b
-    tensorflow       a .pkl of the official code; what it names is never loaded, only its numbers
+    tensorflow       a .pkl of the official code; no code in it is executed
     pytorch_gan_zoo  a .pt of its PGAN
     pro_gan_pytorch  a .bin
 
-    What their networks do differently from the paper's is folded into the weights, or said and
-    refused. OUT is then a folder for `progan generate`, `progan export` and, to train on,
-    model.init=OUT.
+    The weights are converted so that progan's networks compute the same; a checkpoint for which
+    that is impossible is refused. OUT can then be used by `progan generate`, by `progan export`,
+    and as the start of a training run: model.init=OUT.
     """
     from progan.pipeline.config.yaml_io import flatten
     from progan.pipeline.imports.formats import import_checkpoint
@@ -87,8 +97,8 @@ def import_command(checkpoint: Path, out: Path, kind: str, resolution: int | Non
     size = f"{imported.resolution}x{imported.resolution}"
     say(f"{out}: {', '.join(imported.networks)} at {size}")
     for name, reason in imported.left_out.items():
-        say(f"the {name} is left out: {reason}; trained on, it begins anew")
+        say(f"the {name} is left out: {reason}; training starts with a new one")
     shape = flatten(imported.model.model_dump(mode="json", exclude={"channels"}), "model.")
     settings = [f"model.init={out}", f"growth.first={imported.resolution}"]
     settings += [f"{key}={value}" for key, value in shape.items()]
-    say(f"to train on: {shlex.join(settings)}")
+    say(f"to continue training: {shlex.join(settings)}")

@@ -13,6 +13,7 @@ from progan.datasets.build.prepare import prepare
 from progan.datasets.build.reject_log import REJECTED
 from progan.datasets.format.manifest import Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
+from progan.pipeline.config.secrets import without_secrets
 from progan.pipeline.run.terminal import Bars, Terminal, Words
 
 LINE_SECONDS = 10.0
@@ -69,7 +70,7 @@ class _Reporter:
 
     def copying(self, url: str) -> None:
         """Shows which remote tar file is copied."""
-        self._terminal.say(f"copying {url}")
+        self._terminal.say(f"copying {without_secrets(url)}")
 
 
 def summary(dataset: Path, manifest: Manifest, seconds: float) -> list[str]:

@@ -13,7 +13,7 @@ CLASS = click.option(
     "--class",
     "wanted",
     metavar="CLASS",
-    help="Name or label of the class to draw.  [default: all, in turn]",
+    help="Name or number of the class to draw.  [default: all classes in turn]",
 )
 
 
@@ -22,13 +22,14 @@ CLASS = click.option(
 @click.option(
     "--out",
     type=LocalPath(dir_okay=False),
-    help="The page  [default: RUN/report.html]",
+    help="The page to write.  [default: RUN/report.html]",
 )
 def report(run: Path, out: Path | None) -> None:
-    """Write one HTML page that shows a run: pictures growing, plan, curves, events, configuration.
+    """Write one HTML page that shows a run.
 
-    It holds everything it shows and loads nothing, so it can be sent to anybody. A run writes it
-    itself, at the end of every stage and when it ends; this command does at any moment.
+    It has samples of all stages, the plan, curves, events and the configuration. It is a single
+    file that loads nothing else. `progan train` writes it at the end of every stage and of the run;
+    this command updates it at any time.
     """
     from progan.pipeline.report.page import write_report
     from progan.pipeline.run_folder import existing_run
@@ -40,22 +41,27 @@ def report(run: Path, out: Path | None) -> None:
 @click.command()
 @click.argument("model", type=LocalPath())
 @click.argument("out", type=LocalPath())
-@click.option("--num", type=click.IntRange(1), help="Pictures from one seed.  [default: 64]")
-@click.option("--seed", type=click.IntRange(0), help="That seed.  [default: 0]")
-@click.option("--seeds", metavar="0-63,100", help="Instead: one picture for each of these seeds.")
+@click.option("--num", type=click.IntRange(1), help="Number of pictures.  [default: 64]")
+@click.option("--seed", type=click.IntRange(0), help="Seed of all --num pictures.  [default: 0]")
+@click.option(
+    "--seeds",
+    metavar="0-63,100",
+    help="Instead of --num and --seed: one picture for each of these seeds.",
+)
 @CLASS
 @click.option(
     "--code",
     "codes",
     multiple=True,
     metavar="0=3",
-    help="Value of an InfoGAN code, by its number; may be given several times.",
+    help="NUMBER=VALUE of an InfoGAN code; may be given several times.",
 )
 @click.option(
     "--truncation",
     type=click.FloatRange(0, min_open=True),
     metavar="PSI",
-    help="Draw latents from a normal distribution cut off at PSI: more typical, less varied.",
+    help="Draw latents from a normal distribution truncated at PSI: small values give more "
+    "typical and less varied pictures.",
 )
 def generate(
     model: Path,
@@ -67,14 +73,17 @@ def generate(
     codes: tuple[str, ...],
     truncation: float | None,
 ) -> None:
-    """Draw pictures from an exported generator: a grid (OUT.png) or single files (a folder).
+    """Draw pictures from an exported generator.
+
+    MODEL is a folder: an export, an import, or a stage's final/. If OUT ends in .png, it is a grid
+    of all pictures; otherwise OUT is a folder, and each picture a PNG file in it.
 
     \b
     progan generate MODEL grid.png --num 64 --seed 3
     progan generate MODEL pictures/ --seeds 0-999 --truncation 1.5
     progan generate MODEL cats.png --class cat
 
-    A seed of --seeds always names the same picture, whatever the others are.
+    With --seeds, a seed always gives the same picture, whatever the other seeds are.
     """
     if seeds is not None and (num is not None or seed is not None):
         raise click.UsageError("--seeds says all that --num and --seed say: choose one")
@@ -99,9 +108,19 @@ def generate(
 
 def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options --seconds and --fps."""
-    fps = click.option("--fps", type=click.IntRange(1, 120), default=25, show_default=True)
+    fps = click.option(
+        "--fps",
+        type=click.IntRange(1, 120),
+        default=25,
+        show_default=True,
+        help="Frames per second.",
+    )
     seconds = click.option(
-        "--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True
+        "--seconds",
+        type=click.FloatRange(0.1, 3600),
+        default=10.0,
+        show_default=True,
+        help="Length of the film.",
     )
     return seconds(fps(command))
 
@@ -110,16 +129,24 @@ def film_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("model", type=LocalPath())
 @click.argument("out", type=LocalPath(dir_okay=False))
 @film_options
-@click.option("--num", type=click.IntRange(2), help="Latents of each loop.  [default: 6]")
-@click.option("--seed", type=click.IntRange(0), help="The first one's seed.  [default: 0]")
-@click.option("--seeds", metavar="0-5,100", help="Instead: the seeds of all latents.")
+@click.option(
+    "--num", type=click.IntRange(2), help="Number of latents that the film passes.  [default: 6]"
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="Seed of the first latent; the next ones have the next seeds.  [default: 0]",
+)
+@click.option(
+    "--seeds", metavar="0-5,100", help="Instead of --num and --seed: the seeds of all latents."
+)
 @CLASS
 @click.option(
     "--grid",
     type=click.IntRange(1, 16),
     default=1,
     show_default=True,
-    help="Pictures along one side, each with latents of its own.",
+    help="Pictures along one side of the frame; each has --num latents of its own.",
 )
 def interpolate(
     model: Path,
@@ -132,10 +159,11 @@ def interpolate(
     wanted: str | None,
     grid: int,
 ) -> None:
-    """Write a film, OUT.gif or OUT.mp4, that goes from latent to latent and ends where it began.
+    """Write a film that moves through the latent space.
 
-    The way is a great circle on the sphere of latents, at constant speed between two of them. Seeds
-    are those of `progan generate --seeds`.
+    MODEL is a folder: an export, an import, or a stage's final/. OUT is a .gif or .mp4 file. The
+    film interpolates along great circles (slerp) from latent to latent and ends where it began. A
+    seed gives the same picture as in `progan generate --seeds`.
 
     \b
     progan interpolate MODEL loop.mp4
@@ -159,9 +187,11 @@ def interpolate(
 @click.argument("out", type=LocalPath(dir_okay=False))
 @film_options
 def timelapse(run: Path, out: Path, seconds: float, fps: int) -> None:
-    """Write a film, OUT.gif or OUT.mp4, of a run's training: its sample grids of all stages.
+    """Write a film of a run's training.
 
-    Time goes evenly in images shown; the last grid stays for a second more.
+    It shows the run's sample grids from the first stage to the last. OUT is a .gif or .mp4 file.
+    Each frame stands for the same number of training images; the last grid stays for one second
+    more.
     """
     from progan.pipeline.report.timelapse import timelapse as write_film
     from progan.pipeline.run_folder import existing_run

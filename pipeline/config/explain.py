@@ -7,6 +7,9 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from progan.pipeline.config.secrets import has_credentials
+from progan.pipeline.config.texts import CREDENTIALS
+
 SECRET = "secret"
 """Type of an error whose input must not be shown"""
 
@@ -34,7 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         text = f"{key}: {message[:1].lower()}{message[1:]}"
         secret = first["type"] == SECRET or names[:2] == ["launch", "env"]
         if not isinstance(first["input"], dict) and not secret:
-            text += f", not {first['input']!r}"
+            shown = repr(first["input"])
+            text = f"{key}: {CREDENTIALS}" if has_credentials(shown) else f"{text}, not {shown}"
     more = {".".join(_named(other, model)[0]) for other in others} - {key, ""}
     return text + (f" (also wrong: {', '.join(sorted(more))})" if more else "")
 

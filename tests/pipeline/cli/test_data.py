@@ -146,6 +146,10 @@ def test_too_many_rejects_exit_with_3(pictures: Path, tmp_path: Path) -> None:
     [
         ("{folder}/part-{{0..1}}.tar", ["part-0.tar does not exist or is not a file: "]),
         ("pipe:exit 7", ["copying pipe:exit 7", "pipe:exit 7 failed with exit code 7"]),
+        (
+            "pipe:false ftp://me:pw@host",
+            ["copying pipe:false ftp://***@host", "ftp://***@host fai"],
+        ),
     ],
 )
 def test_source_that_cannot_be_read_exits_with_3(

@@ -1,5 +1,7 @@
 """Exit codes, and errors in one line: 1 failed, 2 wrong usage or configuration, 3 bad data."""
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from click.testing import CliRunner, Result
 from drawn_run import draw_run
 from networks import published
 from progan.pipeline.cli.main import main
+from workers import BIN
 
 NO_RUN = "nowhere is no run"
 NO_MODEL = "nowhere is no exported generator"
@@ -68,7 +71,7 @@ def assert_one_line(result: Result, code: int, text: str) -> None:
         ("report nowhere", NO_RUN),
         ("resume nowhere", NO_RUN),
         ("join nowhere --patience 0", NO_RUN),
-        ("export nowhere out", NO_RUN),
+        ("export nowhere out", "nowhere is neither a run"),
         ("evaluate nowhere", NO_RUN),
         ("timelapse nowhere a.gif", NO_RUN),
         ("generate nowhere grid.png", NO_MODEL),
@@ -80,6 +83,7 @@ def assert_one_line(result: Result, code: int, text: str) -> None:
         ("data info .", "holds no finished data set"),
         ("data verify nowhere", NO_DATA),
         ("data preview nowhere", NO_DATA),
+        ("prepare nowhere out --resolution 8", "nowhere does not exist: give a folder"),
         ("data preview nowhere x.txt", "x.txt: the picture is written as .png"),
     ],
 )
@@ -104,6 +108,23 @@ def test_what_is_not_there_or_wrong_ends_with_2(words: str, text: str, here: Pat
 )
 def test_files_that_are_none_end_with_2(files: None, words: str, text: str) -> None:
     assert_one_line(ended(["train", *words.split()]), 2, text)
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [("plan locked.yaml", "locked.yaml"), ("status run", "run/config.yaml")],
+)
+def test_files_that_may_not_be_read_end_with_2(words: str, file: str, here: Path) -> None:
+    Path("run").mkdir()
+    for name in ("locked.yaml", "run/config.yaml"):
+        Path(name).touch(mode=0o000)
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if not os.geteuid() else []
+    result = subprocess.run(
+        [*unprivileged, BIN / "progan", *words.split()], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("progan: ") and line.endswith(f"{file}: Permission denied")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def test_runs_and_models(folder: Path, words: list[str]) -> None:
     assert "faces [v2] [/x]" in output.replace("\n", "")
 
 
+def test_credentials_in_what_was_typed_are_not_repeated() -> None:
+    result = run("plan", "demo", "data.path=[https://me:s3cr3t@host/x")
+    assert result.exit_code == 2
+    assert "https://***@host/x" in result.output and "s3cr3t" not in result.output
+
+
 @pytest.mark.parametrize(
     "words",
     [

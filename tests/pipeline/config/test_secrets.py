@@ -38,6 +38,18 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "override",
+    ["model.init=https://host/x?token=s3cr3t", "seed=https://me:s3cr3t@host",
+     "launch.mounts=https://me:s3cr3t@host", "data.path=[https://host/x?sig=s3cr3t]"],
+)  # fmt: skip
+def test_messages_about_other_errors_show_no_credentials(override: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("demo", (override,))
+    assert f"{override.partition('=')[0]}: holds credentials" in str(error.value)
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     "uri",
     ["sqlite", "off", "http://host:5000", "sqlite:////home/a@b/mlflow.db", "databricks://profile",
      "sqlite:////home/12:30@b/mlflow.db", "postgresql://me@host/mlflow?sslmode=require"],
