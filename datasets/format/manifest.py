@@ -2,6 +2,7 @@
 complete."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,7 +110,7 @@ def load_manifest(dataset: Location) -> Manifest:
         there = not is_url(dataset) and Path(absolute(dataset)).is_dir()
         why = "holds no finished data set" if there else "does not exist"
         raise NoDataSetError(
-            f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}"
+            f"{dataset} {why}: make one with: progan prepare SOURCE {shlex.quote(str(dataset))}"
         ) from error
     finally:
         storage.close()

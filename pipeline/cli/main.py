@@ -53,9 +53,7 @@ class Cli(click.Group):
 
 @contextmanager
 def printable_messages() -> Iterator[None]:
-    """click's errors repeat what was typed, and warnings what a server answered."""
-    if logging.lastResort:
-        logging.lastResort.setFormatter(PrintableFormatter())
+    """click's errors repeat what was typed."""
     try:
         yield
     except click.ClickException as error:
@@ -64,7 +62,7 @@ def printable_messages() -> Iterator[None]:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Warnings as they are printed where no logging is set up."""
+    """Of warnings, which repeat what a server answered."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The message alone."""
@@ -100,9 +98,11 @@ def main(debug: bool) -> None:
     progan export RUN MODEL
     progan generate MODEL grid.png
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 bad data, 75 stopped on request
-    (the same command goes on).
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (also: no such run, model or data
+    set), 3 bad data, 75 stopped on request (the same command goes on).
     """
+    if logging.lastResort:  # the handler of warnings where no logging is set up
+        logging.lastResort.setFormatter(PrintableFormatter())
 
 
 for command in (

@@ -15,6 +15,8 @@ from progan.stages.storage.metrics_log import append_tick
 EVERY_SECONDS = 10.0
 LINES_PER_INTERVAL = 200
 MAX_SECONDS = 600.0
+DAMAGE = ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError
+"""What a line that is no object of numbers may raise"""
 LATEST = 1e11
 """Seconds since 1970: no later time is one"""
 
@@ -61,14 +63,7 @@ def read_machine(path: Path) -> tuple[dict[int, dict[str, float]], set[int]]:
             if not 0 <= line["time"] < LATEST or len(line) < 2:
                 raise ValueError
             lines[number] = line
-        except (
-            ValueError,
-            TypeError,
-            AttributeError,
-            LookupError,
-            ArithmeticError,
-            RecursionError,
-        ):
+        except DAMAGE:
             damaged.add(number)
     return lines, damaged
 
