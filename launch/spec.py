@@ -85,7 +85,7 @@ class LaunchSpec(BaseModel):
         """All of these get into scripts, manifests and command lines."""
         for key, text in self._texts():
             if found := _CONTROL.search(text):
-                raise ValueError(f"{key}: has a control character, {ascii(found[0])}")
+                raise ValueError(f"{key}: has a character that is no text, {ascii(found[0])}")
         for name in self.env:
             if not _VARIABLE.fullmatch(name):
                 raise ValueError(

@@ -75,6 +75,11 @@ class RunFolder:
         """Stages that were moved away when an earlier one was re-opened."""
         return self.path / "superseded"
 
+    @property
+    def status_command(self) -> str:
+        """To be typed in a shell."""
+        return f"progan status {shlex.quote(str(self.path))}"
+
     def stage(self, resolution: int) -> StageFolder:
         """The folder of one stage."""
         return StageFolder(self.path / "stages" / f"{resolution:04d}")
@@ -88,7 +93,7 @@ class RunFolder:
             except BlockingIOError as error:
                 raise RunError(
                     f"{self.path} is being trained by another progan; "
-                    f"watch it with: progan status {shlex.quote(str(self.path))}"
+                    f"watch it with: {self.status_command}"
                 ) from error
             yield
 
@@ -126,7 +131,7 @@ def finished_stages(run: RunFolder, resolutions: Sequence[int], stage: int | Non
         raise ConfigError(f"--stage {stage}: the run's stages are {list(resolutions)}")
     finished = [each for each in resolutions if is_published(run.stage(each).final)]
     if not finished:
-        raise RunError(f"no stage of {run.path} is finished yet: progan status {run.path}")
+        raise RunError(f"no stage of {run.path} is finished yet: {run.status_command}")
     if stage is not None and stage not in finished:
         raise RunError(f"stage {stage} of {run.path} is not finished; finished are {finished}")
     return finished if stage is None else [stage]

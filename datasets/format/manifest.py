@@ -1,6 +1,7 @@
 """`manifest.json`: the contents of a data set. It is written last: a data set that has it is
 complete."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -128,7 +129,7 @@ def load_manifest(dataset: Location) -> Manifest:
         there = not is_url(dataset) and Path(absolute(dataset)).is_dir()
         why = "holds no finished data set" if there else "does not exist"
         raise NoDataSetError(
-            f"{dataset} {why}: make one with: progan prepare SOURCE {dataset}"
+            f"{dataset} {why}: make one with: progan prepare SOURCE {shlex.quote(str(dataset))}"
         ) from error
     finally:
         storage.close()

@@ -74,9 +74,7 @@ class Cli(click.Group):
 
 @contextmanager
 def printable_messages() -> Iterator[None]:
-    """click's errors repeat what was typed, and warnings what a server answered."""
-    if logging.lastResort:
-        logging.lastResort.setFormatter(PrintableFormatter())
+    """click's errors repeat what was typed."""
     try:
         yield
     except click.ClickException as error:
@@ -85,7 +83,7 @@ def printable_messages() -> Iterator[None]:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Warnings as they are printed where no logging is set up."""
+    """Of warnings, which repeat what a server answered."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The message alone."""
@@ -137,6 +135,8 @@ def main(debug: bool) -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (also what is not there or may not
     be read), 3 bad data, 75 stopped on request (the same command resumes).
     """
+    if logging.lastResort:  # the handler of warnings where no logging is set up
+        logging.lastResort.setFormatter(PrintableFormatter())
 
 
 for command in (

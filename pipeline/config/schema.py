@@ -271,7 +271,7 @@ def validate(values: dict[str, Any], source: str) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, RunConfig)}") from error
-    if problem := refused_text(config.model_dump(mode="json")):
+    if problem := refused_text(plain(config.model_dump())):
         raise ConfigError(f"{source}: {problem}")
     absolute = {"data": config.data.absolute(), "metrics": config.metrics.absolute()}
     return config.model_copy(update=absolute)

@@ -6,7 +6,7 @@ from typing import Any
 
 from progan.pipeline.config.secrets import has_credentials
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SCHEME = re.compile(r"(?<=\w\w):/(?!/)")
 """Of a URI that was read as a path"""
 MAY_BE_SECRET = "launch.env."
@@ -21,7 +21,7 @@ def refused_text(values: dict[str, Any]) -> str | None:
     """The first key, dotted, whose name or value cannot be accepted, and why; None if all can."""
     for key, text in _texts(values, ""):
         if found := _CONTROL.search(key + text):
-            return f"{_CONTROL.sub('?', key)}: has a control character, {ascii(found[0])}"
+            return f"{_CONTROL.sub('?', key)}: has a character that is no text, {ascii(found[0])}"
         uri = _SCHEME.sub("://", text)
         if "://" in uri and not key.startswith(MAY_BE_SECRET) and has_credentials(uri):
             return f"{key}: {CREDENTIALS}"

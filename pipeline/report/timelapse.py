@@ -38,7 +38,7 @@ def timelapse(run: RunFolder, out: Path, seconds: float, fps: int) -> int:
     check_movie(out, fps)
     grids = all_grids(run)
     if not grids:
-        raise RunError(f"{run.path} has no grids of samples yet: progan status {run.path}")
+        raise RunError(f"{run.path} has no grids of samples yet: {run.status_command}")
     columns = columns_of_all(grids, MOST_COLUMNS)
     cell = cell_pixels(max(grid.resolution for grid in grids), columns)
     last = grids[-1].at

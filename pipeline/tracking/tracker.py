@@ -5,6 +5,7 @@ neither delays nor loses anything.
 """
 
 import logging
+import shlex
 import threading
 from collections.abc import Callable
 
@@ -49,8 +50,9 @@ class Tracker:
         self._closing.set()
         self._thread.join(patience_seconds)
         if self._thread.is_alive() or self._unsent:
-            log.warning("not all of %s has reached MLflow; it will be sent with the next "
-                        "`progan resume %s`", self.run.path, self.run.path)  # fmt: skip
+            command = f"progan resume {shlex.quote(str(self.run.path))}"
+            log.warning("not all of %s has reached MLflow; it will be sent with the next `%s`",
+                        self.run.path, command)  # fmt: skip
 
     def _follow(self) -> None:
         while not self._closing.wait(SYNC_SECONDS):

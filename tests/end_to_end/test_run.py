@@ -132,7 +132,7 @@ def test_evaluate(run: RunFolder, workplace: Path) -> None:
 
 def test_evaluate_explains_errors(run: RunFolder, workplace: Path) -> None:
     for words, code, text in (
-        (["--stage", "16"], 1, "stage 16 of"),
+        (["--stage", "16"], 2, "--stage 16: the run's stages are [4, 8]"),
         (["--at", "4"], 2, "--at 4: stage 8 draws larger pictures than that"),
         (["--at", "12"], 3, "holds 4 to 16 pixels, not 12"),
     ):

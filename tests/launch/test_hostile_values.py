@@ -82,7 +82,7 @@ def test_control_characters_are_refused(fields: dict[str, Any], character: str) 
 
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "A;touch pwned", "Ä", "A\n"])
 def test_names_of_variables_are_names(name: str) -> None:
-    with pytest.raises(ValidationError, match="env: .* cannot be a variable's name|control"):
+    with pytest.raises(ValidationError, match="env: .* cannot be a variable's name|no text"):
         LaunchSpec(env={name: "x"})
 
 

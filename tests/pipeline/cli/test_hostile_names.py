@@ -1,6 +1,7 @@
 """Every command with a run, a data set and classes whose names are markup or act on terminals."""
 
 import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -114,5 +115,12 @@ def test_what_was_typed_wrong_is_repeated_as_text(
     monkeypatch.chdir(tmp_path)
     result = run(*(word.format(f"[/x] {ESCAPES}") for word in words))
     assert result.exit_code in (2, 3)
-    assert SHOWN in result.output or "control character" in result.output
+    assert re.search(rf"{re.escape(SHOWN)}|no text|control characters", result.output)
     assert os.listdir(tmp_path) == []
+
+
+def test_warnings_repeat_what_a_server_answered_as_text() -> None:
+    run("status", "nowhere")  # any command
+    assert logging.lastResort is not None
+    record = logging.LogRecord("x", logging.WARNING, "x", 1, "it said %s", (ESCAPES,), None)
+    assert logging.lastResort.format(record) == f"it said {SHOWN}"

@@ -171,3 +171,17 @@ def test_unrolling_and_replay_that_do_not_fit_the_batch_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         check(load_config("demo", words), ranks=2)
+
+
+@pytest.mark.parametrize("text", ['"\\n"', '"\\e[31m"', '"\\0"', '"\\x9b"'])
+@pytest.mark.parametrize(
+    "key", ["data.path", "tracking.experiment", "tracking.tags.a", "model.init"]
+)
+def test_characters_that_are_no_text_are_refused_in_every_key(key: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"demo: {key}: has a character that is no text"):
+        load_config("demo", (f"{key}={text}",))
+
+
+def test_names_of_tags_are_text() -> None:
+    with pytest.raises(ConfigError, match=r"tracking.tags.a\?: has a character that is no text"):
+        load_config("demo", ("tracking.tags.a\udcff=b",))
