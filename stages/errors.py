@@ -7,16 +7,16 @@ class StageError(RuntimeError):
     """A stage cannot continue; the message says why and what to do."""
 
 
-class NoNetworksError(StageError):
-    """There are no networks in the folder that was given (exit code 2)."""
-
-
 class StoppedOnRequestError(StageError):
     """The stage was asked to stop and has written a checkpoint."""
 
 
 class NetworksError(StageError, DataError):
-    """A folder of networks is missing, damaged or malformed: bad data, as for the command line."""
+    """A folder of networks is damaged or malformed: bad data, for the command line too."""
+
+
+class NoNetworksError(NetworksError):
+    """There are no networks in the folder that was given (exit code 2)."""
 
 
 class NotFiniteError(StageError):

@@ -81,7 +81,7 @@ def test_data_sets_and_classes(folder: Path) -> None:
 def test_runs_and_models(folder: Path, words: list[str]) -> None:
     path = str(folder / BRACKETS / "run")
     output = run(*(word.format(run=path) for word in words)).output
-    assert "faces [v2] [/x]" in output.replace("\n", "")
+    assert "faces [v2] [/x]" in " ".join(output.split())
 
 
 def test_credentials_in_what_was_typed_are_not_repeated() -> None:
