@@ -14,13 +14,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from networks import published
-from progan.pipeline.cli.main import EXIT_DATA, exit_code
+from progan.pipeline.cli.main import EXIT_DATA, EXIT_USAGE, exit_code
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.export import export_from
 from progan.pipeline.exports import standalone_generator
 from progan.pipeline.exports.bundle import write_bundle
 from progan.pipeline.sampling.generate import load_generator
-from progan.stages.errors import NetworksError
+from progan.stages.errors import NetworksError, NoNetworksError
 from progan.stages.networks.generator import Generator
 from progan.stages.specs.stage import InitSpec
 from progan.stages.storage.handoff import start_from
@@ -61,7 +61,8 @@ def rewrite(folder: Path, weights: bytes | None = None, **fields: Any) -> None:
 def assert_refused(folder: Path, says: str) -> None:
     with pytest.raises(NetworksError, match=says) as caught:
         load_generator(folder)
-    assert exit_code(caught.value) == EXIT_DATA
+    nothing_there = isinstance(caught.value, NoNetworksError)
+    assert exit_code(caught.value) == (EXIT_USAGE if nothing_there else EXIT_DATA)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
