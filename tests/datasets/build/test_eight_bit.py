@@ -5,6 +5,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 
 from progan.datasets.build.picture import square_picture
@@ -87,8 +88,13 @@ def test_grey_tiff_is_scaled_by_its_depth(bits: int, order: str, photometric: in
 def test_grey_tiff_with_a_second_channel(extra: int, name: str) -> None:
     grey = RAMP * ALPHA if name == "premultiplied" else RAMP
     samples = np.stack([levels(grey, 8), levels(ALPHA, 8)], axis=-1)
+    file = tiff(samples, 8, 1, extra=extra)
+    if extra < 2 and int(PIL.__version__.partition(".")[0]) < 13:
+        with pytest.raises(UnusablePicture, match="Pillow reads no such TIFF"):
+            decoded(file)
+        return
     expected = over_white(RAMP, 1 if name == "unused" else ALPHA)
-    assert np.abs(decoded(tiff(samples, 8, 1, extra=extra)) - expected).max() <= 2
+    assert np.abs(decoded(file) - expected).max() <= 2
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
