@@ -154,7 +154,7 @@ def test_damaged_export_is_refused(run: RunFolder, workplace: Path) -> None:
     weights = workplace / "damaged" / "generator.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     result = progan("generate", "damaged", "x.png", cwd=workplace)
-    assert (result.returncode, "is missing or damaged" in result.stderr) == (1, True)
+    assert (result.returncode, "is missing or damaged" in result.stderr) == (3, True)
 
 
 def tracked(workplace: Path) -> Any:
