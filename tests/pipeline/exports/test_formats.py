@@ -85,6 +85,7 @@ def test_hugging_face_folder_can_be_loaded(tmp_path: Path, checked_here: None) -
     assert card.startswith("---\nlibrary_name: pytorch") and "weights as trained" in card
 
 
+@pytest.mark.slow
 def test_export_with_other_pictures_is_refused_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_export_with_other_pictures_is_refused_and_leaves_no_files(
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
+@pytest.mark.slow
 def test_export_that_needs_progan_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ def test_compiled_step_computes_the_same(name: str, begin: Begin, graphs: Graphs
         assert apart(found[0], found[1], network) < (1e-2 if half else 1e-4)
 
 
+@pytest.mark.slow
 def test_each_pass_is_one_graph_for_all_alphas_of_a_phase(begin: Begin, graphs: Graphs) -> None:
     """Four: fakes with and without gradients, reals beside fakes, fakes alone."""
     stage = begin("default")
@@ -193,6 +194,7 @@ def test_each_pass_is_one_graph_for_all_alphas_of_a_phase(begin: Begin, graphs: 
     assert counts == [4] * (FADE // BATCH) + [8] * (FADE // BATCH)
 
 
+@pytest.mark.slow
 def test_stage_resumed_within_a_fade_ends_with_the_same_bytes(begin: Begin, graphs: Graphs) -> None:
     uninterrupted = begin("default")
     middle = after(uninterrupted, 2).checkpoint({})
