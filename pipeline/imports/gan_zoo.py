@@ -87,7 +87,7 @@ class Layers:
         self.scaled = scaled
 
     def get(self, name: str, kind: str, dimensions: int = 4) -> Tensor:
-        """A layer's bias, or its weight, which has so many dimensions; DataError without it."""
+        """A layer's bias, or its weight with `dimensions` axes; DataError without it."""
         path = f"{name}.module."
         for each in ("weight", "bias"):
             if path + each not in self.state:
