@@ -53,7 +53,7 @@ def read_evaluation(folder: StageFolder) -> Evaluation:
     except FileNotFoundError:
         return empty
     except ValidationError as error:
-        log.warning("%s is damaged and will be replaced: %s", folder.evaluation, first_problem(error))
+        log.warning("%s is damaged, so replaced: %s", folder.evaluation, first_problem(error))
         return empty
     return known if known.generator == empty.generator else empty
 
