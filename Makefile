@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=30
 
-.PHONY: help install demo check test test-slow test-nightly test-lowest soak compare clean
+.PHONY: help install demo check test test-slow test-nightly test-lowest docs soak compare clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,9 +25,9 @@ $(VENV)/installed-test: $(BIN)/python pyproject.toml
 install: $(VENV)/installed  ## progan in .venv
 
 demo: $(VENV)/installed  ## the main job on drawn pictures: prepare, train 4x4 to 32x32, export, generate
-	$(BIN)/python -m progan.datasets.synthetic demo/pictures --num 1000 --size 64
+	$(BIN)/python -m progan.datasets.synthetic demo/pictures --num 1000 --size 64 --simple
 	$(BIN)/progan prepare demo/pictures demo/shapes --resolution 64
-	$(BIN)/progan train demo --run demo/run
+	$(BIN)/progan train shapes-32 --run demo/run
 	rm -rf demo/generator
 	$(BIN)/progan export demo/run demo/generator
 	$(BIN)/progan generate demo/generator demo/grid.png --num 64
@@ -61,6 +61,14 @@ test-lowest: $(VENV)/installed-test  ## the quick tests with the oldest librarie
 	PATH=$$PWD/$(LOWEST)/bin:$$PATH $(LOWEST)/bin/pytest -n auto --dist loadfile -m 'not slow and not nightly'
 	rm -rf $(LOWEST)
 
+$(VENV)/installed-docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[docs]'
+	@touch $(VENV)/installed $@
+
+docs: $(VENV)/installed-docs  ## the documentation as a site in build/site; links are checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "the documentation: build/site/index.html"
+
 soak: $(VENV)/installed-test  ## kill a small run 50 times: the same bytes; 200 steps on other ranks: the same curve
 	$(BIN)/python tests/helpers/programs/soak.py --kills 50
 	PROGAN_LONG_STEPS=200 $(BIN)/pytest tests/distributed/test_ranks_long.py
@@ -80,5 +88,5 @@ compare: $(VENV)/installed-test  ## BASE=COMMIT: does a step of every configurat
 	  $(COMPARED)/base-$$ranks.json $(COMPARED)/.-$$ranks.json || exit 1; done
 	git worktree remove --force $(COMPARED)/base
 
-clean:  ## remove the environment and the demo
-	rm -rf $(VENV) demo
+clean:  ## remove the environment, the demo and the site
+	rm -rf $(VENV) demo build/site build/modules

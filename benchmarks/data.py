@@ -2,12 +2,14 @@
 
     python benchmarks/data.py build PICTURES [--peer dataset_tool.py]
     python benchmarks/data.py read PICTURES
+    python benchmarks/data.py threads PICTURES
     python benchmarks/data.py resume PICTURES
 
 PICTURES is a zip or a folder of photographs. `--peer` is StyleGAN3's dataset_tool.py, which writes
 one resolution from one process; progan writes all of them. `read` compares with a plain
-`webdataset` pipeline over the same shards. Rounds of both are interleaved and medians shown, since
-other programs may run on the machine; so is processor time, which they disturb less.
+`webdataset` pipeline over the same shards, `threads` numbers of our threads. Rounds of all are
+interleaved and medians shown, since other programs may run on the machine; so is processor time,
+which they disturb less.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,10 +38,12 @@ from measuring.timing import time_child_processes
 from progan.datasets.build.prepare import prepare
 from progan.datasets.format.manifest import load_manifest
 from progan.datasets.loader import Batches
+from progan.datasets.processors import processors
 from progan.datasets.sources.source import open_source
 from progan.datasets.spec import DataSpec
 
 BATCH = {4: 512, 16: 512, 64: 256, 256: 32, 1024: 8}
+THREADS = 1, 2, 4, 8
 SECONDS = 2.0
 """Of one measurement."""
 
@@ -148,15 +153,17 @@ def plain_webdataset(dataset: Path, resolution: int, workers: int) -> Throughput
     return throughput(batches)
 
 
-def ours(dataset: Path, resolution: int, threads: int, cache_gb: float) -> Throughput:
-    """The project's loader; with a cache, once it is full."""
+def ours(
+    dataset: Path, resolution: int, threads: int | None, cache_gb: float, *, as_bytes: bool = False
+) -> Throughput:
+    """The project's loader; with a cache, once it is full. As bytes: what a GPU is given."""
     spec = DataSpec(path=dataset, cache_gb=cache_gb, threads=threads)
     batch = BATCH[resolution]
     with Batches(spec, resolution, seed=0, batch=batch, rank=0, world_size=1) as batches:
         if cache_gb:
             for start in range(0, batches.num_samples, batch):
                 batches.fixed(start, batch)
-        return throughput(reals.images for reals in batches)
+        return throughput(reals.pixels if as_bytes else reals.images() for reals in batches)
 
 
 def read(pictures: Path, folder: Path, rounds: int) -> Table:
@@ -190,6 +197,33 @@ def read(pictures: Path, folder: Path, rounds: int) -> Table:
             ratios = [f"{plain / peer:.2f}x", f"{cached / peer:.1f}x"]
             cells = [f"{peer:,.0f}", f"{plain:,.0f}", ratios[0], f"{cached:,.0f}", ratios[1]]
             table.add_row(str(resolution), row, *cells)
+    return table
+
+
+def threads(pictures: Path, folder: Path, rounds: int) -> Table:
+    """Read shuffled batches of bytes with several numbers of threads, by clock and processor."""
+    dataset = folder / "threads"
+    prepare(pictures, dataset, 1024)
+    title = f"reading, images/s, median of {rounds} rounds; {processors()} processors"
+    table = new_table(("size", "", *(f"{n} threads" for n in THREADS), "chosen"), title)
+    for resolution in BATCH:
+        measures = {
+            (cached, n): partial(ours, dataset, resolution, n, 4 * cached, as_bytes=True)
+            for cached in (False, True)
+            for n in (*THREADS, None)
+        }
+        measured: dict[tuple[bool, int | None], list[Throughput]] = {key: [] for key in measures}
+        for _ in range(rounds):
+            for key, measure in measures.items():
+                measured[key].append(measure())
+        for cached, name in ((False, "decoded"), (True, "cached")):
+            for row, speed in (
+                ("", attrgetter("by_clock")),
+                (" /CPU s", attrgetter("by_processor")),
+            ):
+                chosen = (measured[cached, n] for n in (*THREADS, None))
+                speeds = (statistics.median(map(speed, each)) for each in chosen)
+                table.add_row(str(resolution), name + row, *(f"{each:,.0f}" for each in speeds))
     return table
 
 
@@ -229,7 +263,7 @@ def resume(pictures: Path, folder: Path, rounds: int) -> Table:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=["build", "read", "resume"])
+    parser.add_argument("what", choices=["build", "read", "threads", "resume"])
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--peer", type=Path, help="StyleGAN3's dataset_tool.py")
     parser.add_argument("--copies", type=int, default=4, help="of every picture, to build longer")
@@ -244,7 +278,7 @@ def main() -> None:
                 arguments.pictures, folder, arguments.peer, arguments.copies, arguments.rounds
             )
         else:
-            action = {"read": read, "resume": resume}[arguments.what]
+            action = {"read": read, "threads": threads, "resume": resume}[arguments.what]
             table = action(arguments.pictures, folder, arguments.rounds)
     print_tables(table)
 

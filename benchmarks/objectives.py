@@ -3,9 +3,11 @@
     python benchmarks/objectives.py [--toy ring|grid] [--only NAME ...] [--steps N] [--json]
     python benchmarks/objectives.py --cost [--seconds N] [--json]
 
-toy_gan/game.py trains; toy_gan/remedies.py lists remedies and baselines. Shown, as means over
-seeds with the remedy and without: covered Gaussians, the share of good samples, and the time of a
-step. `--cost` times the project's real step instead (measuring/remedy_costs.py).
+toy_gan/game.py trains; toy_gan/remedies.py lists remedies and baselines. Shown, with the remedy and
+without: covered Gaussians and the share of good samples, each as mean over seeds (least-most), and
+the time of a step. A remedy helps if its worst seed covers more Gaussians than its baseline's best.
+The first row is what fresh reals score: no generator can do better. `--cost` times the project's
+real step instead (measuring/remedy_costs.py).
 """
 
 import argparse
@@ -29,9 +31,10 @@ import measuring.deepspeed_to_stderr  # noqa: F401
 from measuring.real_step import join_process_group
 from measuring.remedy_costs import cost_table, remedy_costs
 from measuring.results import new_table, print_tables, show
+from measuring.seeds import helps, spread
 from measuring.timing import keep_memory
 from progan.stages.distributed.world import detect
-from toy_gan.game import NUM_SCORES, centres, train_toy
+from toy_gan.game import NUM_SCORES, centres, score_reals, train_toy
 from toy_gan.remedies import REMEDIES
 
 
@@ -53,7 +56,11 @@ class Result(NamedTuple):
     """Of each seed"""
     good: list[float]
     milliseconds: float
-    """Of processor time a step"""
+    """Of processor time a step; 0 for reals"""
+
+
+REALS = "reals"
+"""Name of the result of fresh reals"""
 
 
 def prepare_process() -> None:
@@ -74,7 +81,8 @@ def train(name: str, shape: str, steps: int, seed: int) -> Game:
 def train_all(names: list[str], shape: str, steps: int, seeds: int, processes: int) -> list[Result]:
     """Train with these remedies, several at once; the results in the order of the names."""
     spawn = multiprocessing.get_context("spawn")
-    results = []
+    modes, good = zip(*(score_reals(shape, seed) for seed in range(seeds)), strict=True)
+    results = [Result(REALS, None, list(modes), list(good), 0.0)]
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=prepare_process) as pool:
         games = {
             name: [pool.submit(train, name, shape, steps, seed) for seed in range(seeds)]
@@ -90,24 +98,30 @@ def train_all(names: list[str], shape: str, steps: int, seeds: int, processes: i
 
 
 def result_table(results: list[Result], shape: str, steps: int) -> Table:
-    """One row a remedy, with its baseline's figures in brackets."""
+    """One row a remedy, with its baseline's figures beside its own."""
     number = len(centres(shape))
     table = new_table(
-        ("", "baseline", f"modes of {number}", "good samples", "step"),
-        title=f"{shape} of {number} Gaussians, {steps} steps, means over seeds",
+        ("", "baseline", f"modes of {number}", "without", "good, %", "without", "step", "helps"),
+        title=f"{shape} of {number} Gaussians, {steps} steps, means over seeds (least-most)",
         text_columns=2,
     )
     by_name = {result.name: result for result in results}
     for result in results:
-        baseline = by_name[result.baseline] if result.baseline else None
-        modes = f"{statistics.mean(result.modes):.1f}"
-        good = f"{statistics.mean(result.good):.0%}"
-        times = ""
-        if baseline:
-            modes += f" ({statistics.mean(baseline.modes):.1f})"
-            good += f" ({statistics.mean(baseline.good):.0%})"
-            times = f"{result.milliseconds / baseline.milliseconds:.2f}"
-        table.add_row(result.name, result.baseline or "", modes, good, times)
+        modes, good = spread(result.modes), spread(result.good, 100, 0)
+        if result.baseline is None:
+            table.add_row(result.name, "", modes, "", good, "", "", "")
+            continue
+        baseline = by_name[result.baseline]
+        table.add_row(
+            result.name,
+            result.baseline,
+            modes,
+            spread(baseline.modes),
+            good,
+            spread(baseline.good, 100, 0),
+            f"{result.milliseconds / baseline.milliseconds:.2f}",
+            helps(result.modes, baseline.modes),
+        )
     return table
 
 

@@ -4,12 +4,13 @@
 
 Every start is a new process; commands run in turn, and medians are shown. `processor` is processor
 time, which other programs on the machine disturb less. The worker is that of an 8x8 stage with the
-paper's networks, and times its own parts.
+paper's networks, and times its own parts; once alone, and once as the first of two ranks.
 """
 
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -90,8 +91,8 @@ def time_commands(rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
     return rows
 
 
-def time_worker(folder: Path, rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
-    """Times of the parts of a worker's start, up to its second step."""
+def write_spec(folder: Path) -> Path:
+    """The spec of an 8x8 stage on drawn pictures."""
     draw_dataset(folder / "drawn", num=64, size=8)
     with ThreadPoolExecutor(1) as thread:
         prepare(folder / "drawn", folder / "data", 8, executor=thread)
@@ -100,10 +101,32 @@ def time_worker(folder: Path, rounds: int, env: dict[str, str]) -> list[dict[str
     fingerprint = load_manifest(str(folder / "data")).fingerprint
     path = folder / "spec.json"
     path.write_text(stage_spec(config, RunFolder(folder), fingerprint, 8).model_dump_json())
+    return path
+
+
+def rank_variables(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """What a launcher sets; nothing for a rank alone."""
+    if ranks == 1:
+        return {}
+    variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks,
+                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
+    return {name: str(value) for name, value in variables.items()}
+
+
+def time_worker(spec: Path, ranks: int, rounds: int, env: dict[str, str]) -> list[dict[str, Any]]:
+    """Times of the parts of the first rank's start, up to its second step."""
     parts: dict[str, list[float]] = {}
+    argv = [sys.executable, "-c", WORKER, str(spec)]
     for _ in range(rounds):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
         before = time.time()
-        output = run([sys.executable, "-c", WORKER, str(path)], env)
+        processes = [
+            subprocess.Popen(argv, env=env | rank_variables(rank, ranks, port), text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for rank in range(ranks)
+        ]  # fmt: skip
+        output, *_ = [process.communicate()[0] for process in processes]
         for name, at in json.loads(output.splitlines()[-1]):  # DeepSpeed prints lines before
             parts.setdefault(name, []).append(at - before)
             before = at
@@ -130,14 +153,17 @@ def main() -> None:
         env = os.environ | KEEP_MEMORY | {"XDG_CACHE_HOME": name, "OMP_NUM_THREADS": "1"}
         document = {
             "commands": time_commands(arguments.rounds, env),
-            "worker": time_worker(folder, arguments.rounds, env),
         }
+        spec = write_spec(folder)
+        for ranks in (1, 2):
+            document[f"ranks {ranks}"] = time_worker(spec, ranks, arguments.rounds, env)
     if arguments.json:
         print(json.dumps(document, indent=1))
     else:
         print_tables(
             startup_table("commands", document["commands"]),
-            startup_table("a worker, from its start", document["worker"]),
+            startup_table("a worker, from its start", document["ranks 1"]),
+            startup_table("one of two ranks, from their start", document["ranks 2"]),
         )
 
 

@@ -5,6 +5,15 @@ from progan.datasets.names import shown
 _LONGEST_MESSAGE = 2000
 
 
+def short(message: str) -> str:
+    """A message without control characters, and without its middle if it is very long: names from
+    outside may be of any length."""
+    text = shown(message)
+    if len(text) > _LONGEST_MESSAGE:
+        text = f"{text[: _LONGEST_MESSAGE // 2]} ... {text[-_LONGEST_MESSAGE // 2 :]}"
+    return text
+
+
 class DataError(RuntimeError):
     """Bad or missing data. The message is one or two lines: what is wrong, and what to do about it.
 
@@ -13,10 +22,7 @@ class DataError(RuntimeError):
     """
 
     def __init__(self, message: str) -> None:
-        text = shown(message)
-        if len(text) > _LONGEST_MESSAGE:
-            text = f"{text[: _LONGEST_MESSAGE // 2]} ... {text[-_LONGEST_MESSAGE // 2 :]}"
-        super().__init__(text)
+        super().__init__(short(message))
 
 
 class NoDataSetError(DataError):

@@ -6,6 +6,7 @@ integer hashing only: NumPy's random streams may change from version to version.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ Integers = npt.NDArray[np.int64]
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 # One random stream per purpose, so that flips and order are independent.
-_ORDER, _MIRROR = 1, 2
+_ORDER, _MIRROR, _HOLDOUT = 1, 2, 3
 
 
 def sample_indices(
@@ -28,6 +29,22 @@ def sample_indices(
         here = epochs == epoch
         indices[here] = _epoch_order(num_samples, seed, resolution, int(epoch))[places[here]]
     return indices
+
+
+class Holdout(NamedTuple):
+    """A data set in two parts; the same at all resolutions."""
+
+    held_out: Integers
+    """Indices of the samples that are never trained on, in no order of the data set"""
+    trained: Integers
+    """Indices of the others, likewise"""
+
+
+def hold_out(num_samples: int, held_out: int, *, seed: int) -> Holdout:
+    """Divide a data set at random, as a function of these numbers alone."""
+    hashes = _hashes(_key(_HOLDOUT, seed), np.arange(num_samples, dtype=np.int64))
+    order = np.argsort(hashes)
+    return Holdout(order[:held_out], order[held_out:])
 
 
 def mirrored(positions: Integers, *, seed: int, resolution: int) -> npt.NDArray[np.bool_]:

@@ -8,10 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from progan.datasets.format.location import LocalFile, absolute
 
 
-class DataSpec(BaseModel):
-    """The `data:` group of a run's configuration."""
+def held_out_samples(num_samples: int, share: float) -> int:
+    """The number of samples that a share of a data set is."""
+    return round(num_samples * share)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class DataSpec(BaseModel):
+    """The pictures that a run is trained on, and how they are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     path: str
     """Folder written by `progan prepare`, or the URL of a copy of it (s3://..., gs://...)."""
@@ -20,8 +25,9 @@ class DataSpec(BaseModel):
     cache_gb: float = Field(default=4.0, ge=0)
     """Memory (10^9 bytes) of each rank's cache of decoded pictures. If a resolution does not fit,
     it holds as many pictures as fit; the others are decoded whenever they are shown."""
-    threads: int = Field(default=2, ge=1)
-    """Threads with which each rank reads and decodes."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads with which each rank reads and decodes. By default its share of the processors less
+    one, at least 2 and at most 8, but 1 for local pictures below 64x64."""
     cache_folder: LocalFile | None = None
     """Folder for copies of remote shards; by default ~/.cache/progan."""
 

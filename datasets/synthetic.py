@@ -15,6 +15,7 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from progan.datasets.files import whole_file
+from progan.datasets.format.codec import MODES
 
 Color = tuple[int, int, int]
 Point = tuple[float, float]
@@ -95,8 +96,8 @@ def _color(random: Random, lightness: tuple[float, float]) -> Color:
     return red, green, blue
 
 
-def draw_picture(shape: str, size: int, random: Random) -> Image.Image:
-    """One picture of `size` x `size` pixels."""
+def draw_picture(shape: str, size: int, random: Random, channels: int = 3) -> Image.Image:
+    """One picture of `size` x `size` pixels: grey, RGB, or a shape on transparent ground (4)."""
     large = size * _OVERSAMPLING
     # Light on dark or dark on light, so that the shape always contrasts with the background.
     light, dark = (0.8, 1.1), (0.15, 0.45)
@@ -113,18 +114,42 @@ def draw_picture(shape: str, size: int, random: Random) -> Image.Image:
     if shape == "ring":
         draw.circle((x, y), radius * random.uniform(0.45, 0.65), fill=0)
     image.paste(_color(random, front), mask=mask)
-    return image.reduce(_OVERSAMPLING)
+    if channels == 4:
+        image.putalpha(mask)
+    return image.convert(MODES[channels]).reduce(_OVERSAMPLING)
 
 
-def draw_dataset(out: Path, *, num: int, size: int, seed: int = 0) -> None:
+def draw_simple_picture(shape: str, size: int, random: Random, channels: int = 3) -> Image.Image:
+    """A large bright shape, nearly upright and in the middle, on dark ground of one color."""
+    large = size * _OVERSAMPLING
+    image = Image.new("RGB", (large, large), _color(random, (0.12, 0.25)))
+    radius = large * random.uniform(0.3, 0.4)
+    x, y = (large * (0.5 + random.uniform(-0.07, 0.07)) for _ in range(2))
+    mask = Image.new("L", (large, large))
+    draw = ImageDraw.Draw(mask)
+    outline = SHAPES[shape](random.uniform(-0.3, 0.3) - math.pi / 2)
+    draw.polygon([(x + radius * px, y + radius * py) for px, py in outline], fill=255)
+    if shape == "ring":
+        draw.circle((x, y), 0.55 * radius, fill=0)
+    image.paste(_color(random, (0.9, 1.1)), mask=mask)
+    if channels == 4:
+        image.putalpha(mask)
+    return image.convert(MODES[channels]).reduce(_OVERSAMPLING)
+
+
+def draw_dataset(
+    out: Path, *, num: int, size: int, seed: int = 0, channels: int = 3, simple: bool = False
+) -> None:
     """Write `num` PNG files to `out/SHAPE/`, each shape equally often.
 
-    Picture k depends on the seed and k only, so a larger set contains a smaller one.
+    Picture k depends on the seed and k only, so a larger set contains a smaller one. `simple` ones
+    are learned in minutes.
     """
+    draw = draw_simple_picture if simple else draw_picture
     shapes = sorted(SHAPES)
     for number in range(num):
         shape = shapes[number % len(shapes)]
-        image = draw_picture(shape, size, Random(f"{seed}/{number}"))
+        image = draw(shape, size, Random(f"{seed}/{number}"), channels)
         with whole_file(out / shape / f"{number:06d}.png") as file:
             image.save(file, "PNG", compress_level=1)
 
@@ -136,8 +161,15 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    draw_dataset(arguments.out, num=arguments.num, size=arguments.size, seed=arguments.seed)
+    parser.add_argument(
+        "--channels", type=int, choices=MODES, default=3, help="grey, RGB, or transparent ground"
+    )
+    parser.add_argument(
+        "--simple",
+        action="store_true",
+        help="bright upright shapes on dark ground, for few minutes",
+    )
+    draw_dataset(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,77 @@
 """The GPUs and the memory of this machine; without torch, whose import takes seconds."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pynvml
 
+T = TypeVar("T")
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+GPU_NAME = re.compile("[0-9]+|(GPU|MIG)-.+")
+"""An entry of VISIBLE; CUDA ignores what comes after one that names no GPU"""
+CPUINFO = Path("/proc/cpuinfo")
+BF16_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512_BF16"}
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def count_gpus() -> int:
-    """Number of GPUs visible to processes: CUDA_VISIBLE_DEVICES, else the driver's count."""
-    visible = _visible()
+def count_gpus(env: Mapping[str, str] = {}) -> int:
+    """Number of GPUs visible to processes: CUDA_VISIBLE_DEVICES, else the driver's count.
+
+    env: variables that they get in addition to this process's.
+    """
+    visible = _visible(env)
     if visible is not None:
         return len(visible)
     with _driver() as is_available:
         return int(pynvml.nvmlDeviceGetCount()) if is_available else 0
 
 
-def gpu_memory_bytes() -> list[int]:
-    """Memory of each visible GPU; an empty list if the driver does not know one by its name."""
-    names = _visible()
+def gpu_memory_bytes(env: Mapping[str, str] = {}) -> list[int]:
+    """Memory of each visible GPU; an empty list if the driver does not know one by its name.
+
+    env: as for count_gpus.
+    """
+    return _of_each_gpu(env, lambda gpu: int(pynvml.nvmlDeviceGetMemoryInfo(gpu).total))
+
+
+def gpu_capabilities(env: Mapping[str, str] = {}) -> list[tuple[int, int]]:
+    """CUDA compute capability of each visible GPU; else as gpu_memory_bytes."""
+    return _of_each_gpu(env, lambda gpu: tuple(pynvml.nvmlDeviceGetCudaComputeCapability(gpu)))
+
+
+def _of_each_gpu(env: Mapping[str, str], ask: Callable[[object], T]) -> list[T]:
+    """The driver's answer for each visible GPU; an empty list if it cannot give one of them."""
+    names = _visible(env)
     with _driver() as is_available:
         if not is_available:
             return []
         gpus = range(pynvml.nvmlDeviceGetCount()) if names is None else names
         try:
-            return [int(pynvml.nvmlDeviceGetMemoryInfo(_handle(gpu)).total) for gpu in gpus]
+            return [ask(_handle(gpu)) for gpu in gpus]
         except pynvml.NVMLError:
             return []
+
+
+def gpu_names(env: Mapping[str, str] = {}) -> list[str]:
+    """Name of each visible GPU; else as gpu_memory_bytes."""
+    return _of_each_gpu(env, lambda gpu: str(pynvml.nvmlDeviceGetName(gpu)))
+
+
+def bf16_units() -> str | None:
+    """What this CPU multiplies bf16 with; None if it has no such units, or is not an x86 on Linux.
+
+    Without them torch converts every number and is slower than in fp32.
+    """
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    return next((name for flag, name in BF16_FLAGS.items() if flag in flags), None)
 
 
 def ram_bytes() -> int:
@@ -44,12 +85,12 @@ def ram_bytes() -> int:
     return total
 
 
-def _visible() -> list[str] | None:
+def _visible(env: Mapping[str, str]) -> list[str] | None:
     """The entries of CUDA_VISIBLE_DEVICES: numbers or UUIDs. None if it is not set."""
-    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    variable = (os.environ | env).get(VISIBLE)
     if variable is None:
         return None
-    return [name for name in map(str.strip, variable.split(",")) if name not in ("", "-1")]
+    return list(takewhile(GPU_NAME.fullmatch, map(str.strip, variable.split(","))))
 
 
 def _handle(gpu: int | str) -> object:

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     NonNegativeInt,
     PositiveInt,
     model_validator,
@@ -36,11 +37,14 @@ def _host_and_port(text: str) -> str:
 
 
 class LaunchSpec(BaseModel):
-    """The `launch:` group of a run's configuration."""
+    """Where the ranks run, and what starts them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     backend: Literal["local", "ssh", "torchrun", "slurm", "kubernetes"] = "local"
+    """What starts the ranks."""
     nodes: PositiveInt | Literal["auto"] = "auto"
     """Number of machines. `auto` means this one, or for ssh all of the hostfile."""
     min_nodes: PositiveInt | None = None
@@ -59,6 +63,9 @@ class LaunchSpec(BaseModel):
     """PersistentVolumeClaim with runs and data sets (kubernetes)."""
     volume_mount: Path | None = None
     """Where pods mount it: the same path as on this machine (kubernetes)."""
+    pod: dict[Literal["metadata", "spec"], dict[str, JsonValue]] = Field(default_factory=dict)
+    """Merged into the template of the pods (kubernetes), whose container is `ranks` and whose
+    /dev/shm is the volume `shm`: tolerations, nodeSelector, labels, secrets; null removes a key."""
     interface: str | None = None
     """Network interface of the ranks, such as ib0 or eth0; by default NCCL and gloo choose."""
     env: dict[str, str] = Field(default_factory=dict)
@@ -75,8 +82,11 @@ class LaunchSpec(BaseModel):
     mounts: list[str] = Field(default_factory=list)
     """Folders mounted in the container, as HOST:CONTAINER; the run and the data set must be among
     them, under the same paths."""
+    cpus_per_rank: PositiveInt | None = None
+    """CPUs of every rank (slurm): threads that decode pictures, and OMP_NUM_THREADS. By default 8
+    for ranks with a GPU, and the cluster's default for ranks without."""
     sbatch: list[str] = Field(default_factory=list)
-    """Further #SBATCH lines, such as --cpus-per-task=12; they override progan's own."""
+    """Further #SBATCH lines, such as --mem=0; they override progan's own."""
     max_restarts: NonNegativeInt = 3
     """How often a stage whose processes died is restarted without progress in between."""
 

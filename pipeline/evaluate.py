@@ -11,6 +11,8 @@ from progan.datasets.errors import NoDataSetError
 from progan.datasets.loader import Batches
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.errors import ConfigError, RunError
+from progan.pipeline.run.beginning.data_sets import known_data
+from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder, finished_stages, frozen_config
 from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
@@ -19,7 +21,7 @@ from progan.stages.metrics.evaluation import Result, add_results
 from progan.stages.metrics.measure import Subject, heartbeats, measure
 from progan.stages.metrics.names import fits, values_of
 from progan.stages.networks.generator import Generator
-from progan.stages.networks.spectral import convert_spectral_norm
+from progan.stages.networks.weights.spectral import convert_spectral_norm
 from progan.stages.specs.stage import MetricName, MetricsSpec
 from progan.stages.storage.final import Final, read_final
 from progan.stages.storage.stage_folder import StageFolder
@@ -61,9 +63,10 @@ def evaluate(run: RunFolder, options: EvaluateOptions, on_progress: OnProgress) 
     spec = config.metrics.model_copy(update={k: v for k, v in changes.items() if v is not None})
     names = options.metrics or spec.at_end
     stages = []
+    known = {str(event.fields["data_fingerprint"]) for event in known_data(EventLog(run.events))}
     for resolution in _stages(run, config, options):
-        at = options.at or resolution
-        stages.append(_evaluate(config, run.stage(resolution), names, at, spec, on_progress))
+        at, folder = options.at or resolution, run.stage(resolution)
+        stages.append(_evaluate(config, folder, names, at, spec, known, on_progress))
     return {"run": str(run.path), "stages": stages}
 
 
@@ -81,13 +84,17 @@ def _evaluate(
     wanted: Sequence[MetricName],
     at: int,
     spec: MetricsSpec,
+    known: set[str],
     on_progress: OnProgress,
 ) -> dict[str, Any]:
-    """Measure one stage; returns its entry of the document."""
+    """Measure one stage; returns its entry of the document.
+
+    known: fingerprints of the data sets that the run was trained with.
+    """
     final = read_final(folder.final)
     names = [name for name in wanted if fits(name, at)]
     done = 0
-    with closing(_reals(config, final, at)) as batches:
+    with closing(_reals(config, final, at, known)) as batches:
         subject = Subject(
             generator=_generator(folder, final),
             alpha=1.0,
@@ -95,6 +102,7 @@ def _evaluate(
             batches=batches,
             resolution=at,
             batch_size=PIXELS_AT_ONCE // at**2,
+            features=folder.features,
         )
         total = heartbeats(subject, names, spec) + 1  # the last step writes the results
 
@@ -120,13 +128,21 @@ def _evaluate(
     return evaluation.model_dump(mode="json") | {"left_out": found.left_out | too_small}
 
 
-def _reals(config: RunConfig, final: Final, at: int) -> Batches:
-    """The data set at a resolution; RunError if it is not the one of the run."""
+def _reals(config: RunConfig, final: Final, at: int, known: set[str]) -> Batches:
+    """The data set at a resolution; RunError if it is none of the run's."""
     try:
-        batches = Batches(config.data, at, seed=config.seed, batch=1, rank=0, world_size=1)
+        batches = Batches(
+            config.data,
+            at,
+            seed=config.seed,
+            batch=1,
+            rank=0,
+            world_size=1,
+            holdout=config.metrics.holdout,
+        )
     except NoDataSetError as error:
         raise NoDataSetError(f"{error}; if it was moved, name its place by --data") from error
-    if batches.manifest.fingerprint != final.data_fingerprint:
+    if batches.manifest.fingerprint not in known | {final.data_fingerprint}:
         raise RunError(f"{config.data.path} is not the data set that the run was trained with")
     return batches
 
@@ -142,4 +158,4 @@ def _generator(folder: StageFolder, final: Final) -> Generator:
 def _single_process() -> World:
     """A world of this process alone, on the GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return World(rank=0, size=1, local_rank=0, device=device, watchdog=Watchdog(0, 1))
+    return World(rank=0, size=1, device=device, watchdog=Watchdog(0, 1))

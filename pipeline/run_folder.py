@@ -14,6 +14,8 @@ from progan.pipeline.errors import ConfigError, RunError
 from progan.stages.storage.final import is_published
 from progan.stages.storage.stage_folder import StageFolder
 
+CONFIG = "config.yaml"
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -38,7 +40,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The configuration, frozen, complete."""
-        return self.path / "config.yaml"
+        return self.path / CONFIG
 
     @property
     def events(self) -> Path:
@@ -95,7 +97,17 @@ class RunFolder:
                     f"{self.path} is being trained by another progan; "
                     f"watch it with: {self.status_command}"
                 ) from error
+            except OSError as error:
+                raise RunError(
+                    f"{self.path} cannot be locked against a second progan: {error.strerror}; put "
+                    "the run on a disk with locks (NFS: mounted without nolock)"
+                ) from error
             yield
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run, unlike those of networks."""
+    return (path / CONFIG).is_file()
 
 
 def existing_run(path: Path) -> RunFolder:
@@ -109,7 +121,12 @@ def existing_run(path: Path) -> RunFolder:
 def frozen_config(run: RunFolder) -> RunConfig:
     """The configuration saved in a run's folder; ConfigError if it is damaged."""
     try:
-        return validate(read_yaml(run.config), source=str(run.config))
+        config = validate(read_yaml(run.config), source=str(run.config))
+        if config.engine.precision == "auto":
+            raise ConfigError(
+                f"{run.config}: engine.precision: auto was replaced when the run began"
+            )
+        return config
     except ConfigError as error:
         raise ConfigError(
             f"{error}\nIt was complete when the run began. Restore it, or remove it and give the "
@@ -127,11 +144,16 @@ def finished_stages(run: RunFolder, resolutions: Sequence[int], stage: int | Non
 
     ConfigError if the run has no such stage.
     """
-    if stage is not None and stage not in resolutions:
-        raise ConfigError(f"--stage {stage}: the run's stages are {list(resolutions)}")
+    require_stage(resolutions, stage)
     finished = [each for each in resolutions if is_published(run.stage(each).final)]
     if not finished:
         raise RunError(f"no stage of {run.path} is finished yet: {run.status_command}")
     if stage is not None and stage not in finished:
         raise RunError(f"stage {stage} of {run.path} is not finished; finished are {finished}")
     return finished if stage is None else [stage]
+
+
+def require_stage(resolutions: Sequence[int], stage: int | None) -> None:
+    """ConfigError if a run has no such stage."""
+    if stage is not None and stage not in resolutions:
+        raise ConfigError(f"--stage {stage}: the run's stages are {list(resolutions)}")

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from progan.datasets.format.checkerboard import SQUARE, over_checkerboard
+from progan.datasets.format.codec import to_image
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -52,25 +55,28 @@ def to_uint8(images: "Tensor") -> "Tensor":
 
 
 def grid(images: "Tensor", columns: int) -> Image.Image:
-    """Pictures (N, 3, R, R) in [-1, 1] side by side, row by row.
+    """Pictures (N, C, R, R) in [-1, 1] side by side, row by row: grey, or RGB.
 
-    Small ones are enlarged (`zoom`).
+    Small ones are enlarged (`zoom`). With alpha (C = 4) they are shown over a checkerboard.
     """
     factor = zoom(images.shape[-1])
     cells = to_uint8(images.cpu()).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     cell = cells.shape[-1]
     rows = -(-len(cells) // columns)
     # Pillow: importing torchvision for make_grid would take two seconds in every process.
-    sheet = Image.new("RGB", (side_pixels(columns, cell), side_pixels(rows, cell)), "white")
+    mode = "L" if images.shape[1] == 1 else "RGB"
+    sheet = Image.new(mode, (side_pixels(columns, cell), side_pixels(rows, cell)), "white")
     for index, picture in enumerate(cells):
-        image = Image.fromarray(picture.permute(1, 2, 0).numpy())
-        sheet.paste(image, cell_corner(index, columns, cell))
+        image = to_image(picture.permute(1, 2, 0).numpy())
+        # A square is at least a pixel of the picture, so that `cut_grid` gets whole ones back.
+        shown = over_checkerboard(image, max(SQUARE, factor))
+        sheet.paste(shown, cell_corner(index, columns, cell))
     return sheet
 
 
 def single(image: "Tensor") -> Image.Image:
-    """One picture (3, H, W) in [-1, 1], pixel for pixel."""
-    return Image.fromarray(to_uint8(image.cpu()).permute(1, 2, 0).numpy())
+    """One picture (C, H, W) in [-1, 1], pixel for pixel: grey, RGB or RGBA."""
+    return to_image(to_uint8(image.cpu()).permute(1, 2, 0).numpy())
 
 
 def png(image: Image.Image) -> bytes:

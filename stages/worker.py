@@ -1,8 +1,8 @@
 """progan-worker: one rank of one stage. Launchers start it; it needs nothing but a spec.json.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 75 stopped on request (SIGTERM, SIGINT or
-SIGUSR1 to any rank, or a file RUN/STOP), 76 rolled back after a divergence: after the last two,
-started again, it goes on.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 75 stopped on request (SIGTERM, SIGINT,
+SIGHUP or SIGUSR1 to any rank, or a file RUN/STOP), 76 rolled back after a divergence: after the
+last two, started again, it goes on.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from progan.datasets.errors import DataError
+from progan.stages.distributed.rank_environment import own_environment
 from progan.stages.errors import RolledBackError, StageError, StoppedOnRequestError
 from progan.stages.specs.base import first_problem
 from progan.stages.storage.rollback import EXIT_ROLLED_BACK
@@ -37,6 +38,7 @@ def main() -> None:
     path: Path = parser.parse_args().spec.absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     die_with_launcher()
+    own_environment()
     folder = StageFolder(path.parent)
     stop = StopRequest(folder.stop)
     stop.listen()

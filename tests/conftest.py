@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from faulty_proxy import FaultyProxy
 from progan.datasets.build.prepare import prepare
 from progan.datasets.synthetic import draw_dataset
+from progan.launch import devices
 
 WAITING = ("test_slurm.py", "test_hosts.py")
 """Modules in tests/cluster whose tests mostly wait: others compute meanwhile."""
@@ -69,9 +71,48 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dataset"
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[int]:
+    """The port of an S3 server."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A proxy in front of the S3 server, which all S3 clients use; s3://store is empty."""
+    import s3fs
+
+    from progan.datasets.format.objects import store
+
+    proxy = FaultyProxy(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.uri)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    monkeypatch.setattr(store, "PAUSES_SECONDS", ())
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem(
+        skip_instance_cache=True, endpoint_url=f"http://127.0.0.1:{s3_server}"
+    )
+    files.mkdir("store")
+    yield proxy
+    files.invalidate_cache()
+    files.rm("store", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()
+    proxy.close()
+
+
 @pytest.fixture(autouse=True)
-def no_gpu_counted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Tests run on the CPU on every machine, unless they ask for a GPU."""
+def same_machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Tests run on the CPU on every machine, unless they ask for a GPU; auto is fp32 on it."""
+    monkeypatch.setattr(devices, "CPUINFO", Path("/no/cpuinfo"))
     if "gpu" not in request.keywords:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 

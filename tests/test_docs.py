@@ -75,6 +75,7 @@ SPAN = re.compile(r"`(progan [^`]+)`")
 RULE = re.compile(r"\|(\s*:?-+:?\s*\|)+")
 BY_THE_SHELL = re.compile(r"""[*?{}\[\]$;&|<>()]""")
 """Characters that a shell does not pass on, unless they are quoted"""
+REDIRECTION = re.compile(r" > [\w./-]+$")
 
 
 def tables(text: str) -> Iterator[list[str]]:
@@ -106,7 +107,7 @@ def commands(text: str) -> Iterator[tuple[str, bool]]:
     for block in FENCE.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("progan "):
-                yield line, True
+                yield REDIRECTION.sub("", line), True
     for span in SPAN.findall(FENCE.sub("", text)):
         yield " ".join(span.split()), False
 
@@ -136,7 +137,8 @@ def test_commands_are_quoted_and_have_known_options_and_keys(line: str, is_whole
     if overrides := context.params.get("overrides"):
         name = context.params.get("config")
         preset, base = (name, ()) if name in presets() else ("demo", ("growth.last=1024",))
-        load_config(str(preset), ("data.path=x", *base, *overrides))
+        changes = ("data.path=x", *base, *overrides)
+        load_config(str(preset), changes, auto_precision=lambda launch: "fp32")
 
 
 def _words(line: str, posix: bool) -> list[str]:

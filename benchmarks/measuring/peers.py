@@ -25,11 +25,7 @@ Step = Callable[[Tensor], object]
 
 def pytorch_gan_zoo(resolution: int) -> Step:
     """WGAN-GP, Adam and the moving average, as its `train.py` calls them."""
-    model: Any = importlib.import_module("models.progressive_gan").ProgressiveGAN(
-        dimLatentVector=LATENT, depthScale0=FMAP_MAX, miniBatchStdDev=True, initBiasToZero=True,
-        lossMode="WGANGP", lambdaGP=10.0, epsilonD=0.001, baseLearningRate=0.001, useGPU=False,
-        dimOutput=3,
-    )  # fmt: skip
+    model = gan_zoo_networks(LATENT, FMAP_MAX)
     for doublings in range(1, resolution.bit_length() - 2):
         model.addScale(min(FMAP_BASE // 2 ** (doublings + 1), FMAP_MAX))
     if resolution > 4:
@@ -60,6 +56,16 @@ def pro_gan_pytorch(resolution: int) -> Step:
         layers.update_average(gan.gen_shadow, gan.gen, beta=0.999)
 
     return step
+
+
+def gan_zoo_networks(latent: int, width: int) -> Any:
+    """pytorch_GAN_zoo's model at 4x4 as its `train.py` makes it; its checkout is importable."""
+    _patch_torch()
+    return importlib.import_module("models.progressive_gan").ProgressiveGAN(
+        dimLatentVector=latent, depthScale0=width, miniBatchStdDev=True, initBiasToZero=True,
+        lossMode="WGANGP", lambdaGP=10.0, epsilonD=0.001, baseLearningRate=0.001, useGPU=False,
+        dimOutput=3,
+    )  # fmt: skip
 
 
 PEERS: dict[str, Callable[[int], Step]] = {

@@ -138,8 +138,12 @@ def without_deepspeed(stage: Stage) -> Stage:
 
 
 def one_step(stage: Stage) -> None:
-    """Update discriminator, generator and average; the scalars are dropped."""
+    """Update discriminator, generator and average; the scalars are dropped.
+
+    The position in the stream of reals advances, by which penalties with an interval are due.
+    """
     step(stage, dict)
+    stage.position += stage.spec.images_per_step
 
 
 def count_flop(stage: Stage) -> int:

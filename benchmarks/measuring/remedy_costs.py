@@ -43,8 +43,8 @@ REPLACING: dict[str, Overrides] = {
     **{
         name: wgan_with(f"{name}, weight: 1")
         for name in ("gradient", "drift", "r1", "r2", "dragan", "orthogonal",
-                     "historical_average", "consensus", "feature_matching", "pulling_away",
-                     "mode_regularizer")
+                     "historical_average", "consensus", "gradient_norm", "feature_matching",
+                     "pulling_away", "mode_regularizer")
     },
     "js_regularizer": objective("nonsaturating", "{kind: js_regularizer, weight: 1}"),
     "spectral_norm": wgan_with("spectral_norm"),
@@ -63,6 +63,12 @@ ADDED: dict[str, Overrides] = {
     "generator.norm: virtual_batch": ("model.generator.norm=virtual_batch",),
     "discriminator.norm: layer": ("model.discriminator.norm=layer",),
     "critics: 3": ("model.discriminator.critics=3",),
+    "representative": (
+        "model.representative=encoder",  # a later stage does not read it
+        "model.discriminator.representative={resolution: 32, fmap_base: 8192, fmap_max: 64, "
+        "sha256: ''}",
+    ),
+    "generators: 4": ("model.generators=4",),
     "head: infogan": (
         "model.generator.codes={categorical: [10], continuous: 2}",
         "model.discriminator.head=infogan",
@@ -70,6 +76,7 @@ ADDED: dict[str, Overrides] = {
     "critic_steps: 5": ("objective.critic_steps=5",),
     "discriminator_lr": ("optimizer.discriminator_lr=0.002",),
     "rmsprop": ("optimizer={kind: rmsprop}",),
+    "sgd": ("optimizer={kind: sgd}",),
     "replay": ("objective.replay={size: 4096, share: 0.5}",),
 }
 """Remedies that are added to the paper's objective"""

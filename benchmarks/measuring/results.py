@@ -13,7 +13,8 @@ import torch
 from rich.console import Console  # noqa: TID251
 from rich.table import Table
 
-from progan.stages.training.hosts import processor, versions
+from progan.stages.storage.launch_log import processor
+from progan.stages.training.hosts import versions
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from measuring.real_step import unchecked_update
 from progan.stages.distributed.world import World
-from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
+from progan.stages.engine.optimizers import Moments, make_optimizer
 from progan.stages.engine.update import Objective, StepId, Update
+from progan.stages.networks.conditioning import with_conditions
 from progan.stages.networks.encoder import generator_module
 from progan.stages.objectives import constraints
 from progan.stages.objectives.objective import make_terms
@@ -68,17 +69,28 @@ class Score(NamedTuple):
     """Share of good samples: within three standard deviations of a Gaussian's centre"""
 
 
-class Gaussians(Iterator[tuple[Tensor, Tensor, Any]]):
+class Points(NamedTuple):
+    """A batch as the loader gives them (datasets/reals.py), but of points."""
+
+    points: Tensor
+    labels: Tensor
+
+    def images(self) -> Tensor:
+        """Pictures of one pixel."""
+        return as_pictures(self.points)
+
+
+class Gaussians(Iterator[Points]):
     """Batches of reals, all with label 0."""
 
     def __init__(self, shape: str, seed: int) -> None:
         self.modes = centres(shape)
         self.rng = np.random.default_rng(seed)
 
-    def __next__(self) -> tuple[Tensor, Tensor, Any]:
+    def __next__(self) -> Points:
         means = self.modes[torch.from_numpy(self.rng.integers(len(self.modes), size=BATCH))]
         noise = torch.from_numpy(self.rng.standard_normal((BATCH, 2), dtype=np.float32))
-        return as_pictures(means + SPREAD * noise), torch.zeros(BATCH, dtype=torch.long), None
+        return Points(means + SPREAD * noise, torch.zeros(BATCH, dtype=torch.long))
 
 
 class ToyEngine:
@@ -88,7 +100,7 @@ class ToyEngine:
 
     def __init__(self, module: nn.Module, lr: float, spec: StageSpec, world: World) -> None:
         self.world = world
-        self.module, self.kind = module, spec.optimizer.kind
+        self.module, self.moments = module, spec.optimizer.moments
         self.optimizer = make_optimizer(module.parameters(), lr, spec.optimizer)
 
     def update(
@@ -104,9 +116,8 @@ class ToyEngine:
     def flat_moments(self) -> Moments:
         """The optimiser's moments and step, concatenated over parameters."""
         states = [self.optimizer.state[each] for each in self.module.parameters()]
-        names = MOMENTS[self.kind]
-        flat = {name: torch.cat([each[name].flatten() for each in states]) for name in names}
-        return Moments(int(states[0]["step"]), flat)
+        flat = {name: torch.cat([each[name].flatten() for each in states]) for name in self.moments}
+        return Moments(states[0]["step"].double(), flat)
 
     @torch.no_grad()
     def clip(self, bounds: dict[str, float]) -> None:
@@ -132,11 +143,18 @@ def score(points: Tensor, modes: Tensor) -> Score:
     return Score(int(covered.sum()), float(good.float().mean()))
 
 
+def score_reals(shape: str, seed: int) -> Score:
+    """What fresh reals score, as many as a generator's samples: the most that one can reach."""
+    reals = Gaussians(shape, seed)
+    points = torch.cat([next(reals).points for _ in range(-(-NUM_SAMPLES // BATCH))])
+    return score(points[:NUM_SAMPLES], reals.modes)
+
+
 def toy_stage(fields: Fields, shape: str, seed: int, world: World) -> Stage:
     """A stage of toy networks and data."""
     spec = StageSpec.model_validate(DEFAULTS | fields | {"seed": seed})
     torch.manual_seed(weight_seed(seed, 1))
-    generator: Any = ToyGenerator(spec.model, spec.model.inputs)
+    generator: Any = ToyGenerator(spec.model)
     has_critics = spec.model.discriminator.critics > 1
     discriminator = ToyCritics(spec.model) if has_critics else ToyDiscriminator(spec.model)
     encoder: Any = ToyEncoder(spec.model) if has_encoder(spec.objective.penalties) else None
@@ -169,6 +187,7 @@ def train_toy(fields: Fields, shape: str, steps: int, seed: int, world: World) -
     """Train; the mean of the generator's scores in the second half."""
     stage, modes = toy_stage(fields, shape, seed, world), centres(shape)
     latents = grid_latents(seed, NUM_SAMPLES, stage.spec.model.noise)
+    inputs = with_conditions(latents, torch.zeros(NUM_SAMPLES, dtype=torch.long), stage.spec.model)
     scores = []
     for number in range(1, steps + 1):
         step(stage, dict)
@@ -176,5 +195,5 @@ def train_toy(fields: Fields, shape: str, steps: int, seed: int, world: World) -
         stage.position += stage.spec.images_per_step
         if number > steps / 2 and number % (steps // (2 * NUM_SCORES)) == 0:
             with torch.no_grad():
-                scores.append(score(stage.generator(latents)[:, :2, 0, 0], modes))
+                scores.append(score(stage.generator(inputs)[:, :2, 0, 0], modes))
     return Score(*(sum(values) / len(scores) for values in zip(*scores, strict=True)))

@@ -1,16 +1,18 @@
 """The toy's networks: perceptrons made of the project's layers and discriminator heads."""
 
+import math
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.stages.networks.conditioning import for_first_layer
 from progan.stages.networks.discriminator import Discriminator
-from progan.stages.networks.heads import HEADS, Autoencoder
+from progan.stages.networks.heads import HEADS, Autoencoder, GeneratorNamer
 from progan.stages.networks.layers import Alpha, EqualizedLinear, leaky_relu_, minibatch_stddev
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.multi_discriminator import MultiDiscriminator
-from progan.stages.networks.widths import KERNELS, Growing
+from progan.stages.networks.widths import KERNELS, Growing, decoder_model
 from progan.stages.specs.model import AutoencoderHead, ModelSpec
 
 WIDTH = 64
@@ -40,14 +42,16 @@ class Perceptron(nn.Module):
 class ToyGenerator(nn.Module):
     """Latents -> points as one-pixel pictures."""
 
-    def __init__(self, model: ModelSpec, inputs: int) -> None:
+    def __init__(self, model: ModelSpec) -> None:
         super().__init__()
         self.model = model
-        self.points = Perceptron(inputs, 2)
+        self.points = Perceptron(model.first_inputs, 2)
 
     def forward(self, latents: Tensor, alpha: float = 1.0) -> Tensor:
         """(N, inputs) -> (N, 3, 1, 1)."""
-        return as_pictures(self.points(latents))
+        # The layer's scale is for all generators' columns, of which one's are used.
+        factor = math.sqrt(self.model.generators)
+        return as_pictures(self.points(factor * for_first_layer(latents, self.model)))
 
 
 class ToyEncoder(nn.Module):
@@ -70,7 +74,7 @@ class ToyAutoencoder(Autoencoder):
         nn.Module.__init__(self)
         assert isinstance(model.discriminator.head, AutoencoderHead)
         self.power = model.discriminator.head.power
-        self.decoder: Any = ToyGenerator(model, features)
+        self.decoder: Any = ToyGenerator(decoder_model(model, features))
 
 
 class ToyDiscriminator(Discriminator):
@@ -85,6 +89,7 @@ class ToyDiscriminator(Discriminator):
         self.compare = MinibatchDiscrimination(WIDTH, self.group) if learns else nn.Identity()
         head = (HEADS | {"autoencoder": ToyAutoencoder})[model.discriminator.head.kind]
         self.head = head(features, model, Growing(1, False, None))
+        self.namer = GeneratorNamer(features, model) if model.indices else None
 
     def _features(self, images: Tensor, alpha: Alpha) -> Tensor:
         x: Tensor = self.compare(self.features(images[:, :2, 0, 0]))

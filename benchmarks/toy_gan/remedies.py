@@ -46,6 +46,8 @@ MOMENTUM: Fields = {"lr": 2 * RATE, "optimizer": {"beta1": 0.9, "beta2": 0.999}}
 NO_MOMENTUM: Fields = {"optimizer": {"beta1": 0.0, "beta2": 0.9}}
 HIGH_RATE: Fields = {"lr": 5 * RATE}
 """Steps that are too large for an unbounded discriminator"""
+SGD: Fields = {"lr": 20 * RATE, "optimizer": {"kind": "sgd", "momentum": 0.5}}
+"""Its steps are as long as the gradients, and so at Adam's rate would be tiny"""
 RMSPROP: Fields = {"optimizer": {"kind": "rmsprop"}}
 
 
@@ -88,6 +90,7 @@ PENALTIES = {
     **against("wgan", {}, {
         "wgan + gradient": penalised("gradient", 1, "wgan"),
         "orthogonal": penalised("orthogonal", 0.1, "wgan"),
+        "gradient_norm": penalised("gradient_norm", 1, "wgan"),
     }),
     "hinge, no momentum": Entry(NO_MOMENTUM | objective(loss="hinge")),
     **against("hinge, no momentum", NO_MOMENTUM, {
@@ -103,6 +106,7 @@ PENALTIES = {
         ),
         "consensus": penalised("consensus", 10, "nonsaturating"),
         "feature_matching": penalised("feature_matching", 1, "nonsaturating", group=64),
+        "sgd": SGD | NONSATURATING,
         "replay": objective(loss="nonsaturating", replay={"size": 100 * BATCH, "share": 0.5}),
     }),
 }  # fmt: skip
@@ -110,6 +114,11 @@ NETWORKS = {
     "minimax, high rate": Entry(HIGH_RATE | objective()),
     **against("minimax, high rate", HIGH_RATE, {
         "mode_regularizer": penalised("mode_regularizer", 1, lambda_1=5),
+    }),
+    **against("minimax", FAST_DISCRIMINATOR, {
+        "generators: 8": objective() | {
+            "model": {"latent": 16, "generators": 8, "discriminator": {"minibatch": "none"}}
+        },
     }),
     "nonsaturating, high rate": Entry(HIGH_RATE | NONSATURATING),
     **against("nonsaturating, high rate", HIGH_RATE, {

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from progan.datasets.build import sandboxed_decoder
 from progan.datasets.errors import DataError, missing_library
+from progan.datasets.processors import processors
 
 _CONNECT_SECONDS = 30
 
@@ -24,11 +25,6 @@ class Workers(NamedTuple):
     """Jobs that it runs at once."""
     sandboxed: bool = False
     """Whether its processes are sandboxed: a picture may kill them."""
-
-
-def processors() -> int:
-    """The number that this process may use: in a container fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -14,10 +14,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from progan.datasets.build.eight_bit import eight_bit, scale_key, unsupported_tiff
+from progan.datasets.build.grey_alpha_tiff import open_grey_alpha
 from progan.datasets.build.icc import to_srgb
 from progan.datasets.errors import TooSmall, UnusablePicture
 from progan.datasets.format.codec import MODES, Pixels
 from progan.datasets.format.options import Options
+from progan.datasets.sources.content import describe
 
 # Formats to open, by content. Others start programs (EPS) or are not pictures. MPO opens as JPEG.
 _PLUGINS = {
@@ -56,8 +58,9 @@ def square_picture(
     except UnusablePicture:
         raise
     except UnidentifiedImageError as error:
-        reason = unsupported_tiff(data) or "not a picture of a known format"
-        raise UnusablePicture(reason) from error
+        kind = describe(data)
+        reason = f"not a picture of a known format{f': {kind}' if kind else ''}"
+        raise UnusablePicture(unsupported_tiff(data) or reason) from error
     except MemoryError as error:
         raise UnusablePicture("needs too much memory to decode") from error
     except Exception as error:  # damaged files raise many types, SyntaxError among them
@@ -76,7 +79,7 @@ def known_formats() -> list[str]:
 
 
 def _square(data: bytes, resolution: int, options: Options, channels: int, crop_key: int) -> Square:
-    with Image.open(io.BytesIO(data), formats=known_formats()) as image:
+    with _opened(data) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise UnusablePicture(f"{width} x {height} pixels are too many")
@@ -96,8 +99,21 @@ def _square(data: bytes, resolution: int, options: Options, channels: int, crop_
     size = tuple(max(1, round(length * scale)) for length in (box[2] - box[0], box[3] - box[1]))
     resized = decoded.resize((size[0], size[1]), _FILTERS[options.filter], box)
     converted = _converted(to_srgb(resized, profile), options.background, MODES[channels])
-    pixels = np.asarray(_padded(converted, resolution, options.background))
-    return Square(pixels.reshape(resolution, resolution, channels), enlarged=side < resolution)
+    padded = np.asarray(_padded(converted, resolution, options.background))
+    pixels = padded.reshape(resolution, resolution, channels)
+    if channels == 4:
+        pixels = _clear_hidden(pixels, options.background)
+    return Square(pixels, enlarged=side < resolution)
+
+
+def _opened(data: bytes) -> Image.Image:
+    """The picture, perhaps not yet decoded. Raises UnidentifiedImageError."""
+    try:
+        return Image.open(io.BytesIO(data), formats=known_formats())
+    except UnidentifiedImageError:
+        if (image := open_grey_alpha(data, MAX_PIXELS)) is None:
+            raise
+        return image
 
 
 def _converted(image: Image.Image, background: tuple[int, int, int], mode: str) -> Image.Image:
@@ -106,6 +122,17 @@ def _converted(image: Image.Image, background: tuple[int, int, int], mode: str) 
         canvas = Image.new("RGBA", image.size, background)
         image = Image.alpha_composite(canvas, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
+
+
+def _clear_hidden(pixels: Pixels, background: tuple[int, int, int]) -> Pixels:
+    """RGBA whose transparent pixels have the background's color.
+
+    What a file holds there is arbitrary (black after a resize by Pillow), and networks would learn
+    to draw it.
+    """
+    pixels = pixels.copy()
+    pixels[pixels[:, :, 3] == 0, :3] = background
+    return pixels
 
 
 def _padded(image: Image.Image, resolution: int, background: tuple[int, int, int]) -> Image.Image:

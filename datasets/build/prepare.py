@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from progan.datasets.build.executors import open_workers, processors
+from progan.datasets.build.card import write_card
+from progan.datasets.build.executors import open_workers
 from progan.datasets.build.plan import Plan, make_plan
 from progan.datasets.build.pyramid import resolutions
 from progan.datasets.build.reject_log import REJECTED, RejectCounts
@@ -38,6 +39,7 @@ from progan.datasets.format.manifest import (
     save_manifest,
 )
 from progan.datasets.format.options import Options
+from progan.datasets.processors import processors
 from progan.datasets.sources.listing import Scratch
 from progan.datasets.sources.source import Source as Pictures
 from progan.datasets.sources.source import open_source
@@ -72,20 +74,22 @@ def prepare(
     options: Options | None = None,
     source_kind: str | None = None,
     labels: str | Path | None = None,
+    extensions: Sequence[str] = (),
     max_rejected: float = 0.05,
     picture_seconds: float = 60,
     workers: int | None = None,
     executor: Executor | str | None = None,
     report: Report = lambda progress: None,
     report_copy: Callable[[str], None] = lambda url: None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Build a data set of every picture in `source`, at 4 to `resolution` pixels.
 
     Called again after an interruption, it resumes; called for a finished data set, it checks that
-    all files exist. `source_kind`, `labels`: see `open_source`. `max_rejected` is the fraction of
-    all files that may be unusable. `workers` is the number of processes, by default one for each
-    processor; `executor` replaces them by any executor or by a Dask cluster, given its scheduler's
-    address.
+    all files exist. `source_kind`, `labels`, `extensions`, `note`: see `open_source`.
+    `max_rejected` is the fraction of all files that may be unusable. `workers` is the number of
+    processes, by default one for each processor; `executor` replaces them by any executor or by a
+    Dask cluster, given its scheduler's address.
     `report` is called at the start and after every shard, `report_copy` with every URL or command
     that is about to be copied. Raises DataError for any error of the source, the target, the
     resolution or the workers.
@@ -94,7 +98,7 @@ def prepare(
     dataset = dataset.expanduser().absolute()
     _require_dataset_folder(dataset, source)
     scratch = Scratch(dataset / SCRATCH, report_copy)
-    pictures = open_source(source, labels, scratch, source_kind)
+    pictures = open_source(source, labels, scratch, source_kind, extensions, note)
     plan = make_plan(pictures, resolution, options or Options(), channels)
     with _claimed(dataset, plan):
         rejects = RejectCounts(plan.source, plan.num_pictures, pictures.rejected)
@@ -117,6 +121,7 @@ def prepare(
             report(_progress(plan, done, 0, rejects))
         rejects.write(dataset)
         manifest = _manifest(plan, [done[shard] for shard in range(plan.num_shards)], rejects)
+        write_card(dataset, manifest)
         save_manifest(dataset, manifest)
         shutil.rmtree(scratch.folder, ignore_errors=True)
     return manifest

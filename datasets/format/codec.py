@@ -39,7 +39,8 @@ def codec_for(name: str, resolution: int) -> Codec:
     return CODECS["webp" if name == "jpeg" and resolution < _SMALLEST_JPEG else name]
 
 
-def _image(pixels: Pixels) -> Image.Image:
+def to_image(pixels: Pixels) -> Image.Image:
+    """uint8 [H, W, 1, 3 or 4] -> a picture of mode L, RGB or RGBA."""
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
@@ -54,7 +55,7 @@ def _encode_webp(pixels: Pixels) -> bytes:
         pixels = np.repeat(pixels, 3, axis=2)  # WebP has no grey; equal channels cost nothing
     buffer = io.BytesIO()
     # `exact`: without it WebP changes the colors of fully transparent pixels.
-    _image(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
+    to_image(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
     return buffer.getvalue()
 
 
@@ -88,13 +89,13 @@ def _webp_decoder() -> Callable[[bytes, int], Pixels]:
 
 def _encode_png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    _image(pixels).save(buffer, "PNG", compress_level=1)  # a tenth larger, three times faster
+    to_image(pixels).save(buffer, "PNG", compress_level=1)  # a tenth larger, three times faster
     return buffer.getvalue()
 
 
 def _encode_jpeg(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    _image(pixels).save(buffer, "JPEG", quality=95, subsampling="4:4:4")
+    to_image(pixels).save(buffer, "JPEG", quality=95, subsampling="4:4:4")
     return buffer.getvalue()
 
 

@@ -1,6 +1,8 @@
 """`manifest.json`: the contents of a data set. It is written last: a data set that has it is
 complete."""
 
+import hashlib
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,10 +19,12 @@ NAME = "manifest.json"
 PLAN = "plan.json"
 """The plan of the build; a data set has it from the start"""
 SCHEMA: Literal[1] = 1
+KINDS = {1: "grey", 3: "RGB", 4: "RGB and alpha"}
+"""What pictures are, by their number of channels"""
 
 
 def _known_channels(channels: int) -> int:
-    if channels not in (1, 3, 4):
+    if channels not in KINDS:
         raise ValueError("choose 1, 3 or 4")
     return channels
 
@@ -85,6 +89,18 @@ class Manifest(_Frozen):
     def resolutions(self) -> list[int]:
         """Ascending, from 4."""
         return sorted(self.levels)
+
+    @property
+    def pictures(self) -> str:
+        """Identifies the pictures and labels, in their order, whatever resolution they have here.
+
+        Lower levels are means of the top level. So the same pictures prepared larger are slightly
+        other pixels at every level, and have another `fingerprint`.
+        """
+        options = self.options.model_dump(mode="json", exclude={"codec", "draft"})
+        known = self.source.fingerprint, self.num_samples, self.channels, options
+        text = json.dumps([*known, self.classes, self.class_counts], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def require(self, resolution: int, path: Location) -> list[Shard]:
         """The shards of one resolution. Raises DataError when the data set at `path` lacks it."""

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from progan.datasets.format.codec import MODES, Pixels
+from progan.datasets.format.checkerboard import over_checkerboard
+from progan.datasets.format.codec import Pixels, to_image
 from progan.datasets.format.location import Location
 from progan.datasets.format.manifest import Manifest
 from progan.datasets.format.reader import Level
@@ -34,16 +35,8 @@ def preview(dataset: Location, manifest: Manifest, *, num: int = 8, tile: int = 
 
 
 def _tile(pixels: Pixels, side: int) -> Image.Image:
-    """uint8 [C, R, R] -> RGB of `side` x `side` pixels; transparent pixels show a checkerboard."""
-    channels = pixels.shape[0]
-    image = Image.fromarray(
-        np.ascontiguousarray(pixels.transpose(1, 2, 0)).squeeze(), MODES[channels]
-    )
+    """uint8 [C, R, R] -> `side` x `side` pixels; transparent pixels show a checkerboard."""
+    image = to_image(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     smaller = image.width > side
     filter = Image.Resampling.BOX if smaller else Image.Resampling.NEAREST
-    image = image.resize((side, side), filter)
-    if channels == 4:
-        squares = (np.indices((side, side)) // 8).sum(axis=0) % 2
-        board = Image.fromarray((200 + 55 * squares).astype(np.uint8)).convert("RGBA")
-        image = Image.alpha_composite(board, image)
-    return image.convert("RGB")
+    return over_checkerboard(image.resize((side, side), filter))

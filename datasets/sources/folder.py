@@ -2,10 +2,23 @@
 
 import os
 import stat
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from progan.datasets.sources.labels import DATASET_JSON
-from progan.datasets.sources.listing import Entry, Listing, Rejected, is_picture
+from progan.datasets.sources.listing import (
+    Entry,
+    LabelFiles,
+    Listing,
+    Others,
+    Rejected,
+    is_hidden,
+    is_picture,
+)
+
+Identity = tuple[int, int]
+"""Device and inode: the same for a folder and for links to it."""
 
 
 def recognises(location: str) -> bool:
@@ -14,32 +27,24 @@ def recognises(location: str) -> bool:
 
 
 def listing(location: str) -> Listing:
-    """Regular files, and links to them. Excludes pipes, and links to folders, which may loop."""
+    """Regular files, and links to them, also in folders that links lead to. Excludes pipes, and
+    folders that have been listed already or contain the link to them: links may loop."""
     entries: list[Entry] = []
     rejected: list[Rejected] = []
-
-    def unreadable(error: OSError) -> None:
-        name = os.path.relpath(error.filename, location)
-        rejected.append(Rejected(name, f"cannot be opened: {error.strerror}"))
-
-    for folder, folders, files in os.walk(location, onerror=unreadable):
-        folders[:] = [f for f in folders if not f.startswith(".") and f != "__MACOSX"]
-        for name in folders:
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                rejected.append(Rejected(_relative(path, location), "a link to a folder"))
-        for name in files:
-            path = os.path.join(folder, name)
-            relative = _relative(path, location)
-            if not is_picture(relative):
-                continue
-            if problem := _problem(path):
-                rejected.append(Rejected(relative, problem))
-            else:
-                entries.append(Entry(relative, os.path.getsize(path)))
-    labels = Path(location, DATASET_JSON)
-    dataset_json = labels.read_bytes() if labels.is_file() else None
-    return Listing(entries, rejected, dataset_json=dataset_json)
+    others, labels = Others(), LabelFiles()
+    for path in _files(location, rejected):
+        relative = _relative(path, location)
+        if os.path.basename(path) == DATASET_JSON and os.path.isfile(path):
+            labels.add(relative, Path(path).read_bytes)
+        if not is_picture(relative):
+            others.add(relative)
+            if _leads_nowhere(path) and not is_hidden(relative):
+                rejected.append(Rejected(relative, "a link to a folder or file that is missing"))
+        elif problem := _problem(path):
+            rejected.append(Rejected(relative, problem))
+        else:
+            entries.append(Entry(relative, os.path.getsize(path)))
+    return Listing(entries, rejected, dataset_json=labels.content, others=str(others))
 
 
 def read(location: str, entry: Entry) -> bytes:
@@ -47,11 +52,55 @@ def read(location: str, entry: Entry) -> bytes:
     return Path(location, entry.name).read_bytes()
 
 
+def _files(location: str, rejected: list[Rejected]) -> Iterator[str]:
+    """The paths of all files. First the folders below `location`, then those that links lead to:
+    each folder once, whatever the links."""
+
+    def unreadable(error: OSError) -> None:
+        name = _relative(error.filename, location)
+        rejected.append(Rejected(name, f"cannot be opened: {error.strerror}"))
+
+    begins, seen = deque([location]), set[Identity]()
+    while begins:
+        begin = begins.popleft()
+        if problem := _loop(begin, seen) if begin != location else None:
+            rejected.append(Rejected(_relative(begin, location), problem))
+            continue
+        for folder, folders, files in os.walk(begin, onerror=unreadable):
+            seen.add(_identity(folder))
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            paths = [os.path.join(folder, name) for name in folders]
+            begins.extend(filter(os.path.islink, paths))
+            yield from (os.path.join(folder, name) for name in files)
+
+
+def _loop(link: str, seen: set[Identity]) -> str | None:
+    """Why a link to a folder must not be followed, or None."""
+    target = os.path.realpath(link)
+    if _identity(target) in seen:
+        return "a link to a folder that is read already"
+    if os.path.realpath(os.path.dirname(link)).startswith(target.rstrip("/") + "/"):
+        return "a link to a folder that contains it"
+    return None
+
+
+def _leads_nowhere(path: str) -> bool:
+    """Whether a path is a link that may have been to a folder, and is broken."""
+    return not os.path.splitext(path)[1] and os.path.islink(path) and not os.path.exists(path)
+
+
+def _identity(folder: str) -> Identity:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
 def _problem(path: str) -> str | None:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        return f"cannot be opened: {error.strerror}"
+        annexed = os.path.islink(path) and ".git/annex/" in os.readlink(path)
+        remedy = ": run `git annex get`" if annexed else ""
+        return f"cannot be opened: {error.strerror}{remedy}"
     return None if stat.S_ISREG(mode) else "not a regular file"
 
 

@@ -4,8 +4,20 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from progan.datasets.files import some_of
+
 EXTENSIONS = frozenset(
-    ".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm .pgm .avif .jp2 .mpo".split()
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .pbm .avif .jp2 .j2k "
+    ".mpo".split()
+)
+# Files that a user may take for pictures of the source, but which are not read.
+_NOT_READ = frozenset(
+    ".heic .heif .jxl .psd .svg .tga .exr .hdr .cr2 .nef .arw .dng .raw .eps .pdf .zip .tar .gz "
+    ".tgz .bz2 .xz .zst .rar .7z .parquet .tfrecords .tfrecord .npy .npz .h5 .hdf5 .mat".split()
+)
+# Folders that systems add: macOS, Synology, QNAP, Windows.
+_NOT_THE_USERS = frozenset(
+    ("__MACOSX", "@eaDir", ".@__thumb", "#recycle", "$RECYCLE.BIN", "System Volume Information")
 )
 # Larger files are not read: no picture of a size that we accept needs as much.
 MAX_FILE_BYTES = 1 << 28
@@ -43,6 +55,10 @@ class Listing(NamedTuple):
     """The content of a file of labels in StyleGAN's format."""
     in_shards: bool = False
     """Whether the names begin with the name of one of several tar files, which is no class."""
+    in_samples: bool = False
+    """Whether pictures whose names differ in their extensions only are parts of one sample."""
+    others: str = ""
+    """Which files are no pictures here, but may be for the user: see `Others`."""
     version: str = ""
     """Distinguishes contents of the source that have equal names, sizes and labels."""
 
@@ -57,13 +73,55 @@ class Scratch(NamedTuple):
 
 def is_picture(name: str) -> bool:
     """Whether a name has a picture's extension, is not hidden, and not added by macOS."""
-    path = PurePosixPath(name)
-    hidden = any(_hidden(part) or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in EXTENSIONS and not hidden
+    return _suffix(name) in EXTENSIONS and not is_hidden(name)
 
 
-def _hidden(part: str) -> bool:
-    return part.startswith(".") and part not in (".", "..")
+def is_hidden(name: str) -> bool:
+    """Whether a file or one of its folders is hidden, or added by the system."""
+    return any(
+        (part.startswith(".") and part not in (".", "..")) or part in _NOT_THE_USERS
+        for part in PurePosixPath(name).parts
+    )
+
+
+class Others:
+    """Counts the files of a source that are no pictures here, but may be for the user."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, name: str) -> None:
+        """Count a file that is not read."""
+        if _suffix(name) in _NOT_READ and not is_hidden(name):
+            count, first = self._found.get(_suffix(name), (0, name))
+            self._found[_suffix(name)] = count + 1, first
+
+    def __str__(self) -> str:
+        """`12 .heic (a/1.heic), 1 .zip (b.zip)`; empty if there are none."""
+        kinds = sorted(self._found.items(), key=lambda kind: (-kind[1][0], kind[0]))
+        return some_of([f"{count:,} {suffix} ({first})" for suffix, (count, first) in kinds])
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+class LabelFiles:
+    """Chooses among files named dataset.json: the outermost, of several the first."""
+
+    def __init__(self) -> None:
+        self._found: tuple[int, str, bytes] | None = None
+
+    def add(self, name: str, read: Callable[[], bytes]) -> None:
+        """Take the file's content if it lies further out than what is known."""
+        place = (name.count("/"), name)
+        if not is_hidden(name) and (self._found is None or place < self._found[:2]):
+            self._found = (*place, read())
+
+    @property
+    def content(self) -> bytes | None:
+        """Of the chosen file; None if there is no file."""
+        return None if self._found is None else self._found[2]
 
 
 def climbs_out(name: str) -> bool:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from progan.datasets.errors import DataError, NoDataSetError, UnusablePicture
+from progan.datasets.errors import DataError, NoDataSetError, UnusablePicture, short
 from progan.datasets.sources import folder, libraries, lmdb, tar, webdataset_urls
 from progan.datasets.sources import zip as zip_archive
-from progan.datasets.sources.labels import assign
+from progan.datasets.sources.content import describe
+from progan.datasets.sources.extensions import choose
+from progan.datasets.sources.labels import Note, assign
 from progan.datasets.sources.listing import (
     EXTENSIONS,
     MAX_FILE_BYTES,
@@ -21,6 +23,7 @@ from progan.datasets.sources.listing import (
     Listing,
     Rejected,
     Scratch,
+    is_picture,
     without_duplicates,
 )
 
@@ -55,6 +58,7 @@ KINDS: dict[str, Kind] = {
     "zip": Kind(zip_archive.recognises, _in_place(zip_archive.listing), zip_archive.read),
     "folder": Kind(folder.recognises, _in_place(folder.listing), folder.read),
 }
+_START_BYTES = 4096
 _PREFIXES = (libraries.HF, libraries.TORCHVISION)
 _SOURCES = "a folder, a zip, tar files, an LMDB, hf:NAME or torchvision:NAME"
 
@@ -113,14 +117,22 @@ def open_source(
     labels: str | Path | None = None,
     scratch: Scratch | None = None,
     kind: str | None = None,
+    extensions: Sequence[str] = (),
+    note: Note = lambda line: None,
 ) -> Source:
     """The pictures of a folder, a zip, tar files, an LMDB, `hf:...` or `torchvision:...`.
 
     `labels`: see `labels.assign`. `scratch` is needed for URLs and `pipe:`. `kind` says how to read
-    a folder that holds several: a name in KINDS. Raises DataError if the source is missing, is of
-    no known kind or of several, holds no pictures, or labels only some of them.
+    a folder that holds several: a name in KINDS. `extensions`: see `extensions.choose`. `note` is
+    called with what the user should know about how the source is understood, one line each. Raises
+    DataError if the source is missing, is of no known kind or of several, holds no pictures, or
+    labels only some of them.
     """
     location = _absolute(str(source))
+
+    def remark(line: str) -> None:
+        note(short(line))
+
     try:
         kind = _kind(location, kind)
         listing = without_duplicates(KINDS[kind].listing(location, scratch))
@@ -130,7 +142,10 @@ def open_source(
         raise DataError(f"cannot read {where}: {error.strerror or error}") from error
     if not listing.entries:
         raise DataError(_no_pictures(location, listing))
-    numbers, classes = assign(listing, location, labels)
+    listing = choose(listing, location, extensions, remark)
+    if listing.others:
+        remark(f"files that are not read: {listing.others}")
+    numbers, classes = assign(listing, location, labels, remark)
     return Source(
         kind=kind,
         location=location,
@@ -185,9 +200,17 @@ def _kind_of_folder(location: str) -> str:
 
 
 def _unknown(location: str) -> str:
+    with open(location, "rb") as file:
+        found = describe(file.read(_START_BYTES))
     for kind in ("tar", "zip"):
         if location.lower().endswith(f".{kind}"):
-            return f"{location} is not a {kind} file, or damaged: copy or download it again"
+            foreign = found and kind not in found
+            what = f"but {found}" if foreign else "or damaged: copy or download it again"
+            return f"{location} is not a {kind} file, {what}"
+    if is_picture(location):
+        return f"{location} is one picture: give the folder that it lies in"
+    if found:
+        return f"{location} is {found}; give {_SOURCES}"
     return f"{location} is none of these: give {_SOURCES}"
 
 
@@ -196,4 +219,10 @@ def _no_pictures(location: str, listing: Listing) -> str:
         name, reason = listing.rejected[0]
         return f"no usable pictures in {location}; for example {name}: {reason}"
     some = " ".join(sorted(EXTENSIONS))
-    return f"no pictures in {location}: looked in all its folders for {some}"
+    others = ""
+    if listing.others:
+        others = (
+            f"; it holds {listing.others}, which it does not read: unpack or convert them, or give "
+            "such a file as SOURCE"
+        )
+    return f"no pictures in {location}: looked in all its folders for {some}{others}"

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 from progan.datasets.errors import DataError
 from progan.datasets.files import parse_json
-from progan.datasets.sources.labels import DATASET_JSON, class_of
+from progan.datasets.sources.labels import DATASET_JSON, class_of, plain
 from progan.datasets.sources.listing import (
     MAX_FILE_BYTES,
     Entry,
+    LabelFiles,
     Listing,
+    Others,
     Rejected,
     climbs_out,
     is_picture,
@@ -51,8 +53,13 @@ def recognises(location: str) -> bool:
 
 
 def listing(location: str) -> Listing:
-    """The pictures of all tar files; reads headers and labels only."""
-    return list_tars([Tar(str(path), path.name, str(path)) for path in tars_at(location)])
+    """The pictures of all tar files; reads headers and labels only. A dataset.json may be in one
+    of them or beside them."""
+    found = list_tars([Tar(str(path), path.name, str(path)) for path in tars_at(location)])
+    beside = Path(location, DATASET_JSON)
+    if found.dataset_json is None and beside.is_file():
+        return found._replace(dataset_json=beside.read_bytes())
+    return found
 
 
 def list_tars(tars: Sequence[Tar]) -> Listing:
@@ -71,7 +78,7 @@ def list_tars(tars: Sequence[Tar]) -> Listing:
             if isinstance(value, Entry):
                 pictures.append((value, key))
             elif isinstance(value, bytes):
-                label = _label(extension, value)
+                label = _label(extension.lower(), value)
                 if label is not None:
                     labels[key] = label
     # Not within the loop: where a tar is not sorted, a label may come long after its picture.
@@ -79,8 +86,10 @@ def list_tars(tars: Sequence[Tar]) -> Listing:
     return Listing(
         entries,
         positions.rejected,
-        dataset_json=positions.dataset_json,
+        dataset_json=positions.labels.content,
+        others=str(positions.others),
         in_shards=len(tars) > 1,
+        in_samples=True,
     )
 
 
@@ -127,7 +136,7 @@ class _Positions:
     def __init__(self, tars: Sequence[Tar]) -> None:
         self._tars = {tar.path: tar for tar in tars}
         self.rejected: list[Rejected] = []
-        self.dataset_json: bytes | None = None
+        self.labels, self.others = LabelFiles(), Others()
 
     def __call__(self, shards: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
         for shard in shards:
@@ -143,12 +152,14 @@ class _Positions:
         """The entry of a picture, the bytes of a label; None for everything else."""
         file = member.name.rpartition("/")[2]
         if file == DATASET_JSON:
-            self.dataset_json = self.dataset_json or _text(tar, member, MAX_FILE_BYTES)
+            self.labels.add(member.name, lambda: _text(tar, member, MAX_FILE_BYTES))
             return None
-        label = file.partition(".")[2] in _LABELS
+        label = file.partition(".")[2].lower() in _LABELS
         if not label and not is_picture(member.name):
+            self.others.add(member.name)
             return None
-        name = f"{tar.name}/{member.name}" if len(self._tars) > 1 else member.name
+        name = member.name.replace("\\", "/")  # some programs of Windows write these
+        name = f"{tar.name}/{name}" if len(self._tars) > 1 else name
         problem = _problem(member)
         if problem is None and member.name in names:
             problem = "another file has the same name"
@@ -193,7 +204,7 @@ def _label(extension: str, content: bytes) -> int | str | None:
         found = parse_json(content)
     except ValueError:
         return None
-    label = found.get("label", found.get("cls")) if isinstance(found, dict) else None
+    label = plain(found.get("label", found.get("cls"))) if isinstance(found, dict) else None
     return label if isinstance(label, int | str) and not isinstance(label, bool) else None
 
 

@@ -4,20 +4,23 @@ import os
 import stat
 import struct
 import zipfile
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
 
 from progan.datasets.errors import DataError
 from progan.datasets.sources.labels import DATASET_JSON
 from progan.datasets.sources.listing import (
     MAX_FILE_BYTES,
     Entry,
+    LabelFiles,
     Listing,
+    Others,
     Rejected,
     climbs_out,
     is_picture,
 )
 
-_ENCRYPTED = 1
+_ENCRYPTED, _UTF8 = 1, 1 << 11
 _END, _END64 = b"PK\5\6", b"PK\6\6"
 _IN_END64 = 0xFFFF
 _LONGEST_COMMENT = 1 << 16
@@ -36,20 +39,23 @@ def listing(location: str) -> Listing:
     either is damaged."""
     entries: list[Entry] = []
     rejected: list[Rejected] = []
-    dataset_json = None
+    others, labels = Others(), LabelFiles()
     archive = _open(location)
     _check_count(location, len(archive.infolist()))
     for number, info in enumerate(archive.infolist()):
-        if info.filename.rpartition("/")[2] == DATASET_JSON and info.file_size < MAX_FILE_BYTES:
-            dataset_json = _read_labels(location, archive, info)
-        if info.orig_filename.endswith("/"):
+        name = _name(info)
+        if name.rpartition("/")[2] == DATASET_JSON and info.file_size < MAX_FILE_BYTES:
+            labels.add(name, partial(_read_labels, location, archive, info))
+        if name.endswith("/"):
             continue
-        picture = is_picture(info.filename)
+        picture = is_picture(name)
         if problem := _problem(info) if picture else _damage(archive, info):
-            rejected.append(Rejected(info.filename, problem))
+            rejected.append(Rejected(name, problem))
         elif picture:
-            entries.append(Entry(info.filename, info.file_size, where=number))
-    return Listing(entries, rejected, dataset_json=dataset_json)
+            entries.append(Entry(name, info.file_size, where=number))
+        else:
+            others.add(name)
+    return Listing(entries, rejected, dataset_json=labels.content, others=str(others))
 
 
 def read(location: str, entry: Entry) -> bytes:
@@ -64,6 +70,18 @@ def _open(location: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(location)
     except Exception as error:  # damaged numbers and names raise many types
         raise _damaged(location, f"its directory cannot be read ({error})") from error
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The member's name with / between folders, where programs of Windows write a backslash.
+
+    Without the flag that says UTF-8, zipfile reads names as of MS-DOS; macOS writes UTF-8 there.
+    """
+    name = info.filename
+    if not info.flag_bits & _UTF8 and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
 
 
 def _check_count(location: str, found: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from progan.launch import environment
+from progan.launch.backends.manifest_patch import merged
+from progan.launch.backends.pod_reasons import why_waiting
 from progan.launch.errors import LaunchError
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
@@ -43,6 +45,22 @@ class Kubernetes:
             return "waiting"
         return state(json.loads(output)) if output.strip() else "ended"
 
+    def why_waiting(self, handle: str) -> str | None:
+        """Why a task's pods do not run, or kubectl does not say; None if nothing is known."""
+        try:
+            job = self._described("job", handle)
+            pods = self._described("pods", f"--selector=job-name={handle}")["items"]
+            of_job = f"--field-selector=involvedObject.kind=Job,involvedObject.name={handle}"
+            events = [] if pods else self._described("events", of_job)["items"]
+        except LaunchError as error:
+            return str(error)
+        return why_waiting(job, pods, events)
+
+    def _described(self, *words: str) -> dict[str, Any]:
+        output = self._kubectl("get", *words, "--output=json", "--request-timeout=5s")
+        described: dict[str, Any] = json.loads(output)
+        return described
+
     def cancel(self, handle: str) -> None:
         """Delete Job and Service; pods get SIGTERM and the grace period. See Backend."""
         self._kubectl("delete", f"job/{handle}", f"service/{handle}", "--ignore-not-found",
@@ -68,7 +86,10 @@ def job_name(task: str) -> str:
 
 
 def manifest(name: str, task: Task, spec: LaunchSpec) -> list[dict[str, Any]]:
-    """Service and Job: the template, filled in."""
+    """Service and Job: the template, filled in, with `launch.pod` merged into its pods.
+
+    The pods' labels are the Job's, too, as schedulers look for them there.
+    """
     service, job = (json.loads(json.dumps(d)) for d in YAML(typ="safe").load_all(TEMPLATE))
     service["metadata"]["name"] = job["metadata"]["name"] = name
     service["spec"]["selector"] = {"job-name": name}
@@ -86,16 +107,20 @@ def manifest(name: str, task: Task, spec: LaunchSpec) -> list[dict[str, Any]]:
     container["resources"] = {"limits": {"nvidia.com/gpu": spec.gpus_per_node}}
     container["volumeMounts"][0]["mountPath"] = str(spec.volume_mount)
     pod["volumes"][0]["persistentVolumeClaim"]["claimName"] = spec.volume_claim
+    template = job["spec"]["template"] = merged(job["spec"]["template"], spec.pod)
+    if labels := template.get("metadata", {}).get("labels"):
+        job["metadata"]["labels"] = labels
     return [service, job]
 
 
 def variables(name: str, task: Task, spec: LaunchSpec) -> list[tuple[str, str]]:
     """The container's environment: variables of its command line, then those of the ranks."""
+    assert spec.nodes != "auto", "LaunchSpec refuses it"
     specification = task.argv[task.argv.index("--spec") + 1]
     command_line = {
         "NODES": str(spec.nodes),
         "GPUS": str(spec.gpus_per_node),
-        "MASTER": f"{name}-0.{name}",
+        "MASTER": f"{name}-0.{name}" if spec.nodes != 1 else "127.0.0.1",
         "SPEC": specification,
         "LOG": str(task.log),
     }

@@ -19,7 +19,7 @@ def processes(spec: LaunchSpec) -> int:
     """The number of ranks on this machine."""
     if spec.gpus_per_node != "auto":
         return spec.gpus_per_node
-    return count_gpus() or min(CPU_PROCESSES, os.cpu_count() or 1)
+    return count_gpus(spec.env) or min(CPU_PROCESSES, os.cpu_count() or 1)
 
 
 def torchrun() -> str:
@@ -40,7 +40,13 @@ class Local:
 
     def submit(self, task: Task) -> str:
         """Start torchrun; see Backend."""
-        argv = [torchrun(), "--standalone", f"--nproc-per-node={self.world_size}", "--no-python"]
+        argv = [
+            torchrun(),
+            "--standalone",
+            "--local-addr=127.0.0.1",  # this machine's name may not resolve
+            f"--nproc-per-node={self.world_size}",
+            "--no-python",
+        ]
         env = environment.local_variables(self._spec, self.world_size)
         return self._detached.start([*argv, *task.argv], task.log, env)
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from progan.launch import environment
+from progan.launch.devices import VISIBLE
 from progan.launch.errors import LaunchError
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
@@ -21,6 +22,10 @@ AWAY_SECONDS = 120.0
 """How long `submit` retries while the controller is unreachable"""
 PATIENCE_SECONDS = 120.0
 """How long a job may finish its step and write a checkpoint before it is cancelled"""
+
+CPUS_PER_GPU = 8
+"""By default: what decodes pictures for a GPU"""
+CPUS_REFUSED = re.compile("node configuration is not available|more processors", re.IGNORECASE)
 
 ENDED = {"CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "REVOKED", "TIMEOUT"}
 PERHAPS_ENDED = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}
@@ -50,6 +55,7 @@ def _requests(head: str, spec: LaunchSpec, task: Task) -> list[str]:
         "--nodes": spec.nodes,
         "--ntasks-per-node": spec.gpus_per_node,
         "--gpus-per-node": spec.gpus_per_node,
+        "--cpus-per-task": spec.cpus_per_rank or (CPUS_PER_GPU if asks_for_gpus(spec) else None),
         "--output": str(task.log).replace("%", "%%"),
         "--time": spec.time_limit,
         "--partition": spec.partition,
@@ -61,6 +67,12 @@ def _requests(head: str, spec: LaunchSpec, task: Task) -> list[str]:
     return [f"#SBATCH {line.removeprefix('#SBATCH ')}" for line in [*lines, *spec.sbatch]]
 
 
+def asks_for_gpus(spec: LaunchSpec) -> bool:
+    """Whether the jobs have GPUs: a line of `launch.sbatch` may ask for none."""
+    asked = re.findall(r"--gpus-per-node[= ]+(\S+)", "\n".join(spec.sbatch))
+    return not asked or asked[-1] != "0"
+
+
 def _commands(spec: LaunchSpec, task: Task) -> list[str]:
     """Lines that set the stage's folder, and the ranks' command, container and environment."""
     container, (program, *words) = [], task.argv
@@ -69,6 +81,8 @@ def _commands(spec: LaunchSpec, task: Task) -> list[str]:
         container.append(f"--container-image={spec.image}")
         if spec.mounts:
             container.append(f"--container-mounts={','.join(spec.mounts)}")
+    if VISIBLE in spec.env:  # srun sets it for every task, to the GPUs that the job got
+        program, *words = "env", f"{VISIBLE}={spec.env[VISIBLE]}", program, *words
     defaults = environment.rank_variables(spec)
     variables = {name: os.environ.get(name, value) for name, value in defaults.items()} | spec.env
     # Exports first: a variable of the same name must not change what the script does.
@@ -121,8 +135,14 @@ class Slurm:
             if answer.returncode == 0:
                 return answer.stdout.strip().partition(";")[0]
             if not CONTROLLER_AWAY.search(answer.stderr) or time.monotonic() > deadline:
-                raise LaunchError(f"Slurm refused {file}: {_error(answer)}")
+                raise LaunchError(f"Slurm refused {file}: {_error(answer)}{self._hint(answer)}")
             time.sleep(LOOK_SECONDS)
+
+    def _hint(self, answer: "subprocess.CompletedProcess[str]") -> str:
+        """What to change if Slurm has no node with so many CPUs."""
+        if self._spec.cpus_per_rank or not CPUS_REFUSED.search(answer.stderr):
+            return ""
+        return f"; perhaps for {CPUS_PER_GPU} CPUs a GPU: set launch.cpus_per_rank to less"
 
     def poll(self, handle: str) -> State:
         """See Backend. While the controller does not answer, the last known state."""

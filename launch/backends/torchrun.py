@@ -3,11 +3,14 @@
 `progan train` on one machine submits the tasks, `progan join` on the others joins them.
 """
 
+import ipaddress
 import secrets
+import socket
 
 from progan.launch import environment
 from progan.launch.backends.local import PATIENCE_SECONDS, processes, torchrun
 from progan.launch.detached import Detached
+from progan.launch.errors import LaunchError
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import State, Task
 
@@ -53,7 +56,40 @@ class Torchrun:
             f"--rdzv-endpoint={self._spec.rendezvous}",
             f"--rdzv-id={rendezvous_id}",
             f"--rdzv-conf=is_host={is_host}",
+            f"--local-addr={self.own_address(is_host)}",
             "--no-python",
         ]
         env = environment.local_variables(self._spec, self._ranks_here)
         return self._detached.start([*argv, *task.argv], task.log, env, attached=not is_host)
+
+    def own_address(self, is_host: bool) -> str:
+        """Where the other machines reach this one.
+
+        By its name, if that leads anywhere; else by its address on the way to the rendezvous.
+        """
+        assert self._spec.rendezvous is not None
+        host, _, port = self._spec.rendezvous.rpartition(":")
+        host = host.strip("[]")  # of an IPv6 address
+        if is_host:
+            return host
+        name = socket.getfqdn()
+        if not all(ipaddress.ip_address(found).is_loopback for found in _addresses(name)):
+            return name
+        try:
+            family, _, _, _, target = socket.getaddrinfo(host, int(port))[0]
+        except socket.gaierror as error:
+            raise LaunchError(
+                f"launch.rendezvous: {socket.gethostname()} does not find {host} by that name: "
+                "enter it in the name server or in /etc/hosts, or give an address"
+            ) from error
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(target)  # of a datagram socket: chooses the way, sends nothing
+            return str(probe.getsockname()[0])
+
+
+def _addresses(name: str) -> list[str]:
+    """A machine's addresses; none if its name is not known."""
+    try:
+        return [str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(name, None)]
+    except socket.gaierror:
+        return []

@@ -6,7 +6,7 @@
 # HOSTFILE has lines `HOST slots=N`; NAME=VALUE are variables for the ranks, such as
 # NCCL_SOCKET_IFNAME=ib0, which other users see in the list of processes. Required: ssh to every host
 # without a password; RUN, data set and progan's environment at the same path on all hosts.
-# MASTER_ADDR is by default the first host, MASTER_PORT 29500. Unlike progan, this script does not
+# MASTER_ADDR is by default the first host (127.0.0.1 if it is the only one), MASTER_PORT 29500. Unlike progan, this script does not
 # end the other ranks when a host is lost; they end by themselves after
 # engine.collective_timeout_minutes.
 set -euo pipefail
@@ -22,8 +22,10 @@ stop=$(dirname "$(dirname "$stage")")/STOP
 mapfile -t hosts < <(sed 's/#.*//' "$hostfile" | awk 'NF {print $1}')
 mapfile -t slots < <(sed 's/#.*//' "$hostfile" | sed -n 's/.*slots=\([0-9]*\).*/\1/p')
 
-# DeepSpeed's launcher may leave ranks running when it gets a signal; all ranks see the file, and
-# write a checkpoint first.
+first=127.0.0.1
+((${#hosts[@]} == 1)) || first=${hosts[0]##*@}
+
+# All ranks see the file, write a checkpoint and end.
 rm -f "$stop"
 trap 'touch "$stop"' INT TERM
 
@@ -32,10 +34,9 @@ for node in "${!hosts[@]}"; do
     words=(PYTHONSAFEPATH=1 "OMP_NUM_THREADS=\$((\$(nproc) < ${slots[node]} ? 1 : \$(nproc) / ${slots[node]}))"
         MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
         MALLOC_TOP_PAD_=268435456)
-    # --no_ssh: start the ranks of this one host of the hostfile.
-    for word in "$@" "$bin/deepspeed" --hostfile "$hostfile" --no_ssh --node_rank "$node" \
-        --master_addr "${MASTER_ADDR:-${hosts[0]}}" --master_port "${MASTER_PORT:-29500}" \
-        --no_python --no_local_rank "$bin/progan-worker" --spec "$spec"; do
+    for word in "$@" "$bin/torchrun" --nnodes "${#hosts[@]}" --node-rank "$node" \
+        --nproc-per-node "${slots[node]}" --master-addr "${MASTER_ADDR:-$first}" \
+        --master-port "${MASTER_PORT:-29500}" --no-python "$bin/progan-worker" --spec "$spec"; do
         words+=("$(printf %q "$word")")  # the shell over there reads them once more
     done
     setsid ssh -o BatchMode=yes -o ServerAliveInterval=10 -o ServerAliveCountMax=3 \

@@ -29,6 +29,6 @@ export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-8589934592}
 export MALLOC_TOP_PAD_=${MALLOC_TOP_PAD_:-268435456}
 
 # torchrun gives every rank its RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
-# --no-python: progan-worker is a command, not a Python file.
-exec torchrun --standalone --nproc-per-node="$ranks" --no-python \
+# --local-addr: this machine's own name may not resolve. --no-python: progan-worker is a command.
+exec torchrun --standalone --local-addr=127.0.0.1 --nproc-per-node="$ranks" --no-python \
     "$(command -v progan-worker)" --spec "$spec"

@@ -1,7 +1,5 @@
 """How a task's ranks are spread over hosts: sent to the supervisor of each host."""
 
-import base64
-import json
 import os
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,15 +44,17 @@ class HostPlan(BaseModel):
         return self.silence_seconds / HEARTBEATS_MISSED
 
     def launcher(self, node: int) -> list[str]:
-        """The arguments of Python that start the ranks of one host with DeepSpeed's launcher."""
-        ranks = {host.name: list(range(host.slots)) for host in self.hosts}
+        """The arguments of Python that start the ranks of one host with torchrun.
+
+        The host's CUDA_VISIBLE_DEVICES reaches them as it is; DeepSpeed's launcher overwrites it.
+        """
         return [
-            *("-m", "deepspeed.launcher.launch"),
-            f"--world_info={base64.urlsafe_b64encode(json.dumps(ranks).encode()).decode()}",
-            f"--node_rank={node}",
-            f"--master_addr={self.address}",
-            f"--master_port={self.port}",
-            "--no_python",
-            "--no_local_rank",
+            *("-m", "torch.distributed.run"),
+            f"--nnodes={len(self.hosts)}",
+            f"--node-rank={node}",
+            f"--nproc-per-node={self.hosts[node].slots}",
+            f"--master-addr={self.address}",
+            f"--master-port={self.port}",
+            "--no-python",
             *self.argv,
         ]

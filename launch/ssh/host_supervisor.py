@@ -33,6 +33,7 @@ def main() -> None:
     connection = FileIO(0)
     host_plan = HostPlan.model_validate_json(connection.readline())
     host = host_plan.hosts[node]
+    require_name(host_plan.address)
     with single_instance(f"{host.name} {' '.join(host_plan.argv)}"):
         launcher = subprocess.Popen(
             [sys.executable, *host_plan.launcher(node)],
@@ -45,6 +46,17 @@ def main() -> None:
     if reason:
         print(f"progan: {host.name}: {reason}; its ranks were ended", file=sys.stderr, flush=True)
     sys.exit(launcher.returncode if launcher.returncode >= 0 else 128 - launcher.returncode)
+
+
+def require_name(first: str) -> None:
+    """Exit with a message if this host does not find the first one: torchrun tries for minutes."""
+    try:
+        socket.getaddrinfo(first, None)
+    except socket.gaierror:
+        sys.exit(
+            f"progan: {socket.gethostname()} does not find {first}, the first host, by that name: "
+            "enter it in the name server or in /etc/hosts, or give its address in the hostfile"
+        )
 
 
 def single_instance(name: str) -> socket.socket:

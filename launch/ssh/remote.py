@@ -34,12 +34,18 @@ def ssh(host: str, *words: str, lost_seconds: float = LOST_SECONDS) -> list[str]
 
 
 def preflight_all(hosts: Sequence[str], folder: Path) -> tuple[dict[str, str], list[str]]:
-    """Run preflight.py on all hosts at once; outputs by host, and a message for each unreachable.
+    """Run preflight.py on all hosts at once; result and errors are those of ask_all."""
+    return ask_all(hosts, "-m", "progan.launch.ssh.preflight", str(folder))
 
-    LaunchError, naming every such host and its error, if a host is reached but the check fails.
+
+def ask_all(hosts: Sequence[str], *words: str) -> tuple[dict[str, str], list[str]]:
+    """Run our Python on all hosts at once with these arguments.
+
+    Returns the last line of output by host, and a message for each unreachable one. LaunchError,
+    naming every such host and its error, if a host is reached but the command fails.
     """
     with ThreadPoolExecutor(min(MAX_CONNECTIONS, len(hosts))) as pool:
-        results = list(pool.map(lambda host: _preflight(host, folder), hosts))
+        results = list(pool.map(lambda host: _ask(host, words), hosts))
     outputs, unreachable, failures = {}, [], []
     for host, (code, line) in zip(hosts, results, strict=True):
         if code == 0:
@@ -53,9 +59,9 @@ def preflight_all(hosts: Sequence[str], folder: Path) -> tuple[dict[str, str], l
     return outputs, unreachable
 
 
-def _preflight(host: str, folder: Path) -> tuple[int, str]:
+def _ask(host: str, words: Sequence[str]) -> tuple[int, str]:
     """Exit code and last line of output."""
-    argv = ssh(host, "-m", "progan.launch.ssh.preflight", str(folder))
+    argv = ssh(host, *words)
     try:
         result = subprocess.run(
             argv,

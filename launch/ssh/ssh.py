@@ -1,4 +1,4 @@
-"""The ssh backend: ranks on the hosts of a hostfile, started by DeepSpeed's launcher on each."""
+"""The ssh backend: ranks on the hosts of a hostfile, started by torchrun on each."""
 
 import ipaddress
 import sys
@@ -32,13 +32,11 @@ class Ssh:
         hosts = self._choose([host for host in self._hosts if host.name in outputs], task)
         if not hosts:
             raise UnreachableError("\n".join(unreachable))
-        first = hosts[0].name
-        port, address = outputs[first].split()
+        port, address = outputs[hosts[0].name].split()
         host_plan = HostPlan(
             launch=self._spec,
             hosts=tuple(hosts),
-            # Reached from itself, the first host reports a loopback address, useless to others.
-            address=first if ipaddress.ip_address(address).is_loopback else address,
+            address=rendezvous_address(hosts, address),
             port=int(port),
             argv=task.argv,
         )
@@ -61,3 +59,12 @@ class Ssh:
     def cancel(self, handle: str) -> None:
         """Ask all ranks on all hosts to stop; see Backend."""
         self._detached.end(handle, PATIENCE_SECONDS)
+
+
+def rendezvous_address(hosts: list[Host], reported: str) -> str:
+    """Where all hosts reach the first one, which reported how it was reached by ssh."""
+    if len(hosts) == 1:
+        return "127.0.0.1"  # its name may not resolve, its address change
+    # Reached from itself, the first host reports a loopback address, useless to others.
+    is_loopback = ipaddress.ip_address(reported).is_loopback
+    return hosts[0].name.rpartition("@")[2] if is_loopback else reported

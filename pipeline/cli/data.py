@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from progan.pipeline.cli.local_path import LocalPath
+from progan.pipeline.cli.local_path import LocalPath, StoredPath
 from progan.pipeline.cli.output import json_option, say, show
 
 
@@ -19,6 +19,16 @@ def percentage(context: click.Context, option: click.Parameter, text: str) -> fl
     if not 0 <= percent <= 100:
         raise click.BadParameter(f"{text!r} is not a percentage from 0 to 100")
     return percent / 100
+
+
+def comma_separated(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[str, ...]:
+    """jpg,.png -> (jpg, png)"""
+    found = tuple(word.strip().lstrip(".") for word in (text or "").split(","))
+    if text is not None and not all(found):
+        raise click.BadParameter(f"{text!r} names no extension: give for example jpg or jpg,png")
+    return found if text else ()
 
 
 def color(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int, int]:
@@ -34,7 +44,7 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
 
 @click.command()
 @click.argument("source")
-@click.argument("dataset", type=LocalPath())
+@click.argument("dataset", type=StoredPath())
 @click.option(
     "--resolution",
     type=click.Choice(["4", "8", "16", "32", "64", "128", "256", "512", "1024"]),
@@ -46,7 +56,7 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     type=click.Choice(["1", "3", "4"]),
     default="3",
     show_default=True,
-    help="Grey, RGB, or RGB and alpha.",
+    help="Grey, RGB, or RGB and alpha. Runs take model.channels from the data set.",
 )
 @click.option(
     "--crop",
@@ -85,8 +95,18 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
 )
 @click.option(
     "--labels",
-    metavar="PATH|none",
-    help="File with the labels, dataset.json or CSV; none: no labels.  [default: those of SOURCE]",
+    metavar="PATH[:COLUMN]|folders|innermost|none",
+    help="File with the labels: dataset.json, or a table of names and classes, of which COLUMN is "
+    "taken; folders, innermost: by the outermost or innermost folder of each picture; none: no "
+    "labels.  [default: those of SOURCE]",
+)
+@click.option(
+    "--extension",
+    "extensions",
+    metavar="EXT[,EXT...]",
+    callback=comma_separated,
+    help="Only pictures with such a name, for example jpg, or seg.png; of a sample the first.  "
+    "[default: all; in tar files one of each sample, without masks]",
 )
 @click.option(
     "--max-rejected",
@@ -110,7 +130,21 @@ def color(context: click.Context, option: click.Parameter, text: str) -> tuple[i
     show_default=True,
     help="A picture that takes more seconds of processor time is rejected.",
 )
-def prepare(source: str, dataset: Path, resolution: str, channels: str, **choices: Any) -> None:
+@click.option(
+    "--build-in",
+    type=LocalPath(),
+    metavar="FOLDER",
+    help="Where a DATASET on object storage is built, with room for all of it; kept.  [default: "
+    "below ~/.cache/progan, and removed afterwards]",
+)
+def prepare(
+    source: str,
+    dataset: Path | str,
+    resolution: str,
+    channels: str,
+    build_in: Path | None,
+    **choices: Any,
+) -> None:
     """Turn pictures into a data set for training.
 
     \b
@@ -125,35 +159,44 @@ def prepare(source: str, dataset: Path, resolution: str, channels: str, **choice
       torchvision:NAME[,root=FOLDER][,KEY=VALUE]            torchvision.datasets
 
     DATASET is a new folder. Every picture is cropped to a square and stored, in WebDataset shards,
-    at every power of two from 4 to --resolution. Labels are the names of the first-level folders,
-    or those that SOURCE has. Files that cannot be used are listed in DATASET/rejected.csv.
+    at every power of two from 4 to --resolution. Labels are those that SOURCE has, or the names of
+    its folders: of the outermost ones that are no train, test or numbered part of one set. Files
+    that cannot be used are listed in DATASET/rejected.csv.
 
     After an interruption the same command resumes. The result is identical to the byte, whatever
-    the number of workers and of interruptions.
+    the number of workers and of interruptions. DATASET may be a URL such as s3://BUCKET/DATASET
+    (also gs:// and az://; needs pip install 'progan[remote]'): it is built here, then stored; every
+    file is read back and compared, and manifest.json, stored last, says that all are there.
 
     \b
     Examples:
       progan prepare photos/ data/photos --resolution 256
       progan prepare ffhq.zip data/ffhq --resolution 1024 --labels ffhq-ages.csv
+      progan prepare celeba/ data/celeba --resolution 128 --labels list_attr_celeba.txt:Smiling
       progan prepare scans/ data/scans --resolution 512 --channels 1 --crop pad --small skip
       progan prepare torchvision:CIFAR10,root=cifar data/cifar --resolution 32
       progan prepare hf:nielsr/CelebA-faces data/celeba --resolution 128
       progan prepare 's3://faces/{000..099}.tar' data/faces --resolution 256
       progan prepare 'pipe:gzip -dc faces-{000..099}.tar.gz' data/faces --resolution 256
       progan prepare /shared/lsun/church data/church --resolution 256 --executor tcp://head:8786
+      progan prepare photos/ s3://bucket/photos --resolution 256
     """
     from progan.datasets.format.options import Options
-    from progan.pipeline.cli.prepare_view import prepare_with_bar
+    from progan.pipeline.cli.views.prepare import prepare_with_bar
+    from progan.pipeline.cli.views.upload import dataset_folder_for
 
+    if build_in is not None and isinstance(dataset, Path):
+        raise click.UsageError("--build-in is about a DATASET on object storage")
     chosen = {name: choices.pop(name) for name in ("crop", "small", "background", "codec")}
-    prepare_with_bar(
-        source,
-        dataset,
-        int(resolution),
-        channels=int(channels),
-        options=Options(**chosen),
-        **choices,
-    )
+    with dataset_folder_for(dataset, build_in) as folder:
+        prepare_with_bar(
+            source,
+            folder,
+            int(resolution),
+            channels=int(channels),
+            options=Options(**chosen),
+            **choices,
+        )
 
 
 @click.group()
@@ -171,7 +214,7 @@ def info(dataset: str, as_json: bool) -> None:
     """
     from progan.datasets.format.manifest import load_manifest
     from progan.datasets.format.summary import summary
-    from progan.pipeline.cli.prepare_view import info_table
+    from progan.pipeline.cli.views.prepare import info_table
 
     show(summary(dataset, load_manifest(dataset)), info_table, as_json)
 
@@ -185,7 +228,7 @@ def verify(dataset: str, as_json: bool) -> None:
     Files that are damaged or missing are listed, and the exit code is 3. To rebuild only those,
     remove DATASET/manifest.json and run the `progan prepare` command of the data set again.
     """
-    from progan.pipeline.cli.prepare_view import verify_table, verify_with_bar
+    from progan.pipeline.cli.views.prepare import verify_table, verify_with_bar
 
     document = verify_with_bar(dataset)
     show(document, verify_table, as_json)

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from rich.box import SIMPLE
 from rich.table import Table
 
-from progan.launch.devices import count_gpus
+from progan.launch.devices import bf16_units, count_gpus
 from progan.pipeline.run.terminal import coloured
 
 State = Literal["ok", "absent", "failed"]
@@ -29,12 +29,15 @@ MIN_SHARED_MEMORY_BYTES = GIB // 2
 
 EXTRAS = {
     "dask": "progan prepare --executor",
-    "hf": "progan prepare hf:NAME",
+    "geometry": "geometry_score",
+    "hf": "progan prepare hf:NAME; models from and to the Hugging Face Hub",
     "lmdb": "progan prepare of an LMDB",
     "metrics": "FID, KID, precision and recall, Inception score",
     "onnx": "progan export --format onnx",
     "remote": "data sets on object storage",
+    "tensorboard": "tracking.tensorboard",
     "video": "films as .mp4",
+    "wandb": "tracking.wandb",
 }
 """What the optional packages are for"""
 PROGRAMS = {
@@ -114,7 +117,14 @@ def _package(requirement: Requirement, missing: State, advice: str) -> Finding:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    yield Finding("CPU cores", OK, str(os.cpu_count()))
+    from progan.stages.distributed.device import BF16_CAPABILITY, unusable_gpus
+
+    precision = f"bf16 by {units}" if (units := bf16_units()) else "fp32; bf16 would be emulated"
+    yield Finding("CPU cores", OK, f"{os.cpu_count()}, {precision}")
+    if problem := unusable_gpus():
+        found, _, advice = problem.partition("; ")
+        yield Finding("GPUs", FAILED, found, advice)
+        return
     if not torch.cuda.is_available():
         built_for = torch.version.cuda
         advice = (
@@ -126,7 +136,8 @@ def _devices() -> Iterator[Finding]:
         return
     for index in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(index)
-        bf16 = "bf16" if gpu.major >= 8 else "no bf16: engine.precision=fp16"
+        has_bf16 = (gpu.major, gpu.minor) >= BF16_CAPABILITY
+        bf16 = "bf16" if has_bf16 else "no bf16: engine.precision=fp16 or fp32"
         found = f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB, {bf16}"
         yield Finding(f"GPU {index}", OK, found)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from progan.pipeline.cli.completion import RunPath
 from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.output import json_option, show
 from progan.stages.metrics.names import METRICS
@@ -24,7 +25,7 @@ def metric_names(
 
 
 @click.command()
-@click.argument("run", type=LocalPath())
+@click.argument("run", type=RunPath())
 @click.option(
     "--metrics",
     callback=metric_names,
@@ -47,7 +48,7 @@ def metric_names(
 @click.option(
     "--inception-weights",
     type=LocalPath(dir_okay=False),
-    help="InceptionV3's weights; all metrics but swd and ms_ssim need them.  "
+    help="InceptionV3's weights; fid, kid, precision_recall and inception_score need them.  "
     "[default: the run's metrics.inception_weights]",
 )
 @click.option(
@@ -61,7 +62,8 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
 
     \b
     swd               sliced Wasserstein distance x 1000 by level, from 16x16 on; 0 is best
-    ms_ssim           similarity of pairs of fakes; low is varied, near 1 is mode collapse
+    ms_ssim, ssim     similarity of pairs of fakes; low is varied, near 1 is mode collapse
+    geometry_score    difference of the two sets' topology x 1000; 0 is best
     fid, kid          distance of InceptionV3's features; 0 is best
     precision_recall  fakes that look real; reals that could be a fake; 1 is best
     inception_score   clear and varied classes; high is best
@@ -79,7 +81,7 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     progan evaluate runs/faces
     progan evaluate runs/faces --at 256 --metrics swd,fid --inception-weights inception.pth
     """
-    from progan.pipeline.cli.evaluate_view import evaluation_table, stage_bars
+    from progan.pipeline.cli.views.evaluate import evaluation_table, stage_bars
     from progan.pipeline.errors import RunError
     from progan.pipeline.evaluate import EvaluateOptions
     from progan.pipeline.evaluate import evaluate as evaluate_run

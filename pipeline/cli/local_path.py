@@ -1,4 +1,4 @@
-"""The type of arguments and options that name a local file or folder."""
+"""The types of arguments and options that name a local file or folder, or where else one may be."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from progan.datasets.format.location import is_url
+from progan.pipeline.config.secrets import has_credentials
+from progan.pipeline.sampling.hub import SCHEME
 
 
 class LocalPath(click.Path):
@@ -29,4 +31,42 @@ class LocalPath(click.Path):
                 param,
                 context,
             )
+        return super().convert(value, param, context)
+
+
+class StoredPath(LocalPath):
+    """A folder to make, or the URL of one on object storage, which stays text."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        context: click.Context | None,
+    ) -> Any:
+        """The path, or the URL as it is; a usage error for one with credentials."""
+        url = str(value)
+        if "://" not in url:
+            return super().convert(value, param, context)
+        if has_credentials(url):
+            self.fail(
+                "a URL with credentials: leave them out, and give them as the service's libraries "
+                "read them, for example in ~/.aws/credentials",
+                param,
+                context,
+            )
+        return url
+
+
+class ModelPath(LocalPath):
+    """A folder of networks, or hf://USER/NAME for `model_folder`, which stays text."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        context: click.Context | None,
+    ) -> Any:
+        """The path, or the reference as it is."""
+        if str(value).startswith(SCHEME):
+            return str(value)
         return super().convert(value, param, context)

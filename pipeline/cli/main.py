@@ -6,17 +6,30 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import progan
+from progan.pipeline.cli.completion import RunPath
+from progan.pipeline.cli.configs import (
+    WithConfig,
+    config,
+    config_arguments,
+    overrides_argument,
+    presets,
+)
 from progan.pipeline.cli.data import data, prepare
 from progan.pipeline.cli.evaluate import evaluate
 from progan.pipeline.cli.local_path import LocalPath
 from progan.pipeline.cli.models import export, import_command
 from progan.pipeline.cli.output import json_option, say, show, show_as_it_comes
+from progan.pipeline.cli.pretrain import pretrain
 from progan.pipeline.cli.samples import generate, interpolate, report, timelapse
+from progan.pipeline.cli.streams import outlive_output, write_any_character
+from progan.pipeline.cli.track import track
 from progan.pipeline.config.printable import printable
 from progan.pipeline.config.secrets import without_secrets
 
@@ -32,26 +45,12 @@ detach_option = click.option(
 )
 
 
-class WithConfig(click.Command):
-    """A command whose help ends with what CONFIG may be."""
-
-    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Explain CONFIG and list the presets."""
-        from progan.pipeline.config.schema import presets
-
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(
-                "CONFIG is a YAML file or the name of a preset; KEY=VALUE words override its keys, "
-                f"such as growth.last=64. Presets: {', '.join(presets())}."
-            )
-
-
 class Cli(click.Group):
     """Prints expected errors in one or two lines and exits with their code."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Read the words before the command."""
+        write_any_character()
         with printable_messages():
             return super().make_context(*arguments, **options)
 
@@ -66,7 +65,7 @@ class Cli(click.Group):
             if context.params.get("debug"):
                 raise
             code = exit_code(error)
-            if code is None:
+            if code is None or isinstance(error, BrokenPipeError):  # click ends quietly
                 raise
             say(f"progan: {without_secrets(message(error))}")
             sys.exit(code)
@@ -121,7 +120,7 @@ def exit_code(error: Exception) -> int | None:
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="progan")
+@click.version_option(progan.__version__)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Train progressive-growing GANs from 4x4 to 1024x1024.
@@ -134,14 +133,24 @@ def main(debug: bool) -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (also what is not there or may not
     be read), 3 bad data, 75 stopped on request (the same command resumes).
+
+    Completion of commands, presets, keys and runs, in bash (zsh and fish: zsh_source, fish_source):
+
+    \b
+    eval "$(_PROGAN_COMPLETE=bash_source progan)"
     """
+    if sys.platform != "linux":
+        raise click.ClickException(f"progan runs on Linux only, and this is {sys.platform}")
     if logging.lastResort:  # the handler of warnings where no logging is set up
         logging.lastResort.setFormatter(PrintableFormatter())
 
 
 for command in (
+    presets,
+    config,
     prepare,
     data,
+    pretrain,
     export,
     import_command,
     evaluate,
@@ -149,43 +158,68 @@ for command in (
     generate,
     interpolate,
     timelapse,
+    track,
 ):
     main.add_command(command)
 
 
 @main.command(cls=WithConfig)
-@click.argument("config")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@config_arguments
+@click.option(
+    "--time", "measure", is_flag=True, help="Measure a few steps of every stage on this machine."
+)
 @json_option
-def plan(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show a run's stages and their memory; train nothing."""
+def plan(config: str, overrides: tuple[str, ...], measure: bool, as_json: bool) -> None:
+    """Show a run's stages, their memory and hours; train nothing.
+
+    What --time has measured is remembered and shown without it, too, as long as neither the stages
+    nor the machine change.
+    """
     from progan.launch.backends.backend import BACKENDS
     from progan.launch.devices import gpu_memory_bytes, ram_bytes
-    from progan.pipeline.cli.plan_view import plan_document, plan_table
+    from progan.pipeline.cli.views.plan import Times, plan_document, plan_view
     from progan.pipeline.config.schema import load_config
+    from progan.pipeline.plan.channels import assumed, with_channels
     from progan.pipeline.plan.hints import hints
-    from progan.pipeline.plan.host_memory import Machine
+    from progan.pipeline.plan.host_memory import Machine, known_manifest
     from progan.pipeline.plan.initial_weights import pinned
     from progan.pipeline.plan.memory import estimate_memory, shortages
     from progan.pipeline.plan.plan import check, stage_specs
+    from progan.pipeline.plan.times import (
+        Hardware,
+        longer_than_a_day,
+        measure_times,
+        remembered_times,
+    )
+    from progan.pipeline.run.beginning.configuration import noted_precision
+    from progan.pipeline.run.progress_display import track
     from progan.pipeline.run_folder import RunFolder
 
-    loaded = pinned(load_config(config, overrides))
+    notes: list[str] = []
+    loaded = pinned(load_config(config, overrides, partial(noted_precision, notes)))
+    loaded = with_channels(loaded, known_manifest(loaded))
     ranks = BACKENDS[loaded.launch.backend](loaded.launch).world_size
     check(loaded, ranks)
     specs = stage_specs(loaded, RunFolder(Path("RUN")), "")
-    machine = Machine.of(loaded, ranks)
-    documents = (plan_document(specs, found, machine) for found in estimate_memory(specs, ranks))
-    document = show_as_it_comes(documents, plan_table, as_json)
+    machine, hardware = Machine.of(loaded, ranks), Hardware.here(loaded.launch, ranks)
+    if measure:
+        measured = measure_times(specs, ranks, loaded.launch)
+        stages = list(track(measured, "measuring steps", total=len(specs)))
+    times = Times(hardware, stages if measure else remembered_times(specs, ranks, hardware))
+    footprints = estimate_memory(specs, ranks)
+    documents = (plan_document(specs, found, machine, times) for found in footprints)
+    document = show_as_it_comes(documents, plan_view, as_json)
     ram = ram_bytes() if loaded.launch.backend == "local" else 0
-    warnings = shortages(document, gpu_memory_bytes(), ram, ranks)
-    for warning in warnings + hints(specs, machine.manifest):
-        say(f"progan: {warning}")
+    notes += shortages(document, gpu_memory_bytes(loaded.launch.env), ram, ranks)
+    notes += hints(specs, machine.manifest, loaded.launch)
+    seconds = document["hours"] and document["hours"] * 3600
+    for note in (*notes, assumed(loaded), longer_than_a_day(seconds, on_gpus=hardware.on_gpus)):
+        if note:
+            say(f"progan: {note}")
 
 
 @main.command(cls=WithConfig)
-@click.argument("config")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@config_arguments
 @click.option(
     "--run", type=LocalPath(), help="Folder of the run.  [default: runs/ and CONFIG's name]"
 )
@@ -200,47 +234,68 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: boo
     After --detach, `progan status RUN` shows how far the run is; the same command without --detach
     watches the submitted jobs and resubmits lost ones.
     """
-    from progan.pipeline.config.schema import load_config
+    from progan.pipeline.run.beginning.configuration import load_run_config
     from progan.pipeline.train import train as train_run
 
-    stop_on_signals()
+    outlast_terminal()
     path = run or Path("runs") / Path(config).stem
-    loaded = load_config(config, overrides)
-    _print_hints(loaded)
-    _print_jobs(train_run(loaded, path, detach=detach), path)
+    notes: list[str] = []
+    loaded = load_run_config(config, overrides, path, notes)
+    on_begin = partial(_print_notes, notes, loaded)
+    _print_jobs(train_run(loaded, path, detach=detach, on_begin=on_begin), path)
 
 
-def _print_hints(config: "RunConfig") -> None:
-    from progan.pipeline.plan.hints import hints
-    from progan.pipeline.plan.host_memory import known_manifest
-    from progan.pipeline.plan.plan import stage_specs
-    from progan.pipeline.run_folder import RunFolder
+def _print_notes(notes: list[str], config: "RunConfig") -> None:
+    """Print what was chosen for a run, and what is probably not meant."""
+    from progan.pipeline.run.beginning.configuration import run_hints
 
-    specs = stage_specs(config, RunFolder(Path("RUN")), "")
-    for hint in hints(specs, known_manifest(config)):
-        say(f"progan: {hint}")
+    for note in notes + run_hints(config):
+        say(f"progan: {note}")
 
 
 @main.command()
-@click.argument("run", type=LocalPath())
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("run", type=RunPath())
+@overrides_argument
 @click.option(
     "--stage",
     type=int,
     help="Resolution of a stage to train again; it and later ones are moved to RUN/superseded.",
 )
+@click.option(
+    "--change",
+    is_flag=True,
+    help="Let KEY=VALUE words change what a stage that has begun computes, from its newest "
+    "checkpoint on.",
+)
 @detach_option
-def resume(run: Path, overrides: tuple[str, ...], stage: int | None, detach: bool) -> None:
+def resume(
+    run: Path, overrides: tuple[str, ...], stage: int | None, change: bool, detach: bool
+) -> None:
     """Resume a run with the configuration saved in its folder.
 
-    KEY=VALUE words change that configuration: for stages that have not begun, batch sizes, lengths,
-    learning rates and further resolutions; for all stages, the keys that do not change results
-    (launch, tracking, checkpoint, ticks).
+    \b
+    progan resume RUN growth.steady_kimg.256=2000
+    progan resume RUN optimizer.lr.256=0.0005 --change
+    progan resume RUN data.path=LARGER growth.last=512
+
+    KEY=VALUE words change that configuration. Without --change: for stages that have not begun,
+    batch sizes, learning rates, penalties and further resolutions; for the last stage that has
+    begun, its length, even if it has ended; for all stages, what does not change results
+    (micro_batch, engine.zero, engine.activation_checkpointing, data.threads, launch, tracking,
+    checkpoint, ticks, metrics but for the holdout).
+
+    With --change also learning rates, penalties, augmentation, batch sizes and the like in a stage
+    that has begun. What it has computed stays, and the run's events say what changed when. Seed
+    and networks never change.
+
+    Stages that have not begun may read another data set of the same pictures, such as one prepared
+    at a higher resolution.
     """
     from progan.pipeline.train import resume as resume_run
 
-    stop_on_signals()
-    _print_jobs(resume_run(run, overrides, stage, detach=detach), run)
+    outlast_terminal()
+    jobs = resume_run(run, overrides, stage, detach=detach, change=change, on_message=say)
+    _print_jobs(jobs, run)
 
 
 def _print_jobs(jobs: dict[int, str], run: Path) -> None:
@@ -252,7 +307,7 @@ def _print_jobs(jobs: dict[int, str], run: Path) -> None:
 
 
 @main.command()
-@click.argument("run", type=LocalPath())
+@click.argument("run", type=RunPath())
 @click.option(
     "--patience",
     type=click.FloatRange(min=0),
@@ -269,12 +324,12 @@ def join(run: Path, patience: float) -> None:
     """
     from progan.pipeline.run.join import join as join_run
 
-    stop_on_signals()
+    outlast_terminal()
     join_run(run, patience)
 
 
 @main.command()
-@click.argument("run", type=LocalPath())
+@click.argument("run", type=RunPath())
 @json_option
 @click.option("--watch", is_flag=True, help="Update every two seconds until the run is done.")
 def status(run: Path, as_json: bool, watch: bool) -> None:
@@ -308,12 +363,22 @@ def doctor(as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
+def outlast_terminal() -> None:
+    """Neither a signal nor an output that is closed ends a run without a checkpoint."""
+    outlive_output()
+    stop_on_signals()
+
+
 def stop_on_signals() -> None:
-    """Let SIGTERM stop a run as Ctrl-C does: the workers end, exit code 75."""
+    """Let SIGTERM, and SIGHUP of a closed terminal, stop a run as Ctrl-C does.
+
+    The workers write a checkpoint and end, exit code 75. Under nohup SIGHUP stays ignored.
+    """
     from progan.pipeline.errors import StoppedError
 
     def stop(number: int, frame: object) -> None:
         raise StoppedError
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)

@@ -14,6 +14,11 @@ def say(text: str) -> None:
     click.echo(printable(text), err=True)  # noqa: TID251
 
 
+def write(text: str) -> None:
+    """Print a document on standard output."""
+    click.echo(printable(text).rstrip("\n"))  # noqa: TID251
+
+
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--json: one document on standard output, for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
@@ -22,7 +27,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def show(document: dict[str, Any], table: Callable[[dict[str, Any]], Any], as_json: bool) -> None:
     """Print a document as JSON or as a table."""
     if as_json:
-        click.echo(json.dumps(document, indent=2))  # noqa: TID251
+        write(json.dumps(document, indent=2))
         return
     from progan.pipeline.run.terminal import Terminal
 

@@ -30,6 +30,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] == "union_tag_invalid":
         known, named = first["ctx"]["expected_tags"], first["ctx"]["tag"]
         text = f"{key}: input should be one of {known}, not {named!r}"
+    elif first["type"] == "union_tag_not_found":
+        text = f"{key}.kind: missing, it has no default; add {key}.kind=VALUE"
     elif first["type"] == "missing":
         text = f"{key}: missing, it has no default; add {key}=VALUE"
     else:
@@ -45,8 +47,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _below(here: Any, part: int | str) -> tuple[Any, bool]:
     """The type that one step of a location leads to, and whether the step is a union's tag."""
-    if get_origin(here) is Annotated:
-        here = get_args(here)[0]
+    here = _optional(_plain(here))
     if isinstance(here, type) and issubclass(here, BaseModel):
         field = here.model_fields.get(str(part))
         return (field.annotation if field else None), False
@@ -55,6 +56,18 @@ def _below(here: Any, part: int | str) -> tuple[Any, bool]:
         if kind and part in get_args(kind.annotation):
             return member, True
     return (get_args(here)[0] if get_origin(here) is tuple else None), False
+
+
+def _plain(here: Any) -> Any:
+    """A type without its annotations."""
+    return get_args(here)[0] if get_origin(here) is Annotated else here
+
+
+def _optional(here: Any) -> Any:
+    """What a type is if it is not None."""
+    members = get_args(here)
+    others = [member for member in members if member is not type(None)]
+    return _plain(others[0]) if len(others) == 1 < len(members) else here
 
 
 def _named(error: ErrorDetails, model: type[BaseModel]) -> tuple[list[str], list[str]]:

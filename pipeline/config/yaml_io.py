@@ -48,10 +48,15 @@ def _parse(text: str) -> Any:
 
 def yaml_text(config: BaseModel) -> str:
     """A configuration with all its defaults."""
+    return yaml_block(plain(config.model_dump()))
+
+
+def yaml_block(values: dict[str, Any]) -> str:
+    """Maps, lists and scalars as YAML in block style."""
     yaml = YAML()
     yaml.default_flow_style = False
     text = io.StringIO()
-    yaml.dump(plain(config.model_dump()), text)
+    yaml.dump(values, text)
     return text.getvalue()
 
 

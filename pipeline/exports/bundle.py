@@ -12,6 +12,7 @@ from progan.stages.storage.pretrained import (
     ExportedGenerator,
     Published,
     describe_inputs,
+    describe_pictures,
     read_exported,
 )
 
@@ -32,6 +33,8 @@ def write_bundle(networks: Published, weights: Literal["ema", "generator"], out:
         about["norm"] = networks.model.generator.norm
     if networks.model.generator.codes.count:
         about["codes"] = networks.model.generator.codes.model_dump_json()
+    if networks.model.generators > 1:
+        about["generators"] = str(networks.model.generators)
     write_tensors(out / WEIGHTS, parameters(load_networks(networks, weights)), about)
     shutil.copyfile(CODE, out / "generator.py")
     document = ExportedGenerator(
@@ -40,6 +43,7 @@ def write_bundle(networks: Published, weights: Literal["ema", "generator"], out:
         images_seen=networks.images_seen,
         weights=weights,
         latents=describe_inputs(networks.model),
+        pictures=describe_pictures(networks.model),
         classes=networks.classes,
         sha256=sha256_file(out / WEIGHTS),
     )

@@ -2,15 +2,24 @@
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
+from progan.datasets.format.manifest import KINDS
 from progan.pipeline.exports.bundle import write_document
-from progan.pipeline.exports.markdown import code_spans, front_matter
-from progan.stages.storage.pretrained import DOCUMENT, WEIGHTS, describe_inputs, read_exported
+from progan.pipeline.exports.markdown import code_spans
+from progan.stages.metrics.evaluation import Result
+from progan.stages.storage.pretrained import (
+    DOCUMENT,
+    WEIGHTS,
+    ExportedGenerator,
+    describe_inputs,
+    read_exported,
+)
 
 CARD = Path(__file__).parent / "model_card.md"
 GRID_SIDE = 4
-UNCONDITIONAL = {"pipeline_tag": "unconditional-image-generation"}
-"""The Hub has no such tag for class-conditional generation"""
+UNCONDITIONAL, CONDITIONAL = "unconditional-image-generation", "conditional-image-generation"
+"""The first is one of the Hub's pipelines; for classes it has none, so the second is a tag"""
 TRAINING = "training.json"
 ARCHITECTURES = {
     "progressive": {
@@ -31,10 +40,26 @@ ARCHITECTURES = {
 """Fields of the model card, by `model.arch`"""
 
 
-def write_hugging_face(model: Path, out: Path) -> None:
+class CardDetails(NamedTuple):
+    """What a model card says beside the generator itself."""
+
+    repository: str = "USER/NAME"
+    """Where it will be on the Hub"""
+    license: str | None = None
+    """The Hub's name of a licence, such as mit or cc-by-4.0"""
+    dataset: str = ""
+    """Name of the data set that `results` compare with"""
+    results: tuple[Result, ...] = ()
+    """Measured metrics of these weights"""
+
+
+NO_DETAILS = CardDetails()
+
+
+def write_hugging_face(model: Path, out: Path, details: CardDetails = NO_DETAILS) -> None:
     """Write README.md, config.json, model.safetensors, generator.py and a grid of samples.
 
-    model: the safetensors export.
+    model: the safetensors export. ImportError if huggingface_hub is not installed.
     """
     import torch
 
@@ -56,11 +81,8 @@ def write_hugging_face(model: Path, out: Path) -> None:
     parameters = sum(p.numel() for p in generator.parameters())
     architecture = ARCHITECTURES[document.model.arch]
     card = CARD.read_text(encoding="utf-8").format(
-        front_matter=front_matter(
-            {"library_name": "pytorch"}
-            | ({} if classes else UNCONDITIONAL)
-            | {"tags": ["progan", architecture["tag"], "gan"]}
-        ),
+        front_matter=f"---\n{_metadata(document, details)}\n---",
+        repository=details.repository,
         size=f"{document.resolution}x{document.resolution}",
         images=f"{document.images_seen:,}" if document.images_seen else "not known (imported)",
         average="the moving average of the generator's weights"
@@ -69,11 +91,43 @@ def write_hugging_face(model: Path, out: Path) -> None:
         parameters=f"{parameters:,}",
         classes_note=f", of the classes {code_spans(generator.classes)}" if classes else "",
         inputs=describe_inputs(document.model),
+        pixels=KINDS[document.model.channels],
+        alpha_note="; alpha: -1 transparent" if document.model.channels == 4 else "",
         settings=_settings(model / TRAINING),
         **architecture,
         **document.model.model_dump(),
     )
     (out / "README.md").write_text(card, encoding="utf-8")
+
+
+def _metadata(document: ExportedGenerator, details: CardDetails) -> str:
+    """The card's YAML, with metrics as the Hub's model-index."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    is_conditional = document.model.classes > 0
+    task = CONDITIONAL if is_conditional else UNCONDITIONAL
+    results = [
+        EvalResult(
+            task_type=task,
+            dataset_type=details.dataset,
+            dataset_name=details.dataset,
+            metric_type=name,
+            metric_value=value,
+            metric_name=f"{name}, {result.images:,} pictures at {result.at}x{result.at}",
+        )
+        for result in details.results
+        for name, value in result.values.items()
+    ]
+    tags = ["progan", ARCHITECTURES[document.model.arch]["tag"], "gan"]
+    data = ModelCardData(
+        library_name="pytorch",
+        license=details.license,
+        pipeline_tag=None if is_conditional else task,
+        tags=[*tags, *([task] if is_conditional else [])],
+        model_name=details.repository.rpartition("/")[2] if results else None,
+        eval_results=results or None,
+    )
+    return str(data.to_yaml())
 
 
 def _settings(training: Path) -> str:

@@ -1,21 +1,9 @@
 """Text from outside in Markdown: names of classes may hold markup, line breaks or anything."""
 
-import io
 import re
 from collections.abc import Sequence
-from typing import Any
-
-from ruamel.yaml import YAML
 
 _LONGEST, _MOST = 80, 20
-
-
-def front_matter(fields: dict[str, Any]) -> str:
-    """The YAML document at the beginning of a model card, between its lines of dashes."""
-    yaml, text = YAML(), io.StringIO()
-    yaml.default_flow_style = False
-    yaml.dump(fields, text)
-    return f"---\n{text.getvalue()}---"
 
 
 def code_spans(names: Sequence[str]) -> str:

@@ -6,13 +6,15 @@ The weights are in the .safetensors file in the same folder.
 
     python generator.py grid.png --num 16 --seed 0
 
-    from generator import load, pictures
-    generator = load("generator.safetensors")         # a torch.nn.Module, on the CPU
+    from generator import from_pretrained, pictures
+    generator = from_pretrained(".")                  # or "USER/NAME" on the Hugging Face Hub
     images = generator(torch.randn(16, generator.latent))
-    # float32 (16, channels, resolution, resolution); -1 is black, 1 is white
+    # float32 (16, channels, resolution, resolution); -1 is black, 1 is white; of four channels the
+    # last is alpha, -1 is transparent, 1 is opaque, and colors are not multiplied by it
 
-    If generator.classes is not empty, latents are followed by the one-hot class, and if
-    generator.codes is not, by codes, the categorical ones one-hot:
+    If generator.classes is not empty, latents are followed by the one-hot class, if
+    generator.codes is not, by codes, the categorical ones one-hot, and if generator.generators is
+    above 1, by which of them draws, one-hot:
     images = generator(torch.cat([latents, one_hot(labels, len(generator.classes))], dim=1))
 
 Written by progan; it does not need progan.
@@ -30,6 +32,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
+"""PNG's name for grey, RGB and RGBA, by number of channels"""
 
 
 class Generator(nn.Module):
@@ -41,7 +45,8 @@ class Generator(nn.Module):
     the network has. `classes`: their names. `codes`: the number of values of each categorical code,
     and the number of continuous codes. `norm`: normalisation after each layer; batch and
     virtual_batch use statistics of the `reference` inputs, which go through the network in every
-    call. `arch`: progressive (PGGAN) or dcgan.
+    call. `arch`: progressive (PGGAN) or dcgan. `generators`: how many share all layers but the
+    first; the last inputs, one-hot, say which one draws.
     """
 
     def __init__(
@@ -52,23 +57,30 @@ class Generator(nn.Module):
         codes: tuple[tuple[int, ...], int] = ((), 0),
         norm: str = "pixel",
         arch: str = "progressive",
+        generators: int = 1,
     ) -> None:
         super().__init__()
+        self.generators = generators
         self.classes, self.codes, self.arch = classes, codes, arch
         self.resolution = max(int(n.split(".")[1]) for n in weights if n.startswith("to_rgb."))
         self.reference = frozen(weights.get("reference", torch.empty(0, 0)))
         self.count = len(self.reference)
         if arch == "dcgan":
-            self.inputs, layers = dcgan(weights, self.resolution, norm, self.count)
+            columns, layers = dcgan(weights, self.resolution, norm, self.count)
         else:
-            self.inputs, layers = progressive(weights, self.resolution, norm, self.count, variant)
-        self.latent = self.inputs - len(classes) - sum(codes[0]) - codes[1]
+            columns, layers = progressive(weights, self.resolution, norm, self.count, variant)
+        self.indices = generators if generators > 1 else 0
+        self.inputs = columns // generators + self.indices
+        self.latent = self.inputs - self.indices - len(classes) - sum(codes[0]) - codes[1]
         self.channels = len(weights[f"to_rgb.{self.resolution}.bias"])
         self.layers, self.to_rgb = nn.ModuleList(layers[:-1]), layers[-1]
 
     def forward(self, latents: Tensor) -> Tensor:
         """One image for each latent; PGGAN's are not clipped to [-1, 1]."""
         x = torch.cat([self.reference, latents]) if self.count else latents
+        if self.indices:  # the first layer has columns for each generator
+            own, index = x[:, : -self.indices], x[:, -self.indices :]
+            x = (index.unsqueeze(2) * own.unsqueeze(1)).flatten(1)
         for layer in self.layers:
             x = layer(x)
         image: Tensor = self.to_rgb(x[self.count :])
@@ -78,7 +90,7 @@ class Generator(nn.Module):
 def progressive(
     weights: dict[str, Tensor], resolution: int, norm: str, count: int, variant: str
 ) -> tuple[int, list[nn.Module]]:
-    """Number of inputs and layers of PGGAN's generator; the last layer is to_rgb."""
+    """The first layer's columns, and the layers of PGGAN's generator, to_rgb last."""
     dense = Dense(weights, "blocks.4.dense")
     dense_norm = "none" if variant == "pro_gan_pytorch" else norm
     layers = [dense, Norm(dense_norm, weights, "blocks.4.norm0", count)]
@@ -97,7 +109,7 @@ def progressive(
 def dcgan(
     weights: dict[str, Tensor], resolution: int, norm: str, count: int
 ) -> tuple[int, list[nn.Module]]:
-    """Number of inputs and layers of DCGAN's generator, which has no run-time scales."""
+    """The first layer's columns, and DCGAN's layers, which have no run-time scales."""
     first = Transposed(weights, "blocks.4.conv")
     layers = [first, Norm(norm, weights, "blocks.4.norm", count, slope=0.0)]
     size = 8
@@ -117,13 +129,14 @@ class Dense(nn.Module):
     def __init__(self, weights: dict[str, Tensor], name: str) -> None:
         super().__init__()
         weight = weights[f"{name}.weight"]  # (inputs, maps, 4, 4)
-        self.weight = frozen(weight * (math.sqrt(2) / 4 / math.sqrt(len(weight))))
+        self.weight = frozen(weight)
+        self.scale = math.sqrt(2) / 4 / math.sqrt(len(weight))
         bias = weights[f"{name}.bias"]  # (maps,), or in one variant (maps, 4, 4)
         self.bias = frozen(bias.reshape(weight.shape[1], *bias.shape[1:] or (1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs) -> (N, C, 4, 4)."""
-        maps = pixel_norm(x) @ self.weight.flatten(1)
+        maps = (pixel_norm(x) * self.scale) @ self.weight.flatten(1)
         return maps.reshape(-1, *self.weight.shape[1:]) + self.bias
 
 
@@ -241,7 +254,7 @@ def one_hot(values: Tensor, count: int) -> Tensor:
 def random_inputs(
     generator: Generator, num: int, numbers: torch.Generator, wanted: str | None = None
 ) -> Tensor:
-    """(num, inputs): latents, class `wanted` or all classes in turn, and random codes."""
+    """(num, inputs): latents, class `wanted` or all in turn, random codes and generators."""
     inputs = [torch.randn(num, generator.latent, generator=numbers)]
     if count := len(generator.classes):
         labels = torch.arange(num) % count
@@ -252,6 +265,9 @@ def random_inputs(
     for size in categorical:
         inputs.append(one_hot(torch.randint(size, (num,), generator=numbers), size))
     inputs.append(2 * torch.rand(num, continuous, generator=numbers) - 1)
+    if generator.indices:
+        drawn = torch.randint(generator.indices, (num,), generator=numbers)
+        inputs.append(one_hot(drawn, generator.indices))
     return torch.cat(inputs, dim=1)
 
 
@@ -288,6 +304,24 @@ def load(path: str | Path) -> Generator:
         raise ValueError(f"{path} holds no generator, or is damaged ({reason})") from error
 
 
+def from_pretrained(model: str | Path, revision: str | None = None) -> Generator:
+    """The generator in a folder, or in a repository USER/NAME on the Hugging Face Hub, on the CPU.
+
+    Of a repository only the weights are fetched, by huggingface_hub. FileNotFoundError unless there
+    is exactly one .safetensors file, ValueError if it is malformed.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
+        only = "*.safetensors"
+        folder = Path(snapshot_download(str(model), revision=revision, allow_patterns=only))
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise FileNotFoundError(f"{model} holds {len(files)} .safetensors files, not one")
+    return load(files[0])
+
+
 def generator_of(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Generator:
     """The generator with these weights and settings, checked by a pass on the meta device."""
     classes = tuple(json.loads(metadata.get("classes", "[]")))
@@ -295,7 +329,8 @@ def generator_of(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Genera
     counts = tuple(codes["categorical"]), codes["continuous"]
     variant, norm = metadata.get("variant", "paper"), metadata.get("norm", "pixel")
     arch = metadata.get("arch", "progressive")
-    generator = Generator(tensors, variant, classes, counts, norm, arch).eval()
+    generators = int(metadata.get("generators", "1"))
+    generator = Generator(tensors, variant, classes, counts, norm, arch, generators).eval()
     sizes_fit = generator.latent > 0 and min((2, *counts[0])) == 2 and counts[1] >= 0
     if not sizes_fit or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{generator.inputs} inputs do not fit its classes and codes")
@@ -304,6 +339,8 @@ def generator_of(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Genera
     image = torch.func.functional_call(generator, shapes, latents)
     if image.shape[2:] != (generator.resolution, generator.resolution):
         raise ValueError(f"it draws pictures of {tuple(image.shape[2:])} pixels")
+    if generator.channels not in COLOUR_TYPES:
+        raise ValueError(f"it draws pictures of {generator.channels} channels")
     return generator
 
 
@@ -339,6 +376,16 @@ def pictures(images: Tensor) -> Tensor:
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
+def over_checkerboard(images: Tensor) -> Tensor:
+    """uint8 RGBA (N, 4, H, W) -> RGB (N, 3, H, W), so that transparency is seen; else unchanged."""
+    if images.shape[1] != 4:
+        return images
+    rows, columns = (torch.arange(side) // 8 for side in images.shape[2:])
+    board = 200.0 + 55 * ((rows[:, None] + columns) % 2)
+    alpha = images[:, 3:] / 255
+    return torch.lerp(board, images[:, :3].float(), alpha).round().to(torch.uint8)
+
+
 def grid(images: Tensor) -> Tensor:
     """uint8 pictures (N, C, H, W) in rows of about sqrt(N): (C, rows H, columns W)."""
     count, channels, height, width = images.shape
@@ -353,13 +400,12 @@ def grid(images: Tensor) -> Tensor:
 def png(picture: Tensor) -> bytes:
     """A uint8 picture (C, H, W), C = 1, 3 or 4, as a PNG file."""
     channels, height, width = picture.shape
-    colour_type = {1: 0, 3: 2, 4: 6}[channels]
     rows = picture.permute(1, 2, 0).reshape(height, -1)
     unfiltered = F.pad(rows, (1, 0))  # each row begins with its filter, 0
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in (
-            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)),
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[channels], 0, 0, 0)),
             (b"IDAT", zlib.compress(bytes(unfiltered.flatten().tolist()))),
             (b"IEND", b""),
         )
@@ -367,7 +413,7 @@ def png(picture: Tensor) -> bytes:
 
 
 def main() -> None:
-    """Draw a grid of pictures."""
+    """Draw a grid of pictures, those with alpha over a checkerboard; a single one keeps alpha."""
     weights = sorted(Path(__file__).parent.glob("*.safetensors"))
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("out", type=Path, help="a PNG file")
@@ -389,6 +435,8 @@ def main() -> None:
         parser.error(f"--class: there are {list(generator.classes[:12]) or 'no classes'}")
     latents = random_inputs(generator, arguments.num, numbers, arguments.wanted)
     images = torch.cat([pictures(generator(part)) for part in torch.split(latents, 16)])
+    if len(images) > 1:
+        images = over_checkerboard(images)
     temporary = arguments.out.with_name(f".{arguments.out.name}.tmp")
     temporary.write_bytes(png(grid(images)))
     temporary.replace(arguments.out)

@@ -18,7 +18,7 @@ INTERPRETER_BYTES = round(0.8 * GIB)
 ALLOCATOR = 1.3
 """What measuring takes by what its tensors take, at most; measured on one and two CPU ranks"""
 STAY = ("weights", "average", "moments", "master_weights", "replay")
-"""Kinds of tensors (stages/memory/estimate.py) that are there while metrics are measured, too"""
+"""Kinds of tensors (stages/costs/estimate.py) that are there while metrics are measured, too"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Machine:
     @classmethod
     def of(cls, config: RunConfig, ranks: int) -> "Machine":
         """The machines that a configuration names."""
-        on_gpus = count_gpus() > 0 or config.launch.backend != "local"
+        on_gpus = count_gpus(config.launch.env) > 0 or config.launch.backend != "local"
         return cls(ranks, on_gpus, known_manifest(config))
 
 

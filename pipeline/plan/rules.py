@@ -4,14 +4,19 @@ What concerns one loss, penalty, head or other option is refused by its own spec
 (`Spec.conflicts`); here are the rules that belong to none of them.
 """
 
+import math
 from collections.abc import Iterator
 
 from progan.datasets.format.manifest import Manifest
+from progan.datasets.spec import held_out_samples
+from progan.launch.precision import lacks_bf16
 from progan.pipeline.config.schema import RunConfig
 from progan.stages.networks.widths import finest
 from progan.stages.specs.base import Spec
 from progan.stages.specs.model import FIRST_RESOLUTION
 from progan.stages.specs.stage import StageSpec
+
+FEWEST_HELD_OUT = 16
 
 
 def conflict(stage: StageSpec) -> str | None:
@@ -101,6 +106,30 @@ def without_labels(config: RunConfig, manifest: Manifest) -> str | None:
             f"model.classes: {unlabelled:,} pictures of {config.data.path} have no label; prepare "
             "it from labelled ones alone"
         )
+    return None
+
+
+def too_few_held_out(config: RunConfig, manifest: Manifest) -> str | None:
+    """Why a data set is too small for its holdout; None if it is not, or nothing is held out."""
+    share, number = config.metrics.holdout, manifest.num_samples
+    fewest = max(FEWEST_HELD_OUT, config.model.grouped)
+    if not share or (held_out := held_out_samples(number, share)) >= fewest:
+        return None
+    enough = math.ceil(1000 * fewest / number) / 1000
+    advice = f"{enough:g} are {fewest}, which is enough" if enough < 0.5 else "set it to 0"
+    return (
+        f"metrics.holdout: {share:g} of the {number:,} pictures of {config.data.path} are "
+        f"{held_out}, whose mean logit says little; {advice}"
+    )
+
+
+def without_bf16(config: RunConfig) -> str | None:
+    """Why the GPUs here rule out the run's precision; None if they do not, or it trains elsewhere.
+
+    The workers refuse it as well, but then stages have begun with that precision.
+    """
+    if config.engine.precision == "bf16" and (lacks := lacks_bf16(config.launch)):
+        return f"engine.precision: {lacks}; set fp16 or fp32"
     return None
 
 

@@ -43,10 +43,14 @@ class StageData(NamedTuple):
         return sorted((time, self.begins + images_seen) for time, images_seen in points)
 
 
-def collect(run: RunFolder) -> Report:
-    """The report of a run. ConfigError or RunError if its configuration is missing or invalid."""
-    stages = _stages(run)
-    statuses = status(run)["stages"]
+def collect(run: RunFolder, *, pictures: bool = True) -> Report:
+    """The report of a run. ConfigError or RunError if its configuration is missing or invalid.
+
+    Without `pictures`, which take longest, it has no growth.
+    """
+    stages = stage_data(run)
+    run_status = status(run)
+    statuses = run_status["stages"]
     parts = tuple(
         _stage(stage, statuses[index], _hue(index, len(stages)))
         for index, stage in enumerate(stages)
@@ -60,8 +64,10 @@ def collect(run: RunFolder) -> Report:
         state=_state([part.state for part in parts]),
         made_at=time.time(),
         made_by=f"progan {version('progan')}",
+        seconds_left=run_status["seconds_left"] or None,
+        ends_at=run_status["ends_at"],
         stages=parts,
-        growth=collect_growth([stage[:3] for stage in stages]),
+        growth=collect_growth([stage[:3] for stage in stages] if pictures else []),
         charts=charts([(stage.begins, stage.ticks) for stage in stages]),
         comparisons=comparisons(
             {stage.spec.resolution: stage.folder for stage in stages},
@@ -76,7 +82,8 @@ def collect(run: RunFolder) -> Report:
     )
 
 
-def _stages(run: RunFolder) -> list[StageData]:
+def stage_data(run: RunFolder) -> list[StageData]:
+    """All stages of a run's configuration, ascending; those that have not begun have no ticks."""
     stages: list[StageData] = []
     begins = 0
     for spec in stage_specs(frozen_config(run), run, ""):

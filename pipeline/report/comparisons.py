@@ -10,6 +10,8 @@ from progan.stages.storage.stage_folder import StageFolder
 
 HEADINGS = {
     "ms_ssim": "MS-SSIM",
+    "ssim": "SSIM",
+    "geometry_score": "Geometry ↓",
     "fid": "FID ↓",
     "kid": "KID ↓",
     "precision": "Precision ↑",

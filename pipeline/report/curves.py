@@ -10,24 +10,46 @@ from progan.pipeline.report.document import Chart, Series
 POINTS = 2400
 """At most, for a curve over the whole run; a chart is about 600 pixels wide"""
 NOT_DRAWN = ("images_seen", "phase", "time", "seconds")
-SUFFIXES = ("loss", "logits", "penalty", "grad_norm", "lr")
+SUFFIXES = ("loss", "logits", "penalty", "grad_norm", "lr", "loss_scale")
 """Names with the same of these endings share a chart"""
 PREFIXES = ("swd", "fid", "kid", "ms_ssim")
 """So do names with the same of these beginnings, and others that differ only in a last number"""
+HOLDOUT = "holdout"
+UNAUGMENTED = {
+    "holdout_logits": "held-out reals",
+    "train_logits": "training reals",
+    "holdout_fake_logits": "fakes",
+}
+"""Scalars with a chart of their own, and their labels in it"""
 CHARTS = {
     "swd": ("Sliced Wasserstein distance", "to the data, by level of detail; lower is better"),
     "fid": ("Fréchet inception distance", "to the data; lower is better"),
     "kid": ("Kernel inception distance", "to the data; lower is better"),
     "ms_ssim": ("MS-SSIM", "between generated pictures; lower is more varied"),
+    "ssim": ("SSIM", "between generated pictures; lower is more varied"),
+    "geometry_score": ("Geometry Score", "to the data, in topology; lower is better"),
     "loss": ("Losses", "what each network minimises"),
     "logits": ("Critic's scores", "mean over real and over generated pictures"),
+    HOLDOUT: (
+        "Held-out pictures",
+        "mean score, not augmented; the discriminator has learnt its pictures by heart when "
+        "held-out reals leave the training reals and approach the fakes",
+    ),
     "penalty": ("Penalties", "added to the discriminator's loss"),
     "grad_norm": ("Gradient norms", "before the step, of each network"),
     "alpha": ("Alpha", "share of the newest resolution"),
     "images_per_second": ("Speed", "images per second"),
     "lr": ("Learning rate", "of both networks, or of the generator and the discriminator"),
+    "augment_p": ("Augmentation", "probability p of each transformation (ADA)"),
+    "loss_scale": ("Loss scale", "of fp16"),
+    "data_wait_share": ("Waiting for pictures", "share of the time"),
+    "device_memory_bytes": ("GPU memory", "GiB, the peak of the first rank's tensors"),
+    "resident_memory_bytes": ("Memory", "GiB, of the first rank's process"),
 }
 """Title and hint, in the order of the page; scalars of other names come last"""
+
+UNITS = {"device_memory_bytes": 2.0**30, "resident_memory_bytes": 2.0**30}
+"""What a scalar is divided by"""
 
 Tick = dict[str, Any]
 
@@ -56,6 +78,8 @@ def _is_drawn(name: str) -> bool:
 
 def family(name: str) -> str:
     """The key of the chart that shows a scalar."""
+    if name in UNAUGMENTED:
+        return HOLDOUT
     for suffix in SUFFIXES:
         if name == suffix or name.endswith(f"_{suffix}"):
             return suffix
@@ -75,7 +99,7 @@ def _series(name: str, ticks_by_stage: Sequence[tuple[int, list[Tick]]]) -> Seri
     stages = sum(1 for _, ticks in ticks_by_stage if ticks)
     for begins, ticks in ticks_by_stage:
         of_stage = [
-            (begins + tick["images_seen"], float(tick[name]))
+            (begins + tick["images_seen"], float(tick[name]) / UNITS.get(name, 1.0))
             for tick in ticks
             if is_number(tick.get(name))
         ]
@@ -95,6 +119,8 @@ def is_number(value: object) -> bool:
 
 def _label(name: str) -> str:
     """A curve's name within its chart."""
+    if name in UNAUGMENTED:
+        return UNAUGMENTED[name]
     key = family(name)
     rest = name.removesuffix(f"_{key}") if key in SUFFIXES else name.removeprefix(key).strip("_/.")
     return _in_words(rest) or _in_words(name)

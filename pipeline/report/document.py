@@ -149,6 +149,10 @@ class Report(Part):
     """done | training | waiting | stopped | failed ..."""
     made_at: float
     made_by: str
+    seconds_left: float | None
+    """Of the whole run; None if it is done or that is not known"""
+    ends_at: float | None
+    """The date by them, while it trains"""
     stages: tuple[StagePart, ...]
     growth: Growth
     charts: tuple[Chart, ...]

@@ -10,6 +10,8 @@ from progan.pipeline.run.events import Event
 TITLES = {
     "run_created": ("start", "Run created"),
     "config_changed": ("change", "Configuration changed"),
+    "data_changed": ("change", "Data set changed"),
+    "stage_changed": ("change", "Stage changed"),
     "stage_started": ("start", "Stage started"),
     "stage_finished": ("finish", "Stage finished"),
     "stage_failed": ("trouble", "Stage failed"),

@@ -10,6 +10,8 @@ from progan.stages.storage.json_lines import append_line, read_lines
 Kind = Literal[
     "run_created",
     "config_changed",
+    "data_changed",
+    "stage_changed",
     "stage_started",
     "stage_finished",
     "stage_failed",
@@ -22,6 +24,8 @@ Kind = Literal[
 
 FIELDS: dict[str, dict[str, type]] = {
     "run_created": {"data_fingerprint": str},
+    "data_changed": {"data_fingerprint": str},
+    "stage_changed": {"resolution": int, "values": dict},
     "stage_started": {"resolution": int, "handle": str},
     "stage_finished": {"resolution": int},
     "stage_failed": {"resolution": int, "reason": str},

@@ -41,7 +41,11 @@ class ProgressListener(Protocol):
         ...
 
     def on_message(self, text: str) -> None:
-        """A crash, a restart or a rollback, in words."""
+        """A rollback, in words."""
+        ...
+
+    def stage_restarts(self, spec: StageSpec, reason: str, seconds: float) -> None:
+        """The stage has crashed and is started again after a pause."""
         ...
 
     def stage_waiting(self, spec: StageSpec) -> None:
@@ -125,8 +129,7 @@ def _pause(
     seconds = restarts.pause()
     if seconds is None:
         raise crash
-    what_next = f"starting again in {seconds:.0f} s, from the last checkpoint"
-    listener.on_message(f"{spec.resolution}x{spec.resolution}: {crash}\n{what_next}")
+    listener.stage_restarts(spec, str(crash), seconds)
     time.sleep(seconds)
 
 

@@ -7,11 +7,16 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
+from progan.datasets.names import shown
+from progan.launch.backends.kubernetes import Kubernetes
+from progan.launch.spec import LaunchSpec
 from progan.pipeline.plan.plan import stage_specs
+from progan.pipeline.plan.times import about
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run.orchestrator import read_failure, read_progress
-from progan.pipeline.run.progress_display import duration, seconds_left
+from progan.pipeline.run.progress_display import duration
 from progan.pipeline.run.terminal import Terminal
+from progan.pipeline.run.time_left import TimeLeft, time_left
 from progan.pipeline.run_folder import RunFolder, frozen_config
 from progan.stages.errors import StageError
 from progan.stages.specs.stage import StageSpec
@@ -27,27 +32,50 @@ def status(run: RunFolder) -> dict[str, Any]:
     """The run and its stages as one JSON-able document."""
     event_log = EventLog(run.events)
     config = frozen_config(run)
-    queued = config.launch.backend == "slurm"
+    queued = config.launch.backend in ("slurm", "kubernetes")
     specs = stage_specs(config, run, "")
+    left = time_left(run, config, specs)
+    stages = [_stage(spec, run.stage(spec.resolution), event_log, queued, left) for spec in specs]
+    waits = _waits_for(config.launch, stages, event_log)
+    is_training = any(stage["state"] == "training" for stage in stages)
     return {
         "run": str(run.path),
-        "stages": [_stage(spec, run.stage(spec.resolution), event_log, queued) for spec in specs],
+        "seconds_left": left and left.seconds,
+        "seconds_left_by": left and ("measured steps" if left.by_steps else "cost of steps"),
+        "ends_at": time.time() + left.seconds if left and is_training else None,
+        "waits_for": waits,
+        "stages": stages,
     }
 
 
+def _waits_for(launch: LaunchSpec, stages: list[dict[str, Any]], event_log: EventLog) -> str | None:
+    """Why a submitted stage does not begin, as far as a cluster says."""
+    last = event_log.newest()
+    if launch.backend != "kubernetes" or last is None or last.kind != "stage_started":
+        return None
+    resolution = last.fields["resolution"]
+    states = {stage["resolution"]: stage["state"] for stage in stages}
+    if states.get(resolution) != "waiting":
+        return None
+    return Kubernetes(launch).why_waiting(last.fields["handle"])
+
+
 def _stage(
-    spec: StageSpec, folder: StageFolder, event_log: EventLog, queued: bool
+    spec: StageSpec,
+    folder: StageFolder,
+    event_log: EventLog,
+    queued: bool,
+    left: TimeLeft | None,
 ) -> dict[str, Any]:
     progress = read_progress(folder)
     checkpoints = sorted(folder.checkpoints.glob("[0-9]*"))
     last = checkpoints[-1] if checkpoints else None
-    state = _state(spec, folder, event_log, progress, queued)
     return {
         "resolution": spec.resolution,
-        "state": state,
+        "state": _state(spec, folder, event_log, progress, queued),
         "total_images": spec.growth.total_images,
         "progress": progress,
-        "seconds_left": seconds_left(spec, progress) if state == "training" else None,
+        "seconds_left": left and left.stages.get(spec.resolution),
         "last_checkpoint": int(last.name) if last else None,
         "checkpoint_age_seconds": time.time() - last.stat().st_mtime if last else None,
     }
@@ -94,13 +122,24 @@ HEADINGS = (
 
 def status_table(document: dict[str, Any]) -> Table:
     """The document as a table."""
-    caption = "saved: kimg of the newest checkpoint"
+    waits = f"waiting: {shown(document['waits_for'])}\n" if document["waits_for"] else ""
+    caption = f"{waits}{_whole_run(document)}saved: kimg of the newest checkpoint"
     table = Table(title=document["run"], caption=caption, box=SIMPLE, padding=0, pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
     for stage in document["stages"]:
         table.add_row(*_cells(stage))
     return table
+
+
+def _whole_run(document: dict[str, Any]) -> str:
+    """whole run: about 3 h 20 min left, until 2026-01-31 18:05"""
+    if not document["seconds_left"]:
+        return ""
+    line = f"whole run: about {about(document['seconds_left'])} left"
+    if document["ends_at"]:
+        line += time.strftime(", until %Y-%m-%d %H:%M", time.localtime(document["ends_at"]))
+    return f"{line}\n"
 
 
 def _cells(stage: dict[str, Any]) -> list[str]:

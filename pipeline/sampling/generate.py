@@ -14,13 +14,16 @@ from progan.datasets.files import whole_folder, write_whole
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.run.progress_display import track
 from progan.pipeline.sampling.latents import seed_latents, truncate
-from progan.pipeline.sampling.selection import parse_class, parse_codes
+from progan.pipeline.sampling.newest import OnChoice, networks_in
+from progan.pipeline.sampling.selection import noise_of_index, parse_class, parse_codes
 from progan.stages.errors import NetworksError
 from progan.stages.images import grid, png, single
 from progan.stages.networks.conditioning import cycling_labels, with_conditions
 from progan.stages.networks.generator import Generator
+from progan.stages.networks.layers import Alpha
 from progan.stages.rng import grid_latents
-from progan.stages.storage.pretrained import Published, read_published
+from progan.stages.specs.model import ModelSpec
+from progan.stages.storage.pretrained import Published
 from progan.stages.storage.weights import fitting_weights
 
 FILE_SUFFIX = re.compile(r"\.[0-9]{0,2}[A-Za-z][A-Za-z0-9]{0,4}")
@@ -29,12 +32,25 @@ BATCH = 16
 """Pictures in one forward pass"""
 
 
-def load_generator(folder: Path) -> Generator:
-    """The averaged generator in a folder: an export, an import or a stage's `final/`.
+class FadingGenerator(Generator):
+    """The generator of a stage in its fade, which draws at the checkpoint's alpha."""
 
-    Verifies its checksums; NetworksError if it is incomplete or damaged.
+    def __init__(self, model: ModelSpec, resolution: int, fade: float) -> None:
+        super().__init__(model, resolution, fading=True)
+        self.fade = fade
+
+    def forward(self, latents: Tensor, alpha: Alpha | None = None) -> Tensor:
+        """See Generator."""
+        return super().forward(latents, self.fade if alpha is None else alpha)
+
+
+def load_generator(folder: Path) -> Generator:
+    """The averaged generator in a folder: an export, an import, a stage's `final/`, or a run.
+
+    Of a run it is the newest one, of a checkpoint if a stage still trains. Verifies its checksums;
+    NetworksError if it is incomplete or damaged.
     """
-    return load_networks(read_published(folder), "ema")
+    return load_networks(networks_in(folder), "ema")
 
 
 def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Generator:
@@ -42,15 +58,20 @@ def load_networks(networks: Published, name: Literal["ema", "generator"]) -> Gen
 
     NetworksError unless its file holds the weights of a generator of the published shape.
     """
-    file = networks.files[name]
+    file, grown = networks.files[name], networks.fade is not None
     try:
         with torch.device("meta"):  # takes no memory for what only the folder's document claims
-            described = Generator(networks.model, networks.resolution)
+            described = Generator(networks.model, networks.resolution, fading=grown)
     except Exception as error:  # of torch, by what is wrong
         reason = str(error).splitlines()[0][:200]
         raise NetworksError(f"{file}: no generator has the shape described: {reason}") from error
     weights = fitting_weights(file, described)
-    generator = Generator(networks.model, networks.resolution)
+    if networks.fade is not None and networks.fade < 1:
+        generator: Generator = FadingGenerator(networks.model, networks.resolution, networks.fade)
+    else:
+        generator = Generator(networks.model, networks.resolution)
+        unused = f"to_rgb.{networks.resolution // 2}."
+        weights = {key: value for key, value in weights.items() if not key.startswith(unused)}
     generator.load_state_dict(weights)
     return generator.eval().requires_grad_(False)
 
@@ -68,11 +89,11 @@ def draw(generator: Generator, num: int, seed: int) -> Tensor:
 
 def draw_latents(generator: Generator, latents: Tensor) -> Tensor:
     """Latents with conditions, (N, inputs) -> pictures (N, C, R, R) in float32 on the CPU."""
-    return torch.cat(list(_draw_batches(generator, latents)))
+    return torch.cat(list(draw_batches(generator, latents)))
 
 
-def _draw_batches(generator: Generator, latents: Tensor) -> Iterator[Tensor]:
-    """The same in batches, drawn lazily."""
+def draw_batches(generator: Generator, latents: Tensor) -> Iterator[Tensor]:
+    """The same in batches of at most BATCH pictures, drawn lazily."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator.to(device)
     for batch in torch.split(latents, BATCH):
@@ -89,42 +110,87 @@ def generate(
     truncation: float | None = None,
     class_: str | None = None,
     codes: Sequence[str] = (),
+    index: int | None = None,
+    on_choice: OnChoice = lambda text: None,
 ) -> int:
     """Write a grid if `out` ends in .png, else single PNG files into the folder `out`: all or none.
 
     With `seeds`, each determines one picture, independent of the others; without, `num` pictures
     are drawn from `seed`. `class_`: name or label of the class of all pictures; without, classes
     cycle, by seed if there are `seeds`. `codes`: NUMBER=VALUE words; other codes are random.
+    `index`: which of a mixture's generators draws all pictures; without, a random one each.
+    `model` may be a run; `on_choice` is told which of its generators draws.
 
     Returns the number of pictures. ConfigError if `out` has the suffix of another kind of file,
-    if a single file is there already, or if there is no such class or code.
+    if a single file is there already, or if there is no such class, code or generator.
     """
     to_grid = _is_grid(out)
-    published = read_published(model)
+    published = networks_in(model, on_choice)
     generator = load_networks(published, "ema")
-    size = generator.model.noise
     labels = class_labels(seeds or range(num), published, class_)
-    latents = seed_latents(seeds, size) if seeds else grid_latents(seed, num, size)
+    inputs = chosen_inputs(
+        published.model,
+        labels,
+        seed=seed,
+        seeds=seeds,
+        truncation=truncation,
+        codes=codes,
+        index=index,
+    )
     stems = [f"seed{s:06d}" for s in seeds] if seeds else [f"{seed}-{i:06d}" for i in range(num)]
-    if truncation is not None:
-        latents = truncate(latents, truncation)
-    for number, noise in parse_codes(codes, generator.model.generator.codes).items():
-        latents[:, generator.model.latent + number] = noise
-    latents = with_conditions(latents, labels, generator.model)
-    images = (image for batch in _draw_batches(generator, latents) for image in batch)
-    tracked = track(images, out.name, len(latents))
+    images = (image for batch in draw_batches(generator, inputs) for image in batch)
+    tracked = track(images, out.name, len(inputs))
     if to_grid:
-        columns = math.ceil(math.sqrt(len(latents)))
+        columns = math.ceil(math.sqrt(len(inputs)))
         write_whole(out, png(grid(torch.stack(list(tracked)), columns)))
     else:
         _write_singles(out, [f"{stem}.png" for stem in stems], tracked)
-    return len(latents)
+    return len(inputs)
 
 
-def class_labels(numbers: Sequence[int], published: Published, class_: str | None) -> Tensor:
-    """Labels (N,): all `class_`, or without it each picture's number modulo the classes."""
+def chosen_inputs(
+    model: ModelSpec,
+    labels: Tensor,
+    *,
+    seed: int = 0,
+    seeds: list[int] | None = None,
+    truncation: float | None = None,
+    codes: Sequence[str] = (),
+    index: int | None = None,
+) -> Tensor:
+    """A generator's inputs, (N, inputs) in float32, for labels (N,); the rest as in `generate`."""
+    latents = (
+        seed_latents(seeds, model.noise) if seeds else grid_latents(seed, len(labels), model.noise)
+    )
+    if truncation is not None:
+        own = slice(model.latent)  # codes and generators stay uniform
+        latents[:, own] = truncate(latents[:, own], truncation)
+    for number, noise in parse_codes(codes, model.generator.codes).items():
+        latents[:, model.latent + number] = noise
+    if index is not None:
+        latents[:, -1] = noise_of_index(index, model.generators)
+    return with_conditions(latents, labels, model)
+
+
+def class_labels(
+    numbers: Sequence[int],
+    published: Published,
+    wanted: str | int | Sequence[str | int] | None,
+    option: str = "--class",
+) -> Tensor:
+    """Labels (N,): of the class, or the class of each, that is wanted, by name or label.
+
+    Without it, each picture's number modulo the classes. ConfigError, which names the `option`, if
+    there is no such class, or if there are not as many as pictures.
+    """
     labels = torch.tensor(numbers) % max(1, published.model.classes)
-    return labels if class_ is None else labels.fill_(parse_class(class_, published.classes))
+    if wanted is None:
+        return labels
+    if isinstance(wanted, str | int):
+        return labels.fill_(parse_class(str(wanted), published.classes, option))
+    if len(wanted) != len(labels):
+        raise ConfigError(f"{option}: {len(wanted)} classes for {len(labels)} pictures")
+    return torch.tensor([parse_class(str(each), published.classes, option) for each in wanted])
 
 
 def _write_singles(out: Path, names: Sequence[str], images: Iterable[Tensor]) -> None:

@@ -31,10 +31,13 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def parse_class(text: str, names: Sequence[str]) -> int:
-    """The label of a class given by name or label. ConfigError if there is no such class."""
+def parse_class(text: str, names: Sequence[str], option: str = "--class") -> int:
+    """The label of a class given by name or label. ConfigError if there is no such class.
+
+    option: what the message says was wrong.
+    """
     if not names:
-        raise ConfigError(f"--class {text}: this generator was not trained with classes")
+        raise ConfigError(f"{option} {text}: this generator was not trained with classes")
     if text in names:
         return names.index(text)
     if text.isdecimal() and int(text) < len(names):
@@ -42,7 +45,7 @@ def parse_class(text: str, names: Sequence[str]) -> int:
     shown = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
     close = difflib.get_close_matches(text, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {len(names)}: {shown}"
-    raise ConfigError(f"--class {text}: no such class; {hint}")
+    raise ConfigError(f"{option} {text}: no such class; {hint}")
 
 
 def parse_codes(words: Sequence[str], spec: CodesSpec) -> dict[int, float]:
@@ -61,6 +64,15 @@ def parse_codes(words: Sequence[str], spec: CodesSpec) -> dict[int, float]:
             raise ConfigError(f"--code {word}: this generator has {spec.count or 'no'} codes")
         noise[number] = _inverse_normal(_quantile(word, number, value, spec))
     return noise
+
+
+def noise_of_index(index: int, generators: int) -> float:
+    """The N(0, 1) value that has generator `index` draw. ConfigError if there is none."""
+    if generators == 1:
+        raise ConfigError(f"--generator {index}: this model has a single generator; leave it out")
+    if index >= generators:
+        raise ConfigError(f"--generator {index}: there are {generators}, from 0 on")
+    return _inverse_normal((index + 0.5) / generators)
 
 
 def _quantile(word: str, number: int, value: float, spec: CodesSpec) -> float:

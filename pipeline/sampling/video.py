@@ -33,7 +33,7 @@ def check_movie(out: Path, fps: int) -> None:
 
 
 def write_movie(out: Path, frames: Iterable[Image.Image], fps: int) -> None:
-    """Write RGB pictures of equal, even size, at least one, in the suffix's format; atomic.
+    """Write grey or RGB pictures of equal, even size, at least one, in the suffix's format; atomic.
 
     A GIF loops; MP4 is H.264 with 4:2:0 colour, which every player supports.
     """
@@ -73,6 +73,6 @@ def _write_mp4(path: Path, size: tuple[int, int], frames: Iterator[Image.Image],
     writer.send(None)
     try:
         for frame in frames:
-            writer.send(frame.tobytes())
+            writer.send(frame.convert("RGB").tobytes())
     finally:
         writer.close()

@@ -1,80 +1,152 @@
-"""Tracks a run in MLflow from a background thread, without ever delaying training.
+"""Sends a run to its trackers from background threads, without ever delaying training.
 
 The run's folder is the queue: everything is sent from its files, so that an unreachable server
-neither delays nor loses anything.
+neither delays nor loses anything. Each tracker has a thread: none waits for another.
 """
 
 import logging
 import shlex
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
-from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.config.secrets import without_secrets
 from progan.pipeline.run_folder import RunFolder
-from progan.pipeline.tracking.sender import Sender
-from progan.pipeline.tracking.system_metrics import MachineLog
-from progan.stages.specs.stage import StageSpec
+from progan.pipeline.tracking.queue.destination import Destination, Status, TrackingError
+from progan.pipeline.tracking.queue.lock import sending_lock
+from progan.pipeline.tracking.queue.system_metrics import MachineLog
 
 log = logging.getLogger(__name__)
 SYNC_SECONDS = 5.0
+PATIENCE_SECONDS = 120.0
+"""How long the end of training waits for all trackers together"""
+LAST_ATTEMPTS = 2
+"""The second asks a tracker anew what it has: a run may have been deleted there"""
 MAX_CHARACTERS = 300
-SENDING_FAILED = "MLflow cannot be told"
 SAMPLING_FAILED = "this machine cannot be watched"
+SENDING_FAILED = "cannot be told"
 
 
 class Tracker:
-    """Sends a run's files to MLflow, and samples system metrics, while the run goes on."""
+    """Sends a run's files to its destinations, and samples system metrics, while it goes on."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, specs: list[StageSpec]) -> None:
-        self.run = run
-        self._sender = Sender(run, config, specs)
-        self._machine: MachineLog | None = None
-        self._unsent = True
-        self._status = "FINISHED"
-        self._failing: set[str] = set()
+    def __init__(self, run: RunFolder, destinations: Sequence[Destination]) -> None:
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="tracking", daemon=True)
+        self._followers = [Follower(run, each, self._closing) for each in destinations]
+        self._sampler = Sampler(run, self._closing)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads():
+            thread.start()
 
-    def close(self, status: str, patience_seconds: float = 120.0) -> None:
-        """Send what is left and end the MLflow runs with MLflow's `status`, such as FINISHED.
+    def close(self, status: Status, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Send what is left, and say in the trackers how the run ended.
 
-        What cannot be sent in time stays in the run's folder; the next command that trains or
-        resumes the run sends it.
+        What cannot be sent in time stays in the run's folder; `progan track`, and the next command
+        that trains or resumes the run, send it.
         """
-        self._status = status
+        deadline = time.monotonic() + patience_seconds
+        for follower in self._followers:
+            follower.status = status
         self._closing.set()
-        self._thread.join(patience_seconds)
-        if self._thread.is_alive() or self._unsent:
-            command = f"progan resume {shlex.quote(str(self.run.path))}"
-            log.warning("not all of %s has reached MLflow; it will be sent with the next `%s`",
-                        self.run.path, command)  # fmt: skip
+        for thread in self._threads():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for follower in self._followers:
+            follower.give_up()
 
-    def _follow(self) -> None:
+    def _threads(self) -> list[threading.Thread]:
+        """None if nothing is tracked."""
+        return [self._sampler, *self._followers] if self._followers else []
+
+
+class Sampler(threading.Thread):
+    """Writes the machine's load to the run's folder."""
+
+    def __init__(self, run: RunFolder, closing: threading.Event) -> None:
+        super().__init__(name="system metrics", daemon=True)
+        self._run = run
+        self._closing = closing
+        self._failures = Failures()
+
+    def run(self) -> None:
+        """Sample until training ends."""
+        machine: MachineLog | None = None
         while not self._closing.wait(SYNC_SECONDS):
-            self._try(SAMPLING_FAILED, self._sample)
-            self._try(SENDING_FAILED, self._sender.send)
-        self._try(SAMPLING_FAILED, self._sample)
-        self._unsent = not self._try(SENDING_FAILED, lambda: self._sender.end(self._status))
+            try:
+                machine = machine or MachineLog(self._run.machine)
+                machine.sample()
+                self._failures.over()
+            except Exception as error:
+                self._failures.warn(SAMPLING_FAILED, error)
 
-    def _sample(self) -> None:
-        self._machine = self._machine or MachineLog(self.run.machine)
-        self._machine.sample()
 
-    def _try(self, failure: str, action: Callable[[], None]) -> bool:
-        """Run an action; returns whether it succeeded. Warns of the first of several failures."""
+class Follower(threading.Thread):
+    """Sends to one destination what the run's folder gets."""
+
+    def __init__(self, run: RunFolder, destination: Destination, closing: threading.Event) -> None:
+        super().__init__(name=f"tracking to {destination.title}", daemon=True)
+        self.status: Status = "FAILED"
+        self._run_folder = run
+        self._destination = destination
+        self._closing = closing
+        self._unsent = True
+        self._is_locked = False
+        self._failures = Failures()
+
+    def run(self) -> None:
+        """Send until training ends, and then what is left."""
+        with ExitStack() as held:
+            while not self._closing.wait(SYNC_SECONDS):
+                self._try(held, self._destination.send)
+            for _ in range(LAST_ATTEMPTS):
+                if self._try(held, lambda: self._destination.end(self.status)):
+                    self._unsent = False
+                    return
+
+    def give_up(self) -> None:
+        """Say what was not sent, and how to send it, and do not wait for it any more."""
+        if not (self.is_alive() or self._unsent):
+            return
+        command = f"progan track {shlex.quote(str(self._run_folder.path))}"
+        log.warning(
+            "not all of %s has reached %s; the next `progan resume` sends it, or: %s --to %s",
+            self._run_folder.path,
+            self._destination.title,
+            command,
+            self._destination.target,
+        )
+        self._destination.abandon()
+
+    def _try(self, held: ExitStack, action: Callable[[], None]) -> bool:
+        """Run an action of the destination, whose lock is `held`; returns whether it succeeded."""
         try:
+            if not self._is_locked:
+                held.enter_context(sending_lock(self._run_folder, self._destination))
+                self._is_locked = True
             action()
         except Exception as error:
-            if failure not in self._failing:
-                reason = " ".join(without_secrets(str(error)).split())
-                log.warning("%s, training goes on: %s", failure, reason[:MAX_CHARACTERS])
-            self._failing.add(failure)
-            self._sender.forget()
+            self._failures.warn(f"{self._destination.title} {SENDING_FAILED}", error)
+            self._destination.forget()
             return False
-        self._failing.discard(failure)
+        self._failures.over()
         return True
+
+
+class Failures:
+    """Warns of the first of several failures in a row, and of each one that a user can mend."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def warn(self, what: str, error: Exception) -> None:
+        """Log a failure that does not stop training."""
+        reason = " ".join(without_secrets(str(error)).split())[:MAX_CHARACTERS]
+        if not self._said or (isinstance(error, TrackingError) and reason not in self._said):
+            log.warning("%s, training goes on: %s", what, reason)
+        self._said.add(reason)
+
+    def over(self) -> None:
+        """Count what follows as a new failure."""
+        self._said.clear()

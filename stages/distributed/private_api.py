@@ -23,3 +23,12 @@ def set_timeout(group: dist.ProcessGroup, timeout: timedelta) -> None:
 def skip_shared_memory_op() -> None:
     """Keep DeepSpeed from compiling its shared-memory collectives for the CPU at first use."""
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def skip_nvml() -> None:
+    """Have DeepSpeed ask torch, not NVML, for a GPU's free memory.
+
+    It would look the GPU up by its place in CUDA_VISIBLE_DEVICES, where it expects numbers, not
+    UUIDs or MIG slices.
+    """
+    deepspeed.accelerator.cuda_accelerator.pynvml = None

@@ -1,8 +1,8 @@
 """Watchdog for collectives: on timeout, reports which ranks are missing.
 
 A collective that one rank never enters blocks all others, for ever or until a timeout whose message
-names no rank. So every rank counts the collectives that it enters, and a thread writes the count,
-and once the host's name, to the launcher's store. When the count of a rank has not changed for too
+names no rank. So every rank writes its host's name to the launcher's store, counts the collectives
+that it enters, and a thread writes the count. When the count of a rank has not changed for too
 long, the ranks with the lowest count are those missing. The thread works while the main thread
 hangs.
 """
@@ -48,22 +48,21 @@ class Watchdog:
         self._since = time.monotonic()
         done = Event()
         if self._size > 1:
-            arguments = (seconds, give_up, done)
+            store = _store()
+            store.set(f"host {self._rank}", socket.gethostname())
+            arguments = (store, seconds, give_up, done)
             threading.Thread(target=self._watch, args=arguments, daemon=True).start()
         try:
             yield
         finally:
             done.set()
 
-    def _watch(self, seconds: float, give_up: Callable[[str], None], done: Event) -> None:
-        store = _store()
-        host_published = False
+    def _watch(
+        self, store: Store, seconds: float, give_up: Callable[[str], None], done: Event
+    ) -> None:
         while not done.wait(PUBLISH_SECONDS):
             late = time.monotonic() - self._since > seconds
             try:
-                if not host_published:
-                    store.set(f"host {self._rank}", socket.gethostname())
-                    host_published = True
                 store.set(str(self._rank), str(self._count))
                 if late:
                     give_up(self._name_missing(store, seconds))

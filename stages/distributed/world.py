@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from progan.stages.distributed.device import own_device
 from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.distributed.watchdog import Watchdog
 
@@ -19,7 +20,6 @@ class World:
 
     rank: int
     size: int
-    local_rank: int
     device: torch.device
     watchdog: Watchdog
 
@@ -29,8 +29,8 @@ class World:
         return self.rank == 0
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """Copy a tensor from the host to this rank's device, without waiting for the copy."""
-        if self.device.type == "cuda" and not tensor.is_pinned():
+        """A tensor on this rank's device; copied if it is not there, without waiting for that."""
+        if self.device.type == "cuda" and tensor.device.type == "cpu" and not tensor.is_pinned():
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
@@ -44,10 +44,7 @@ class World:
 
         NaN or infinite on one rank is so on all, so every rank decides alike.
         """
-        values = stack_scalars(scalars)
-        self.watchdog.arrive()
-        dist.all_reduce(values)
-        return AsyncScalars(scalars, values / self.size)
+        return AsyncScalars(scalars, self.all_reduce_mean(stack_scalars(scalars)))
 
     def all_reduce_mean_grad(self, tensor: Tensor) -> Tensor:
         """Mean over the ranks of a tensor, differentiable.
@@ -67,9 +64,14 @@ class World:
 
     def all_reduce_mean(self, tensor: Tensor) -> Tensor:
         """Mean over the ranks of a tensor, element by element; the same on every rank."""
-        self.watchdog.arrive()
-        dist.all_reduce(tensor)
+        self.all_reduce_sum(tensor)
         return tensor / self.size
+
+    def all_reduce_sum(self, tensor: Tensor) -> None:
+        """Replace a tensor by its sum over the ranks, element by element."""
+        self.watchdog.arrive()
+        if self.size > 1:
+            dist.all_reduce(tensor)
 
     def all_gather_object(self, item: object) -> list[object]:
         """A small object of every rank, in rank order, on every rank."""
@@ -98,27 +100,18 @@ class _AllReduceMean(torch.autograd.Function):
 
 
 def _rank_mean(tensor: Tensor, world: World) -> Tensor:
-    total = tensor.clone()
-    world.watchdog.arrive()
-    dist.all_reduce(total)
-    return total / world.size
+    return world.all_reduce_mean(tensor.clone())
 
 
 def detect() -> World:
-    """Read RANK, WORLD_SIZE and LOCAL_RANK; without them this is rank 0 of 1."""
-    local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    if torch.cuda.is_available():
-        device = torch.device("cuda", local_rank)
-        torch.cuda.set_device(device)
-        # A stage has few shapes and many steps: trying all of cuDNN's algorithms pays.
-        torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
-    else:
-        device = torch.device("cpu")
+    """Read RANK and WORLD_SIZE; without them this is rank 0 of 1.
+
+    StageError if this rank has no GPU to itself, or torch cannot use it (device.py).
+    """
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     return World(
         rank=rank,
         size=size,
-        local_rank=local_rank,
-        device=device,
+        device=own_device(),
         watchdog=Watchdog(rank, size),
     )

@@ -12,6 +12,7 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import Encoder
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import MultiDiscriminator
+from progan.stages.specs.stage import Compile
 
 BACKEND = "inductor"
 MAX_GRAPHS = 64
@@ -22,7 +23,10 @@ MAX_REASON = 300
 
 
 def compile_passes(
-    generator: Generator, discriminator: Discriminator | MultiDiscriminator, encoder: Encoder | None
+    generator: Generator,
+    discriminator: Discriminator | MultiDiscriminator,
+    encoder: Encoder | None,
+    mode: Compile,
 ) -> None:
     """Compile the passes that are differentiated once, at their first call.
 
@@ -30,6 +34,9 @@ def compile_passes(
     Its `forward` stays eager: penalties differentiate it twice, which compiled code does not
     support. Only methods of these objects are replaced, so weights and their names stay as they
     are; a copy made afterwards would call the networks it was copied from.
+
+    In mode `reduce-overhead` a pass on a GPU is a CUDA graph, whose results are overwritten by the
+    next call after `begin_micro_batch`.
     """
     import torch._dynamo.config
     import torch._inductor.config
@@ -46,17 +53,26 @@ def compile_passes(
     if encoder is not None:
         methods.append(("encoder", encoder, "forward"))
     for name, network, method in methods:
-        setattr(network, method, _compiled(name, network, method))
+        setattr(network, method, _compiled(name, network, method, mode))
 
 
-def _compiled(name: str, network: nn.Module, method: str) -> Callable[..., Any]:
+def begin_micro_batch(mode: Compile) -> None:
+    """Let CUDA graphs reuse the memory of the passes before; no tensor of these is used any more.
+
+    Gradients may be kept: torch accumulates those that graphs compute in memory of its own.
+    """
+    if mode == "reduce-overhead":
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+
+def _compiled(name: str, network: nn.Module, method: str, mode: Compile) -> Callable[..., Any]:
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
     device = next(network.parameters()).device
     # Every shape has its own graph, so that none depends on earlier calls, which differ in a run
     # that was interrupted. A pass that is not one whole graph is an error.
     run: Callable[..., Any] = torch.compile(
-        getattr(network, method), backend=BACKEND, dynamic=False, fullgraph=True
+        getattr(network, method), backend=BACKEND, dynamic=False, fullgraph=True, mode=mode
     )
 
     def call(*inputs: Any, **options: Any) -> Any:

@@ -33,3 +33,15 @@ def master_fragment(parameter: nn.Parameter) -> Tensor | None:
 def link_optimizer_state(zero_optimizer: Any) -> None:
     """Have the public getters and setters of optimizer state work before a first real step."""
     zero_optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def copy_own_moment(parameter: nn.Parameter, moment: str, whole: Tensor) -> None:
+    """Copy the part of a parameter's moment that this rank keeps into `whole`, (elements,).
+
+    The public getter takes a collective for each parameter and moment.
+    """
+    mapping = getattr(parameter, "_hp_mapping", None)
+    if mapping is not None:
+        part = mapping.lp_fragment_address
+        own = mapping.get_optim_state_fragment(moment)
+        whole.narrow(0, part.start, part.numel).copy_(own)

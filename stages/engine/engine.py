@@ -9,11 +9,12 @@ from typing import Literal
 
 import deepspeed
 import torch
-from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
+from deepspeed.utils import safe_set_full_optimizer_state
 from torch import Tensor, nn
 
 from progan.stages.distributed.world import World
 from progan.stages.engine.deepspeed_private import (
+    copy_own_moment,
     link_optimizer_state,
     master_fragment,
     sharded_gradients,
@@ -43,7 +44,8 @@ class Engine:
             "gradient_accumulation_steps": self._micro_batches,
             "steps_per_print": 2**62,
             "gradient_clipping": 0.0,  # DeepSpeed's default is to clip, at a norm of 1
-            "zero_allow_untested_optimizer": True,  # RMSProp is tested by us
+            "zero_allow_untested_optimizer": True,  # RMSProp and SGD are tested by us
+            "timers": {"throughput": {"enabled": False}},  # it waits for the device
             "zero_optimization": {
                 "stage": sharding,
                 # The host reads it, every step. In fp16 it is what skips overflows.
@@ -57,6 +59,8 @@ class Engine:
         )
         self._optimizer = optimizer
         self._sharded = sharding > 0
+        self._alone = world.size == 1 and not self._sharded
+        self._engine.enable_backward_allreduce = not self._alone
         self._materialise_moments()
 
     def update(
@@ -94,6 +98,8 @@ class Engine:
         if overflow and not self._sharded:
             # Sharded optimizers skip such a step by themselves, others if there are no gradients.
             self.module.zero_grad(set_to_none=True)
+        elif self._alone:
+            self._add_missing_gradients()
         self._engine.step()
         if self._loss_scale:
             self._loss_scale.update(overflow)
@@ -131,10 +137,13 @@ class Engine:
         Independent of the number of ranks and the ZeRO stage. All ranks must call it.
         """
         self.world.watchdog.arrive()
-        state = {"step": torch.tensor([float(self._steps())])}
-        for name, parameter in self.module.named_parameters():
-            for moment in self._moment_names():
-                state[f"{name}.{moment}"] = self._full(parameter, moment).cpu().clone()
+        state = {"step": self._steps().cpu().reshape(1)}
+        named = dict(self.module.named_parameters())
+        sizes = [parameter.numel() for parameter in named.values()]
+        for moment, flat in self._whole_moments().items():
+            parts = torch.split(flat.cpu(), sizes)
+            for (name, parameter), part in zip(named.items(), parts, strict=True):
+                state[f"{name}.{moment}"] = part.reshape(parameter.shape).clone()
         if self._loss_scale:
             state["loss_scale"] = self._loss_scale.state()
         return state
@@ -142,12 +151,7 @@ class Engine:
     def flat_moments(self) -> Moments:
         """The same on the device, flattened, for unrolled steps. All ranks must call it."""
         self.world.watchdog.arrive()
-        parameters = list(self.module.parameters())
-        flat = {
-            moment: torch.cat([self._full(each, moment).flatten() for each in parameters])
-            for moment in self._moment_names()
-        }
-        return Moments(self._steps(), flat)
+        return Moments(self._steps().double(), self._whole_moments())
 
     @property
     def loss_factor(self) -> float:
@@ -155,7 +159,10 @@ class Engine:
         return self._loss_scale.factor if self._loss_scale else 1.0
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
-        """Restore what `moments` gave, on any number of ranks."""
+        """Restore what `moments` gave, on any number of ranks.
+
+        State of another precision has no loss scale: it begins anew.
+        """
         for own in self._optimizer.state.values():
             own["step"].copy_(state["step"].squeeze())
         for name, parameter in self.module.named_parameters():
@@ -165,7 +172,7 @@ class Engine:
                     safe_set_full_optimizer_state(parameter, full, moment)
                 else:
                     self._optimizer.state[parameter][moment].copy_(full)
-        if self._loss_scale:
+        if self._loss_scale and "loss_scale" in state:
             self._loss_scale.load(state["loss_scale"])
 
     def _materialise_moments(self) -> None:
@@ -190,17 +197,35 @@ class Engine:
     def _any_state(self) -> dict[str, Tensor]:
         return next(iter(self._optimizer.state.values()))
 
-    def _steps(self) -> int:
-        """Steps since the moments were reset. Frozen weights have none, unless they are sharded."""
-        return int(torch.stack([own["step"] for own in self._optimizer.state.values()]).max())
+    def _steps(self) -> Tensor:
+        """Steps since the moments were reset, () on the device.
 
-    def _full(self, parameter: nn.Parameter, moment: str) -> Tensor:
-        """A moment of a whole parameter, gathered if it is sharded."""
-        if not self._sharded:
-            own: Tensor = self._optimizer.state[parameter][moment]
-            return own.detach()
-        full: Tensor = safe_get_full_optimizer_state(parameter, moment)
-        return full.detach()
+        Frozen weights have none, unless they are sharded.
+        """
+        return torch.stack([own["step"] for own in self._optimizer.state.values()]).max()
+
+    def _whole_moments(self) -> dict[str, Tensor]:
+        """A copy of every moment of all parameters, (P,); one collective if they are sharded."""
+        names, parameters = self._moment_names(), list(self.module.parameters())
+        whole = torch.zeros(
+            len(names), sum(p.numel() for p in parameters), device=self.world.device
+        )
+        for moment, flat in zip(names, whole, strict=True):
+            parts = torch.split(flat, [p.numel() for p in parameters])
+            for parameter, part in zip(parameters, parts, strict=True):
+                if self._sharded:
+                    copy_own_moment(parameter, moment, part)
+                else:
+                    part.copy_(self._optimizer.state[parameter][moment].flatten())
+        if self._sharded:  # every element is on one rank, and 0 on the others
+            self.world.all_reduce_sum(whole)
+        return dict(zip(names, whole, strict=True))
+
+    def _add_missing_gradients(self) -> None:
+        """Gradients of 0 for weights that took no part, as DeepSpeed's reduction adds them."""
+        for parameter in self.module.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
 
     def _moment_names(self) -> list[str]:
         """The moments that the optimizer keeps of every weight."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
+from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec, SgdSpec
 
 
 def make_optimizer(
@@ -20,6 +20,22 @@ def make_optimizer(
             return torch.optim.Adam(parameters, lr, betas=betas, eps=spec.eps, fused=True)
         case RmsPropSpec():
             return torch.optim.RMSprop(parameters, lr, alpha=spec.alpha, eps=spec.eps)
+        case SgdSpec():
+            return CountingSgd(parameters, lr, momentum=spec.momentum, nesterov=spec.nesterov)
+
+
+class CountingSgd(torch.optim.SGD):
+    """torch's SGD, which counts its steps in every weight's state as torch's Adam does."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step; then the counts."""
+        loss = super().step(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self.state[parameter].setdefault("step", torch.zeros(())).add_(1)
+        return loss
 
 
 def reset_moments(optimizer: torch.optim.Optimizer) -> None:
@@ -35,13 +51,10 @@ def reset_moments(optimizer: torch.optim.Optimizer) -> None:
 class Moments(NamedTuple):
     """An optimizer's state of P weights, flattened."""
 
-    step: int
+    step: Tensor
+    """(), float64 on the device: the host does not wait for it"""
     flat: dict[str, Tensor]
     """By torch's names, each (P,)"""
-
-
-MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
-"""An optimizer's state per weight, by torch's names"""
 
 
 def safe_sqrt(x: Tensor) -> Tensor:
@@ -67,8 +80,18 @@ def rmsprop(spec: RmsPropSpec, gradient: Tensor, before: Moments) -> tuple[Tenso
     )
 
 
+def sgd(spec: SgdSpec, gradient: Tensor, before: Moments) -> tuple[Tensor, Moments]:
+    """Sutskever et al. 2013 (ICML), section 2, as torch.optim.SGD computes it."""
+    if not spec.momentum:
+        return gradient, Moments(before.step + 1, {})
+    velocity = spec.momentum * before.flat["momentum_buffer"] + gradient
+    direction = gradient + spec.momentum * velocity if spec.nesterov else velocity
+    return direction, Moments(before.step + 1, {"momentum_buffer": velocity})
+
+
 RULES: dict[str, Callable[[Any, Tensor, Moments], tuple[Tensor, Moments]]] = {
     "adam": adam,
     "rmsprop": rmsprop,
+    "sgd": sgd,
 }
 """(spec, gradient, moments) -> (direction, moments after): the weights move by -lr * direction."""

@@ -1,6 +1,7 @@
 """Mixed precision: autocast and the memory format that goes with it."""
 
 import torch
+from torch import nn
 
 from progan.stages.specs.stage import EngineSpec
 
@@ -21,3 +22,10 @@ def memory_format(engine: EngineSpec) -> torch.memory_format:
     slower on CPUs.
     """
     return torch.contiguous_format if engine.precision == "fp32" else torch.channels_last
+
+
+def set_memory_format(network: nn.Module, engine: EngineSpec) -> None:
+    """Have a network and those inside it (discriminators, a decoder) lay out their maps so."""
+    for module in network.modules():
+        if hasattr(module, "memory_format"):
+            module.memory_format = memory_format(engine)  # type: ignore[assignment]

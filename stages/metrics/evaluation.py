@@ -25,8 +25,8 @@ class Result(Spec):
     images: int
     """Number of fakes, and of reals, that were compared"""
     values: dict[str, float]
-    """swd_32, swd_16, ..., swd_mean (all x 1000) | ms_ssim | fid | kid | precision and recall |
-    inception_score"""
+    """swd_32, swd_16, ..., swd_mean (all x 1000) | ms_ssim | ssim | geometry_score (x 1000) | fid |
+    kid | precision and recall | inception_score"""
 
 
 class Evaluation(Spec):

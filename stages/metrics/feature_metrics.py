@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from progan.stages.metrics.inception import Features, Network
+from progan.stages.metrics.kept_features import KeptFeatures
 from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 
 SPLITS = 10
@@ -25,25 +26,34 @@ class FeatureMetrics:
     """Collects the features of this rank's slice of the pictures; see `measure.Metric`."""
 
     def __init__(
-        self, names: Collection[str], network: Network, count: int, ranks: SafeCollectives
+        self,
+        names: Collection[str],
+        network: Network,
+        count: int,
+        ranks: SafeCollectives,
+        kept: KeptFeatures | None = None,
     ) -> None:
         """`names` are keys of FEATURE_METRICS; `count` fakes and as many reals over all ranks."""
         self._names = [name for name in FEATURE_METRICS if name in names]
-        self._network, self._count, self._ranks = network, count, ranks
+        self._network, self._count, self._ranks, self._kept = network, count, ranks, kept
         self._fakes: list[Features] = []
-        self._reals: list[Features] = []
+        known = kept.read() if kept else None
+        self._reals = [] if known is None else [known]
+        self.wants_reals = known is None and self._names != ["inception_score"]
 
-    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
-        """Take the next pictures of both kinds: uint8 (N, 3, R, R)."""
+    def add(self, fakes: Tensor, reals: Tensor | None, start: int) -> None:
+        """Take the next pictures of both kinds: uint8 (N, C, R, R), as the network takes them."""
         self._fakes.append(self._network(fakes))
-        self._reals.append(self._network(reals))
+        if self.wants_reals:
+            assert reals is not None
+            self._reals.append(self._network(reals).pool)
 
     def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
         """By name; `precision_recall` has two. All ranks must call it."""
-        fakes, reals = (
-            Features(*(torch.cat(parts) for parts in zip(*own, strict=True)))
-            for own in (self._fakes, self._reals)
-        )
+        fakes = Features(*(torch.cat(parts) for parts in zip(*self._fakes, strict=True)))
+        reals = torch.cat(self._reals) if self._reals else fakes.pool[:0]
+        if self._kept and self.wants_reals:
+            self._kept.write(reals)
         found: dict[str, float] = {}
         for name in self._names:
             found |= FEATURE_METRICS[name](fakes, reals, self._count, self._ranks)
@@ -51,9 +61,9 @@ class FeatureMetrics:
         return found
 
 
-def fid(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) -> dict[str, float]:
+def fid(fakes: Features, reals: Tensor, count: int, ranks: SafeCollectives) -> dict[str, float]:
     """Fréchet distance between two Gaussians fitted to the features (Heusel et al., 2017)."""
-    fitted = [_gaussian(x.pool.double(), count, ranks) for x in (fakes, reals)]
+    fitted = [_gaussian(x.double(), count, ranks) for x in (fakes.pool, reals)]
     return ranks.attempt(lambda: {"fid": _frechet(*fitted)}, {})
 
 
@@ -72,7 +82,7 @@ def _frechet(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
 
 
 def inception_score(
-    fakes: Features, reals: Features, count: int, ranks: SafeCollectives
+    fakes: Features, reals: Tensor, count: int, ranks: SafeCollectives
 ) -> dict[str, float]:
     """exp of the mean KL divergence of each picture's class distribution from the marginal.
 
@@ -93,7 +103,7 @@ def inception_score(
     return {"inception_score": float(kl.exp().mean())}
 
 
-def kid(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) -> dict[str, float]:
+def kid(fakes: Features, reals: Tensor, count: int, ranks: SafeCollectives) -> dict[str, float]:
     """Squared maximum mean discrepancy with a cubic kernel (Binkowski et al., 2018)."""
     both = _gathered(fakes, reals, count, ranks)
 
@@ -108,7 +118,7 @@ def kid(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) ->
 
 
 def precision_recall(
-    fakes: Features, reals: Features, count: int, ranks: SafeCollectives
+    fakes: Features, reals: Tensor, count: int, ranks: SafeCollectives
 ) -> dict[str, float]:
     """Share of fakes in the reals' neighbourhoods, and the reverse (Kynkaanniemi et al., 2019).
 
@@ -127,11 +137,11 @@ def precision_recall(
     return ranks.attempt(value, {}) if ranks.world.is_first else {}
 
 
-def _gathered(fakes: Features, reals: Features, count: int, ranks: SafeCollectives) -> list[Tensor]:
+def _gathered(fakes: Features, reals: Tensor, count: int, ranks: SafeCollectives) -> list[Tensor]:
     """The features of all ranks' pictures in rank order, on the CPU."""
     size = ranks.world.size
     lengths = [len(rank_slice(count, rank, size)) for rank in range(size)]
-    return [ranks.concat(x.pool.T, lengths).T.contiguous().cpu() for x in (fakes, reals)]
+    return [ranks.concat(x.T, lengths).T.contiguous().cpu() for x in (fakes.pool, reals)]
 
 
 FEATURE_METRICS = {
@@ -140,4 +150,5 @@ FEATURE_METRICS = {
     "precision_recall": precision_recall,
     "inception_score": inception_score,
 }
-"""By metric: this rank's features of both kinds -> the values, on the first rank at least"""
+"""By metric: this rank's features of fakes, and of reals, (N, 2048) -> the values, at least on the
+first rank"""

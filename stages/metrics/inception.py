@@ -62,3 +62,18 @@ def load_inception(weights: Path | None, device: torch.device) -> Network:
         return Features(*(found.float().cpu() for found in network(images.to(device))))
 
     return features
+
+
+def to_rgb(pictures: Tensor, background: tuple[int, int, int]) -> Tensor:
+    """uint8 (N, 1, 3 or 4, R, R) -> uint8 (N, 3, R, R).
+
+    Grey is repeated; what is transparent shows the background, rounded once.
+    """
+    channels = pictures.shape[1]
+    if channels == 1:
+        return pictures.repeat(1, 3, 1, 1)
+    if channels == 3:
+        return pictures
+    alpha = pictures[:, 3:].float() / 255
+    behind = torch.tensor(background, device=pictures.device).view(3, 1, 1)
+    return torch.lerp(behind.float(), pictures[:, :3].float(), alpha).round().byte()

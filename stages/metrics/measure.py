@@ -1,22 +1,30 @@
 """Measure a generator: its fakes and reals through every metric asked for, on all ranks."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from progan.datasets.files import sha256_file
+from progan.datasets.format.manifest import Manifest
 from progan.datasets.loader import Batches
+from progan.datasets.order import Integers
+from progan.datasets.reals import Reals
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.images import to_uint8
 from progan.stages.metrics.feature_metrics import FEATURE_METRICS, FeatureMetrics
-from progan.stages.metrics.inception import Network, load_inception
-from progan.stages.metrics.ms_ssim import SimilarPairs
+from progan.stages.metrics.full_float32 import full_float32
+from progan.stages.metrics.geometry import PARTS, GeometryScore, require_gudhi
+from progan.stages.metrics.inception import Network, load_inception, to_rgb
+from progan.stages.metrics.kept_features import KeptFeatures
+from progan.stages.metrics.ms_ssim import PAIR_METRICS, SimilarPairs
 from progan.stages.metrics.names import images_compared
-from progan.stages.metrics.safe_collectives import RankSlice, SafeCollectives, rank_slice
+from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 from progan.stages.metrics.sizes import DIRECTIONS, DIRECTIONS_PER_CHUNK, swd_sides
 from progan.stages.metrics.swd import SlicedWasserstein
 from progan.stages.networks.conditioning import with_conditions
@@ -31,8 +39,14 @@ LARGEST_BATCH = 64
 class Metric(Protocol):
     """A metric, or several that share their features."""
 
-    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
-        """Add pictures start, start + 1, ... of this rank's slice: uint8 (N, C, R, R) twice."""
+    wants_reals: bool
+    """If no metric does, reals are not read"""
+
+    def add(self, fakes: Tensor, reals: Tensor | None, start: int) -> None:
+        """Add pictures start, start + 1, ... of this rank's slice: uint8 (N, C, R, R) twice.
+
+        They are contiguous, and float32 is not computed as TF32.
+        """
         ...
 
     def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
@@ -52,6 +66,8 @@ class Subject(NamedTuple):
     """Of `batches`"""
     batch_size: int
     """Fakes per batch that fit in memory"""
+    features: Path | None = None
+    """Folder for features of the reals, which later measurements reuse"""
 
 
 class Measurement(NamedTuple):
@@ -87,7 +103,8 @@ def measure(
     _feed(subject, metrics.values(), count, ranks, heartbeat)
     values: dict[str, float] = {}
     for metric_names, metric in metrics.items():
-        found = metric.values(heartbeat)
+        with full_float32():
+            found = metric.values(heartbeat)
         try:
             ranks.raise_failures()
         except MetricError as error:
@@ -106,7 +123,8 @@ def heartbeats(subject: Subject, names: Collection[str], spec: MetricsSpec) -> i
     levels = len(swd_sides(subject.resolution)) if "swd" in names else 0
     from_features = sum(name in FEATURE_METRICS for name in names)
     batches = -(-count // _batch_size(subject))
-    return batches + levels * (DIRECTIONS // DIRECTIONS_PER_CHUNK) + from_features
+    from_topology = PARTS if "geometry_score" in names else 0
+    return batches + levels * (DIRECTIONS // DIRECTIONS_PER_CHUNK) + from_features + from_topology
 
 
 def _batch_size(subject: Subject) -> int:
@@ -120,30 +138,69 @@ def _prepare(
     """The metrics by names, and why some are left out; the same on all ranks."""
     device = ranks.world.device
     feature_metrics = tuple(name for name in names if name in FEATURE_METRICS)
-    missing: dict[str, str] = {}
-    network: Network | None = None
-    if feature_metrics:
-        try:
-            network = load_inception(spec.inception_weights, device)
-        except MetricError as error:
-            missing = dict.fromkeys(feature_metrics, str(error))
+    network, missing = _load_libraries(names, spec, device)
     left_out = ranks.merge(missing)
+    channels = subject.batches.manifest.channels
 
     def make() -> dict[tuple[str, ...], Metric]:
         made: dict[tuple[str, ...], Metric] = {}
         if "swd" in names:
-            channels = subject.batches.manifest.channels
             made["swd",] = SlicedWasserstein(subject.resolution, channels, count, ranks)
-        if "ms_ssim" in names:
-            made["ms_ssim",] = SimilarPairs(ranks)
-        if network and not left_out:
-            made[feature_metrics] = FeatureMetrics(feature_metrics, network, count, ranks)
+        for name in PAIR_METRICS:
+            if name in names:
+                made[name,] = SimilarPairs(name, ranks)
+        if "geometry_score" in set(names) - left_out.keys():
+            made["geometry_score",] = GeometryScore(subject.resolution, channels, count, ranks)
+        if network and not left_out.keys() & set(feature_metrics):
+            kept = _kept_features(subject, spec, count, ranks.world)
+            made[feature_metrics] = FeatureMetrics(
+                feature_metrics, _of_rgb(network, subject.batches.manifest), count, ranks, kept
+            )
         return made
 
     none: dict[tuple[str, ...], Metric] = {}
     metrics = ranks.attempt(make, none)
     ranks.raise_failures()
     return metrics, left_out
+
+
+def _load_libraries(
+    names: Collection[str], spec: MetricsSpec, device: torch.device
+) -> tuple[Network | None, dict[str, str]]:
+    """InceptionV3 if a metric needs it, and why metrics are left out on this rank."""
+    network: Network | None = None
+    missing: dict[str, str] = {}
+    feature_metrics = [name for name in names if name in FEATURE_METRICS]
+    if feature_metrics:
+        try:
+            network = load_inception(spec.inception_weights, device)
+        except MetricError as error:
+            missing = dict.fromkeys(feature_metrics, str(error))
+    if "geometry_score" in names:
+        try:
+            require_gudhi()
+        except MetricError as error:
+            missing["geometry_score"] = str(error)
+    return network, missing
+
+
+def _of_rgb(network: Network, manifest: Manifest) -> Network:
+    """The network for pictures of the data set's channels; its background is behind alpha."""
+    return lambda pictures: network(to_rgb(pictures, manifest.options.background))
+
+
+def _kept_features(
+    subject: Subject, spec: MetricsSpec, count: int, world: World
+) -> KeptFeatures | None:
+    """Where this rank's features of the reals are kept; not while these fade."""
+    if subject.features is None or spec.inception_weights is None or subject.alpha < 1:
+        return None
+    weights = sha256_file(spec.inception_weights)
+    manifest = subject.batches.manifest
+    key = *subject.batches.identity, count, weights, world.device.type
+    if manifest.channels == 4:
+        key = *key, manifest.options.background
+    return KeptFeatures(subject.features, key, rank_slice(count, world.rank, world.size))
 
 
 def _feed(
@@ -157,28 +214,43 @@ def _feed(
     world = ranks.world
     slices = [rank_slice(count, rank, world.size) for rank in range(world.size)]
     own, longest = slices[world.rank], max(map(len, slices))
-    batch_size = _batch_size(subject)
+    size = _batch_size(subject)
+    begins = range(own.begin, own.end, size)
+    batches = [np.arange(begin, min(begin + size, own.end)) for begin in begins]
+    wanted = any(metric.wants_reals for metric in metrics)
+    reals = subject.batches.at(batches) if wanted else None
     latents = metric_latents(subject.seed, count, subject.generator.model.noise)
-    for offset in range(0, longest, batch_size):
+    for number in range(-(-longest // size)):
         world.watchdog.arrive()
-        begin = min(own.begin + offset, own.end)
-        batch = RankSlice(begin, min(begin + batch_size, own.end))
-        if len(batch):
-            ranks.attempt(partial(_feed_batch, subject, metrics, latents, batch, world), None)
+        if number < len(batches):
+            feed = partial(_feed_batch, subject, metrics, latents, batches[number], reals, world)
+            ranks.attempt(feed, None)
         heartbeat()
     ranks.raise_failures()
 
 
 @torch.no_grad()
 def _feed_batch(
-    subject: Subject, metrics: Collection[Metric], latents: Tensor, batch: RankSlice, world: World
+    subject: Subject,
+    metrics: Collection[Metric],
+    latents: Tensor,
+    batch: Integers,
+    reals: Iterator[Reals] | None,
+    world: World,
 ) -> None:
-    reals, labels, _ = subject.batches.at(np.arange(batch.begin, batch.end))
+    """The pictures of one batch; the next ones of `reals` are those that it is compared with."""
+    read = next(reals) if reals else None
     # The fakes have the classes of the reals that they are compared with.
-    inputs = with_conditions(latents[batch.begin : batch.end], labels, subject.generator.model)
+    labels = read.labels if read else subject.batches.labels_at(batch)
+    inputs = with_conditions(latents[batch], labels, subject.generator.model)
     fakes = subject.generator(inputs.to(world.device), subject.alpha)
     while fakes.shape[-1] < subject.resolution:
         fakes = upscale(fakes)
-    pictures = to_uint8(fakes), to_uint8(fade(reals.to(world.device), subject.alpha))
-    for metric in metrics:
-        metric.add(*pictures, batch.begin)
+    pictures = to_uint8(fakes).contiguous()
+    compared = None
+    if read:
+        images = read.to(world.device).images()
+        compared = to_uint8(fade(images, subject.alpha)).contiguous()
+    with full_float32():
+        for metric in metrics:
+            metric.add(pictures, compared, int(batch[0]))

@@ -1,7 +1,9 @@
-"""Multi-scale structural similarity between pairs of fakes.
+"""Structural similarity between pairs of fakes, at one scale or several.
 
-Wang, Simoncelli and Bovik, 2003, used as PGGAN's table 1 does: the mean over random pairs of fakes.
-It measures variation only, and detects mode collapse; lower is more varied.
+MS-SSIM (Wang, Simoncelli and Bovik, 2003), used as PGGAN's table 1 does: the mean over random pairs
+of fakes. SSIM (Wang et al., 2004, IEEE TIP 13, eq. 13) is used in the same way; it is MS-SSIM's
+finest scale with its luminance term. Both measure variation only, and detect mode collapse; lower
+is more varied.
 
 The window shrinks with the picture, as in the paper's code, so five scales need 16x16 pixels; 8x8
 and 4x4 have four and three scales, whose weights are scaled up to the sum of all five.
@@ -23,20 +25,23 @@ K1, K2, LARGEST = 0.01, 0.03, 255.0
 class SimilarPairs:
     """Adds up the similarities of this rank's pairs of fakes; see `measure.Metric`."""
 
-    def __init__(self, ranks: SafeCollectives) -> None:
-        self._ranks = ranks
+    wants_reals = False
+
+    def __init__(self, name: str, ranks: SafeCollectives) -> None:
+        """`name` is a key of PAIR_METRICS."""
+        self._name, self._ranks = name, ranks
         self._sums = torch.zeros(2, dtype=torch.float64)
 
-    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
+    def add(self, fakes: Tensor, reals: Tensor | None, start: int) -> None:
         """Add an even number of fakes, uint8 (N, C, R, R): neighbours are a pair."""
-        similarities = ms_ssim(fakes[0::2], fakes[1::2]).double()
+        similarities = PAIR_METRICS[self._name](fakes[0::2], fakes[1::2]).double()
         self._sums[0] += similarities.sum().cpu()
         self._sums[1] += len(similarities)
 
     def values(self, heartbeat: Callable[[], None]) -> dict[str, float]:
-        """`ms_ssim`. All ranks must call it."""
+        """The mean, by the metric's name. All ranks must call it."""
         total, pairs = self._ranks.sum(self._sums).tolist()
-        return {"ms_ssim": total / pairs}
+        return {self._name: total / pairs}
 
 
 def scale_weights(resolution: int) -> list[float]:
@@ -57,6 +62,19 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
         product *= factor.clamp(min=0) ** weight
         a, b = (F.avg_pool2d(x, 2) if x.shape[-1] > 1 else x for x in (a, b))
     return product
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Similarity of each pair, as `ms_ssim`, but at the pictures' own scale alone.
+
+    A mean over the colour channels; the paper's is of grey pictures.
+    """
+    similarity, _ = _ssim(a.float(), b.float())
+    return similarity
+
+
+PAIR_METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ms_ssim": ms_ssim, "ssim": ssim}
+"""By metric: pairs of pictures (N, C, R, R) in [0, 255] -> their similarities, (N,)"""
 
 
 def _ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,9 @@
 
 from progan.stages.metrics.sizes import SWD_SMALLEST
 
-METRICS = ("swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score")
+METRICS = (
+    "swd", "ms_ssim", "ssim", "geometry_score", "fid", "kid", "precision_recall", "inception_score",
+)  # fmt: skip
 """All of them; the same as specs/stage.py's MetricName"""
 
 

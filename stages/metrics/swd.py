@@ -37,6 +37,8 @@ class SlicedWasserstein:
     patches a picture.
     """
 
+    wants_reals = True
+
     def __init__(self, resolution: int, channels: int, count: int, ranks: SafeCollectives) -> None:
         """`count` fakes and as many reals over all ranks."""
         self._ranks = ranks
@@ -47,8 +49,9 @@ class SlicedWasserstein:
         shape = (2, len(self._own) * PATCHES, channels, PATCH * PATCH)
         self._descriptors = {side: torch.empty(shape, dtype=torch.half) for side in self._sides}
 
-    def add(self, fakes: Tensor, reals: Tensor, start: int) -> None:
+    def add(self, fakes: Tensor, reals: Tensor | None, start: int) -> None:
         """Add pictures start, start + 1, ... of both kinds: uint8 (N, C, R, R)."""
+        assert reals is not None
         for kind, images in ((FAKES, fakes), (REALS, reals)):
             for band in pyramid(images.float(), len(self._sides)):
                 side = band.shape[-1]
@@ -107,11 +110,14 @@ class PatchSet(NamedTuple):
     def project(self, directions: Tensor, out: Tensor) -> None:
         """Write the normalised patches' projections on directions (D, C * PATCH * PATCH).
 
-        Normalised is a patch whose channels have mean 0 and deviation 1 over the whole set. `out`:
-        float32 (D, n), on the device that computes.
+        Normalised is a patch whose channels have mean 0 and deviation 1 over the whole set; alpha
+        that is constant, as of opaque pictures, becomes 0. `out`: float32 (D, n), on the device
+        that computes.
         """
+        deviation = self.deviation.clone()
+        deviation[3:].masked_fill_(deviation[3:] == 0, torch.inf)
         # (x - mean) / deviation on a direction is x on a scaled direction, less a constant.
-        scaled = directions.view(len(directions), -1, PATCH * PATCH) / self.deviation[:, None]
+        scaled = directions.view(len(directions), -1, PATCH * PATCH) / deviation[:, None]
         offsets = (scaled.sum(2) @ self.mean).float().to(out.device)[:, None]
         scaled = scaled.flatten(1).float().to(out.device)
         for begin in range(0, len(self.patches), ROWS_PER_CHUNK):

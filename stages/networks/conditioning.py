@@ -1,7 +1,8 @@
-"""Conditioning of the generator: class and codes as further columns of its input.
+"""Conditioning of the generator: class, codes and which generator, as columns of its input.
 
 The generator takes one tensor, (N, inputs): latent, one-hot class, codes, as the official code
-concatenates them inside its network. Samplers and exports need no second input.
+concatenates them inside its network, and of a mixture of generators the one-hot index of the one
+that draws. Samplers and exports need no second input.
 """
 
 import torch
@@ -14,15 +15,34 @@ from progan.stages.specs.model import CodesSpec, ModelSpec
 def with_conditions(noise: Tensor, labels: Tensor, model: ModelSpec) -> Tensor:
     """The generator's input: latents followed by the conditioning, (N, model.inputs).
 
-    noise: (N, model.noise) from N(0, 1): a latent, then one number per code. labels: (N,), encoded
-    one-hot (Mirza and Osindero 2014, arXiv 1411.1784, section 3.2); ignored without classes.
+    noise: (N, model.noise) from N(0, 1): a latent, then one number per code, then one for the index
+    of the generator, uniform. labels: (N,), encoded one-hot (Mirza and Osindero 2014, arXiv
+    1411.1784, section 3.2); ignored without classes.
     """
-    latents, code_noise = noise[:, : model.latent], noise[:, model.latent :]
+    borders = model.latent, model.latent + model.generator.codes.count
+    latents, code_noise, index_noise = torch.tensor_split(noise, borders, dim=1)
     columns = [latents]
     if model.classes:
         columns.append(F.one_hot(labels, model.classes).to(noise.dtype))
     columns += codes(code_noise, model.generator.codes)
+    if model.indices:
+        columns += codes(index_noise, CodesSpec(categorical=(model.indices,)))
     return torch.cat(columns, dim=1) if len(columns) > 1 else noise
+
+
+def for_first_layer(inputs: Tensor, model: ModelSpec) -> Tensor:
+    """What the first layer multiplies: (N, model.inputs) -> (N, model.first_inputs).
+
+    Of a mixture of generators, its weight is the generators' own, one after the other, and the
+    columns of all but the one that draws are 0. Pixel norm and the equalised learning rate's scale
+    then are as of that one's columns alone: either has a factor of sqrt(generators), and they
+    cancel out. Source: Hoang et al. 2018 (ICLR, "MGAN"), section 3.2: generators share the
+    parameters of all layers but the first.
+    """
+    if not model.indices:
+        return inputs
+    own, index = inputs[:, : -model.indices], inputs[:, -model.indices :]
+    return (index[:, :, None] * own[:, None]).flatten(1)
 
 
 def codes(noise: Tensor, spec: CodesSpec) -> list[Tensor]:

@@ -13,23 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
-from progan.stages.networks.layers import at_least_float32, minibatch_stddev
+from progan.stages.networks.layers import at_least_float32, minibatch_stddev, transposed
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.norms import DISCRIMINATOR_NORMS, GENERATOR_NORMS
-from progan.stages.networks.spectral import layers, used_weight
+from progan.stages.networks.weights.weighted_layer import WeightedLayer, layers
 from progan.stages.networks.widths import KERNELS, Growing, finest, resolutions, width
 from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
 
 WEIGHT_STD = 0.02
 
 
-class Conv4x4(nn.Module):
+class Conv4x4(WeightedLayer):
     """A 4x4 convolution that halves the resolution, or a transposed one that doubles it.
 
     `first` maps vectors to 4x4 maps. No bias is needed before a norm with a shift.
     """
-
-    u: Tensor | None
 
     def __init__(
         self,
@@ -51,13 +49,19 @@ class Conv4x4(nn.Module):
 
         `first`: (N, in_channels) -> (N, out_channels, 4, 4).
         """
-        weight = used_weight(self)
+        kernel, bias = self.kernel_and_bias()
         if self.kind == "down":
-            return F.conv2d(x, weight, self.bias, stride=2, padding=1)
-        weight = weight.transpose(0, 1)
+            return F.conv2d(x, kernel, bias, stride=2, padding=1)
         if self.kind == "first":
-            return F.conv_transpose2d(x[:, :, None, None], weight, self.bias)
-        return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
+            return F.conv_transpose2d(x[:, :, None, None], kernel, bias)
+        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+
+    def make_kernel(self, memory_format: torch.memory_format) -> Tensor:
+        """(C', C, 4, 4); of a transposed convolution (C, C', 4, 4)."""
+        kernel = super().make_kernel(memory_format)
+        if self.kind == "down":
+            return kernel.contiguous(memory_format=memory_format)
+        return transposed(kernel, memory_format)
 
 
 class UpBlock(nn.Module):
@@ -138,7 +142,7 @@ def generator_blocks(model: ModelSpec, growing: Growing) -> tuple[nn.ModuleDict,
     """The generator's blocks, by the size of their output maps, and its last layer."""
     assert not growing.fading, "DCGAN does not grow"
     resolution = growing.resolution
-    spec, blocks, channels = model.generator, nn.ModuleDict(), model.inputs
+    spec, blocks, channels = model.generator, nn.ModuleDict(), model.first_inputs
     for size in resolutions(finest(model, resolution)):
         kind: Literal["first", "up"] = "first" if size == FIRST_RESOLUTION else "up"
         maps = width(model, size)

@@ -9,21 +9,32 @@ from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
 from progan.stages.networks.dcgan import discriminator_blocks, init_dcgan_weights
-from progan.stages.networks.heads import HEADS
+from progan.stages.networks.functions.pixel_norm import pixel_norm
+from progan.stages.networks.heads import HEADS, GeneratorNamer
 from progan.stages.networks.layers import (
     Alpha,
     EqualizedConv2d,
     EqualizedLinear,
+    at_least_float32,
     blend,
     downscale,
     fades,
     leaky_relu_,
     minibatch_stddev,
+    resize,
     run_block,
 )
 from progan.stages.networks.minibatch import MinibatchDiscrimination
 from progan.stages.networks.norms import DISCRIMINATOR_NORMS
-from progan.stages.networks.widths import KERNELS, Growing, resolutions, width
+from progan.stages.networks.weights.weighted_layer import make_buffers
+from progan.stages.networks.widths import (
+    KERNELS,
+    Growing,
+    autoencoder_model,
+    representative_features,
+    resolutions,
+    width,
+)
 from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, ModelSpec
 
 
@@ -172,15 +183,55 @@ class Features(nn.Module):
         return x
 
 
+class RepresentativeFeatures(Features):
+    """Images of any resolution -> the code of a pretrained autoencoder's frozen encoder.
+
+    The discriminator's head sees it beside the discriminator's own features, which so have to tell
+    apart what the code of the data does not: Bang and Shim 2018 (ICML, arXiv 1801.09195), section
+    3.2 and figure 1. Images are resized to the encoder's resolution, so that the same features are
+    there at every resolution of a run. The code is normalised, as the autoencoder's decoder gets
+    it. Weights are buffers: gradients of images pass, those of weights do not exist.
+    """
+
+    def __init__(self, model: ModelSpec, *, recompute_from: int | None = None) -> None:
+        encoder = model.discriminator.representative
+        assert encoder is not None
+        shape = autoencoder_model(encoder, model.channels)
+        super().__init__(shape, encoder.resolution, recompute_from=recompute_from)
+        make_buffers(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, channels, R, R) -> (N, width), of unit mean square."""
+        code = self._features(resize(images, self.resolution), alpha=1.0)
+        return pixel_norm(at_least_float32(code))
+
+
 class Discriminator(Features):
-    """Images at one resolution -> logits."""
+    """Images at one resolution -> logits.
+
+    With an encoder in its spec, the head sees the encoder's features too (`representative`).
+    """
 
     def __init__(self, model: ModelSpec, resolution: int, **options: Any) -> None:
         super().__init__(model, resolution, **options)
         growing = Growing(resolution, **options)
+        self.representative = (
+            RepresentativeFeatures(model, recompute_from=growing.recompute_from)
+            if model.discriminator.representative
+            else None
+        )
+        self.width += representative_features(model)
         self.head = HEADS[model.discriminator.head.kind](self.width, model, growing)
+        self.namer = GeneratorNamer(self.width, model) if model.indices else None
         if not model.equalized:
             init_dcgan_weights(self)
+
+    def _features(self, images: Tensor, alpha: Alpha) -> Tensor:
+        """The discriminator's own features, then the encoder's: (N, width)."""
+        own = super()._features(images, alpha)
+        if self.representative is None:
+            return own
+        return torch.cat([own, self.representative(images).to(own.dtype)], dim=1)
 
     def forward(
         self, images: Tensor, alpha: Alpha = 1.0, conditioning: Tensor | None = None
@@ -225,6 +276,15 @@ class Discriminator(Features):
     ) -> DiscriminatorOutput:
         if conditioning is None:
             conditioning = x.new_zeros(len(x), 0)
+        conditioning, index = self._split_index(conditioning)
         logits = self.head(x, conditioning, images, alpha)
         auxiliary_losses = self.head.auxiliary_losses(x, conditioning, fakes=fakes)
+        if self.namer is not None and fakes:
+            auxiliary_losses |= {"generator_index_loss": self.namer.loss(x, index)}
         return DiscriminatorOutput(logits, x, auxiliary_losses)
+
+    def _split_index(self, conditioning: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head knows of, and which generator drew a fake: none without a mixture."""
+        indices = 0 if self.namer is None else len(self.namer.bias)
+        border = max(0, conditioning.shape[1] - indices)
+        return conditioning[:, :border], conditioning[:, border:]

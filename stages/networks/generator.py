@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.attention import SelfAttention
-from progan.stages.networks.conditioning import cycling_labels, with_conditions
+from progan.stages.networks.conditioning import cycling_labels, for_first_layer, with_conditions
 from progan.stages.networks.dcgan import generator_blocks, init_dcgan_weights
+from progan.stages.networks.functions.pixel_norm import pixel_norm
 from progan.stages.networks.layers import (
     Alpha,
     EqualizedConv2d,
@@ -16,7 +17,6 @@ from progan.stages.networks.layers import (
     at_least_float32,
     blend,
     fades,
-    pixel_norm,
     run_block,
     upscale,
 )
@@ -38,13 +38,13 @@ class FirstBlock(nn.Module):
         per_output = model.variant == "pytorch_gan_zoo"
         norm = GENERATOR_NORMS[model.generator.norm]
         dense_norm = NoNorm if model.variant == "pro_gan_pytorch" else norm
-        self.dense = LatentTo4x4(model.inputs, channels, bias_per_output=per_output)
+        self.dense = LatentTo4x4(model.first_inputs, channels, bias_per_output=per_output)
         self.norm0 = dense_norm(channels, model.generator)
         self.conv = EqualizedConv2d(channels, channels)
         self.norm1 = norm(channels, model.generator)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(N, inputs) -> (N, channels, 4, 4)."""
+        """(N, first_inputs) -> (N, channels, 4, 4)."""
         x: Tensor = self.norm1(self.conv(self.norm0(self.dense(pixel_norm(latents)))))
         return x
 
@@ -140,7 +140,8 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, alpha: Alpha = 1.0) -> Tensor:
         """Images of a batch of latents.
 
-        latents: (N, model.inputs), with classes and codes if the model has them (conditioning.py).
+        latents: (N, model.inputs), with classes, codes and the generator's index if the model has
+        them (conditioning.py).
         alpha: 0 gives the previous resolution's image, up-scaled; 1 the new path alone.
         Returns (N, channels, resolution, resolution), linear (not clipped to [-1, 1]); DCGAN ends
         in tanh.
@@ -150,7 +151,7 @@ class Generator(nn.Module):
         if prepend_reference:
             assert self.reference is not None
             latents = torch.cat([self.reference.to(latents.dtype), latents])
-        x = before = latents
+        x = before = for_first_layer(latents, self.model)
         for size, block in self.blocks.items():
             if int(size) == self.resolution:
                 before = x

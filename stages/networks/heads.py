@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import Alpha, EqualizedLinear, at_least_float32
-from progan.stages.networks.spectral import used_weight
+from progan.stages.networks.weights.weighted_layer import WeightedLayer
 from progan.stages.networks.widths import Growing, decoder_model
 from progan.stages.specs.model import AcganHead, AutoencoderHead, InfoganHead, ModelSpec
 
@@ -39,20 +39,19 @@ class Scalar(nn.Module):
         return {}
 
 
-class Embedding(nn.Module):
+class Embedding(WeightedLayer):
     """One vector per class, equalised: its product with features is of the features' size."""
-
-    u: Tensor | None
 
     def __init__(self, classes: int, features: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(classes, features))
+        self.bias = None
         self.scale = 1 / math.sqrt(features)
         self.register_buffer("u", None)
 
     def forward(self, conditioning: Tensor) -> Tensor:
         """One-hot classes (N, classes) -> (N, features)."""
-        embedded: Tensor = conditioning @ used_weight(self)
+        embedded: Tensor = conditioning @ self.kernel()
         return embedded
 
 
@@ -69,7 +68,7 @@ class Projection(Scalar):
         """(N, features), (N, classes) -> logits (N,)."""
         embedded: Tensor = self.embedding(conditioning.to(features.dtype))
         logits = super().forward(features, conditioning, images, alpha)
-        return logits + (embedded * features).sum(dim=1)
+        return logits + at_least_float32(embedded * features).sum(dim=1)
 
 
 class AuxiliaryClassifier(Scalar):
@@ -158,6 +157,24 @@ class Autoencoder(nn.Module):
     ) -> dict[str, Tensor]:
         """None."""
         return {}
+
+
+class GeneratorNamer(EqualizedLinear):
+    """MGAN's classifier: which of a mixture's generators drew a fake, -log P(index).
+
+    Both networks minimise it times `generators_weight`, so that generators differ from each other.
+    It shares all layers but the last with the discriminator. Source: Hoang et al. 2018 (ICLR,
+    "MGAN"), eq. 2 and section 3.2.
+    """
+
+    def __init__(self, features: int, model: ModelSpec) -> None:
+        super().__init__(features, model.generators, gain=1.0)
+        self.factor = model.generators_weight
+
+    def loss(self, features: Tensor, index: Tensor) -> Tensor:
+        """The weighted cross-entropy of fakes: features (N, F), one-hot (N, generators) -> (N,)."""
+        logits = at_least_float32(self(features))
+        return self.factor * F.cross_entropy(logits, index.to(logits.dtype), reduction="none")
 
 
 HEADS: dict[str, Callable[[int, ModelSpec, Growing], Scalar | Autoencoder]] = {

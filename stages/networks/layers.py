@@ -14,8 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from progan.stages.networks.conv2d_gradfix import conv2d_gradfix, conv_transpose2d_gradfix
-from progan.stages.networks.spectral import used_weight
+from progan.stages.networks.functions.conv2d_gradfix import conv2d_gradfix, conv_transpose2d_gradfix
+from progan.stages.networks.weights.weighted_layer import (
+    WeightedLayer,
+    in_half,
+    used_weight,
+)
 
 SQRT2 = math.sqrt(2.0)
 SLOPE = 0.2
@@ -24,7 +28,7 @@ Alpha = float | Tensor
 """The fade's blend factor; in compiled code a tensor () during the fade, then 1.0"""
 
 
-class EqualizedLinear(nn.Module):
+class EqualizedLinear(WeightedLayer):
     """Dense layer with an equalised learning rate (PGGAN, section 4.1).
 
     Weights are drawn from N(0, 1) and multiplied by gain / sqrt(fan_in) at run time, so that Adam
@@ -32,7 +36,7 @@ class EqualizedLinear(nn.Module):
     fewer. The bias starts at 0 and is not scaled.
     """
 
-    u: Tensor | None
+    bias: nn.Parameter
 
     def __init__(self, in_features: int, out_features: int, *, gain: float = SQRT2) -> None:
         super().__init__()
@@ -43,19 +47,21 @@ class EqualizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_features) -> (N, out_features)."""
-        if self.u is None:
-            return F.linear(x * self.scale, self.weight, self.bias)
-        return F.linear(x, used_weight(self), self.bias)
+        return F.linear(x * self.scale if self.u is None else x, *self.kernel_and_bias())
+
+    def make_kernel(self, memory_format: torch.memory_format) -> Tensor:
+        """The weight, which spectral normalisation alone scales."""
+        return in_half(self.weight if self.u is None else used_weight(self))
 
 
-class LatentTo4x4(nn.Module):
+class LatentTo4x4(WeightedLayer):
     """The generator's first layer: a dense layer whose outputs are 4x4 feature maps.
 
     Its gain is sqrt(2)/4 and it has one bias per map, not per output, as in the official code;
     pytorch_GAN_zoo has `bias_per_output`.
     """
 
-    u: Tensor | None
+    bias: nn.Parameter
 
     def __init__(self, latent: int, channels: int, *, bias_per_output: bool = False) -> None:
         super().__init__()
@@ -67,13 +73,18 @@ class LatentTo4x4(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, latent) -> (N, channels, 4, 4)."""
-        maps = latents @ used_weight(self).flatten(1)
+        scaled = latents * self.scale if self.u is None else latents
+        maps = scaled @ self.kernel().flatten(1)
         return maps.reshape(-1, *self.weight.shape[1:]) + self.bias.reshape(
             len(self.bias), *self.bias_size
         )
 
+    def make_kernel(self, memory_format: torch.memory_format) -> Tensor:
+        """The weight, which spectral normalisation alone scales."""
+        return in_half(self.weight if self.u is None else used_weight(self))
 
-class EqualizedConv2d(nn.Module):
+
+class EqualizedConv2d(WeightedLayer):
     """Convolution with an equalised learning rate; keeps, doubles or halves the resolution.
 
     `resample="up"` is nearest up-scaling followed by the convolution, `"down"` the convolution
@@ -81,7 +92,7 @@ class EqualizedConv2d(nn.Module):
     multiplications instead of 36 (official code: `upscale2d_conv2d`, `conv2d_downscale2d`).
     """
 
-    u: Tensor | None
+    bias: nn.Parameter
     shifts: Tensor
 
     def __init__(
@@ -105,13 +116,33 @@ class EqualizedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H', W'), H' = 2H, H/2 or H."""
+        if self.resample == "up":
+            return conv_transpose2d_gradfix(x, *self.kernel_and_bias(), stride=2)
+        return conv2d_gradfix(x, *self.kernel_and_bias(), stride=2 if self.resample else 1)
+
+    def make_kernel(self, memory_format: torch.memory_format) -> Tensor:
+        """(C', C, k, k); for "up", a transposed convolution, (C, C', k, k)."""
         weight = used_weight(self)
         if not self.resample:
-            return conv2d_gradfix(x, weight, self.bias)
-        fused = (weight.reshape(-1, 9) @ self.shifts).reshape(*weight.shape[:2], 4, 4)
+            return in_half(weight, memory_format)
+        fused = in_half(weight).reshape(-1, 9) @ self.shifts
+        kernel = fused.reshape(*weight.shape[:2], 4, 4)
         if self.resample == "up":
-            return conv_transpose2d_gradfix(x, fused.transpose(0, 1), self.bias, stride=2)
-        return conv2d_gradfix(x, fused, self.bias, stride=2)
+            return transposed(kernel, memory_format)
+        return kernel.contiguous(memory_format=memory_format)
+
+
+def transposed(kernel: Tensor, memory_format: torch.memory_format) -> Tensor:
+    """(C', C, k, k) -> (C, C', k, k) in a memory format.
+
+    With channels last it is the transpose of one matrix, which torch copies in blocks: on a CPU in
+    a tenth of the time.
+    """
+    if memory_format != torch.channels_last:
+        return kernel.transpose(0, 1).contiguous()
+    outputs, inputs, *size = kernel.shape
+    matrix = kernel.reshape(outputs, -1).t().contiguous()
+    return matrix.reshape(inputs, *size, outputs).permute(0, 3, 1, 2)
 
 
 def four_shifts(resample: Literal["up", "down"]) -> Tensor:
@@ -141,15 +172,6 @@ def leaky_relu_(x: Tensor, slope: float = SLOPE) -> Tensor:
     return F.leaky_relu(x, slope, inplace=True)
 
 
-def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
-    """Scale the feature vector of every pixel to unit mean square (PGGAN, section 4.2).
-
-    Works on (N, C, H, W) features and on (N, C) latents. The norm is taken in float32 or better.
-    """
-    mean_square = at_least_float32(x).square().mean(dim=1, keepdim=True)
-    return x * torch.rsqrt(mean_square + eps).to(x.dtype)
-
-
 def minibatch_stddev(x: Tensor, group: int, eps: float = 1e-8) -> Tensor:
     """Append one feature map with the standard deviation over each group (PGGAN, section 3).
 
@@ -175,6 +197,16 @@ def upscale(x: Tensor) -> Tensor:
 def downscale(x: Tensor) -> Tensor:
     """Mean of 2x2 boxes, half the size: (N, C, H, W) -> (N, C, H/2, W/2)."""
     return F.avg_pool2d(x, 2)
+
+
+def resize(x: Tensor, resolution: int) -> Tensor:
+    """Downscaled or upscaled by a power of two to a resolution: (N, C, R, R)."""
+    size = x.shape[-1]
+    if size > resolution:
+        return F.avg_pool2d(x, size // resolution)
+    if size < resolution:
+        return F.interpolate(x, scale_factor=resolution // size, mode="nearest")
+    return x
 
 
 def fades(alpha: Alpha) -> bool:

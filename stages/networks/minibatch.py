@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from progan.stages.networks.layers import at_least_float32
-from progan.stages.networks.spectral import used_weight
+from progan.stages.networks.weights.weighted_layer import WeightedLayer
 from progan.stages.networks.widths import KERNEL_SIZE, KERNELS
 
 
-class MinibatchDiscrimination(nn.Module):
+class MinibatchDiscrimination(WeightedLayer):
     """Appends to each sample's features its closeness to the samples of its group.
 
     With M_i = T f(x_i), one row per kernel, and c_b(i, j) = exp(-|M_ib - M_jb|_1), it appends
@@ -22,12 +22,11 @@ class MinibatchDiscrimination(nn.Module):
     section 3.2. The weights are equalised like all others.
     """
 
-    u: Tensor | None
-
     def __init__(self, features: int, group: int) -> None:
         super().__init__()
         self.group = group
         self.weight = nn.Parameter(torch.randn(features, KERNELS * KERNEL_SIZE))
+        self.bias = None
         self.scale = 1 / math.sqrt(features)
         self.register_buffer("u", None)
 
@@ -35,7 +34,7 @@ class MinibatchDiscrimination(nn.Module):
         """(N, features) -> (N, features + KERNELS); N must be a multiple of the group."""
         if len(x) % self.group:
             raise ValueError(f"minibatch of {len(x)} is no multiple of the group, {self.group}")
-        kernels = at_least_float32(x @ used_weight(self))
+        kernels = at_least_float32(x @ self.kernel())
         grouped = kernels.reshape(-1, self.group, KERNELS, KERNEL_SIZE)
         distances = (grouped[:, :, None] - grouped[:, None]).abs().sum(dim=4)
         closeness = (-distances).exp().sum(dim=2).reshape(-1, KERNELS)

@@ -17,12 +17,16 @@ class MultiDiscriminator(nn.Module):
     Source: generative multi-adversarial networks (Durugkar et al. 2017, arXiv 1611.01673). The
     batch comes once per discriminator, one copy after the other (`repeat_batch`), and so do the
     logits: a term of the logits, or of their gradient by the images, is each discriminator's own.
+    A frozen encoder (RepresentativeFeatures) is one for all.
     """
 
     def __init__(self, model: ModelSpec, resolution: int, **options: Any) -> None:
         super().__init__()
         count = model.discriminator.critics
         self.each = nn.ModuleList(Discriminator(model, resolution, **options) for _ in range(count))
+        shared = self.each[0].representative
+        for discriminator in self.each:
+            discriminator.representative = shared
 
     def forward(
         self, images: Tensor, alpha: Alpha = 1.0, conditioning: Tensor | None = None

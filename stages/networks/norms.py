@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from progan.stages.networks.layers import SLOPE, at_least_float32, leaky_relu_, pixel_norm
+from progan.stages.networks.functions.pixel_norm import pixel_norm
+from progan.stages.networks.layers import SLOPE, at_least_float32, leaky_relu_
 from progan.stages.specs.model import DiscriminatorSpec, GeneratorSpec
 
 EPSILON = 1e-5
@@ -87,7 +88,8 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return leaky_relu_(self.norm(x))
+        # In float32 on every device: autocast does so on CUDA alone, and returns float32.
+        return leaky_relu_(self.norm(at_least_float32(x)).to(x.dtype))
 
 
 class VirtualBatchNorm(nn.Module):

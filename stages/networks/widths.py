@@ -7,7 +7,14 @@ Arithmetic without torch, for the networks and for the plan. Source: PGGAN, tabl
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from progan.stages.specs.model import FIRST_RESOLUTION, DiscriminatorSpec, GeneratorSpec, ModelSpec
+from progan.stages.specs.model import (
+    FIRST_RESOLUTION,
+    AutoencoderHead,
+    DiscriminatorSpec,
+    GeneratorSpec,
+    ModelSpec,
+    RepresentativeSpec,
+)
 
 KERNELS, KERNEL_SIZE = 32, 5
 """Of minibatch discrimination: kernels, and the features that each compares"""
@@ -46,13 +53,33 @@ def finest(model: ModelSpec, resolution: int) -> int:
 
 def decoder_model(model: ModelSpec, features: int) -> ModelSpec:
     """The generator that is the decoder of an autoencoder head: its latent is the features."""
-    update = {"latent": features, "classes": 0, "generator": GeneratorSpec()}
+    update = {"latent": features, "classes": 0, "generators": 1, "generator": GeneratorSpec()}
     return model.model_copy(update=update)
 
 
 def encoder_model(model: ModelSpec) -> ModelSpec:
     """The discriminator whose blocks an encoder has: no minibatch statistics, no norms."""
     return model.model_copy(update={"discriminator": DiscriminatorSpec(minibatch="none")})
+
+
+def autoencoder_model(encoder: RepresentativeSpec, channels: int) -> ModelSpec:
+    """The discriminator that is an autoencoder with such an encoder, trained by squared error."""
+    head = AutoencoderHead(kind="autoencoder", power=2)
+    fields = {
+        "fmap_base": encoder.fmap_base,
+        "fmap_max": encoder.fmap_max,
+        "channels": channels,
+        "discriminator": DiscriminatorSpec(minibatch="none", head=head),
+    }
+    return ModelSpec.model_validate(fields)
+
+
+def representative_features(model: ModelSpec) -> int:
+    """Features of the frozen encoder that a discriminator shares; 0 if there is none."""
+    encoder = model.discriminator.representative
+    if encoder is None:
+        return 0
+    return width(autoencoder_model(encoder, model.channels), FIRST_RESOLUTION // 2)
 
 
 def attention_widths(channels: int) -> tuple[int, int]:
@@ -67,7 +94,7 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
     first = width(model, FIRST_RESOLUTION)
     biases = 16 * first if model.variant == "pytorch_gan_zoo" else first
     per_map = 4 if model.generator.refers else 0  # two norms in a block, each with scale and shift
-    total = model.inputs * 16 * first + biases + _conv(first, first) + per_map * first
+    total = model.first_inputs * 16 * first + biases + _conv(first, first) + per_map * first
     if model.variant == "pro_gan_pytorch":
         total -= per_map // 2 * first
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
@@ -79,7 +106,7 @@ def generator_parameters(model: ModelSpec, resolution: int, *, fading: bool = Fa
 
 
 def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool = False) -> int:
-    """Parameters of a stage's discriminator; `fading` as for the generator."""
+    """Parameters that a stage's discriminator trains; `fading` as for the generator."""
     if model.arch == "dcgan":
         return _dcgan_discriminator(model, resolution) * model.discriminator.critics
     first, dense = width(model, FIRST_RESOLUTION), width(model, FIRST_RESOLUTION // 2)
@@ -87,7 +114,7 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
     total = _conv(first + (minibatch == "stddev"), first) + 16 * first * dense + dense
     per_map = 0 if model.discriminator.norm == "none" else 2  # a norm's scale and shift
     total += per_map * first
-    features = dense
+    features = dense + representative_features(model)
     if minibatch == "discrimination":
         total += dense * KERNELS * KERNEL_SIZE
         features += KERNELS
@@ -96,6 +123,7 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
         total += generator_parameters(decoder, resolution, fading=fading)
     else:
         total += _head(model, features)
+    total += _namer(model, features)
     for size in resolutions(resolution, 2 * FIRST_RESOLUTION):
         maps = width(model, size)
         total += _conv(maps, maps) + _conv(maps, width(model, size // 2))
@@ -107,7 +135,7 @@ def discriminator_parameters(model: ModelSpec, resolution: int, *, fading: bool 
 
 
 def _dcgan_generator(model: ModelSpec, resolution: int) -> int:
-    spec, total, before = model.generator, 0, model.inputs
+    spec, total, before = model.generator, 0, model.first_inputs
     per_map = 2 if spec.refers else 1  # a norm's scale and shift, or a bias
     for size in resolutions(finest(model, resolution)):
         maps = width(model, size)
@@ -129,7 +157,8 @@ def _dcgan_discriminator(model: ModelSpec, resolution: int) -> int:
     if spec.minibatch == "discrimination":
         total += features * KERNELS * KERNEL_SIZE
         features += KERNELS
-    return total + _head(model, features)
+    features += representative_features(model)
+    return total + _head(model, features) + _namer(model, features)
 
 
 def _attention(channels: int) -> int:
@@ -145,6 +174,11 @@ def _head(model: ModelSpec, features: int) -> int:
         "infogan": model.generator.codes.width * (features + 1),
     }
     return features + 1 + conditional.get(model.discriminator.head.kind, 0)
+
+
+def _namer(model: ModelSpec, features: int) -> int:
+    """The classifier of a mixture's generators."""
+    return model.indices * (features + 1)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3) -> int:

@@ -175,5 +175,5 @@ LOSSES: dict[str, Callable[[Any], Loss]] = {
 
 
 def loss(spec: AnyLoss) -> Loss:
-    """The loss that a configuration asks for; BEGAN's, which changes with time, is in began.py."""
+    """The loss that a configuration asks for; BEGAN's changes with time (adversarial_term.py)."""
     return LOSSES[spec.kind](spec)

@@ -1,4 +1,5 @@
-"""Consensus optimisation: both networks make both losses' gradients small (Mescheder 2017)."""
+"""Small gradients by the weights: consensus optimisation (Mescheder 2017), and for the generator
+alone the discriminator's gradient (Nagarajan and Kolter 2017)."""
 
 from __future__ import annotations
 
@@ -26,6 +27,9 @@ class Consensus(Penalty):
     Source: Mescheder et al. 2017 (arXiv 1705.10461), section 4.
     """
 
+    gradients_of: tuple[Side, ...] = ("generator", "discriminator")
+    """The losses and weights that v is made of"""
+
     def __init__(self, spec: Any, adversarial: Adversarial) -> None:
         super().__init__(spec)
         self.loss = adversarial.loss
@@ -34,31 +38,53 @@ class Consensus(Penalty):
 
     def prepare(self, side: Side, passes: Callable[[], Iterable[Pass]], world: World) -> None:
         """Average v over the micro-batches of all ranks."""
+        if side not in self.spec.networks:
+            return
         flat, count = torch.zeros((), device=world.device), 0
         for p in passes():
-            gradients = joint_gradient(p, self.loss, None)
+            gradients = joint_gradient(p, self.loss, None, self.gradients_of)
             flat, count = flat + torch.cat([each.flatten() for each in gradients]), count + 1
-            networks = p.players.networks
+            networks = [p.players.networks[each] for each in self.gradients_of]
         flat = world.all_reduce_mean(flat / count)
-        weights = [weight for network in networks.values() for weight in network.parameters()]
+        weights = [weight for network in networks for weight in network.parameters()]
         parts = torch.split(flat, [weight.numel() for weight in weights])
         self.mean = [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
 
     def after_update(self, side: Side, engine: Engine) -> None:
-        """Free v: it is as large as both networks."""
+        """Free v: it is as large as the networks."""
         self.mean = []
 
     def of_discriminator(self, p: DiscriminatorPass) -> Tensor:
         """()."""
-        return half_squared_norm(joint_gradient(p, self.loss, "discriminator"), self.mean)
+        return self._half_squared_norm(p, "discriminator")
 
     def of_generator(self, p: GeneratorPass) -> Tensor:
         """()."""
-        return half_squared_norm(joint_gradient(p, self.loss, "generator"), self.mean)
+        return self._half_squared_norm(p, "generator")
+
+    def _half_squared_norm(self, p: Pass, of: Side) -> Tensor:
+        return half_squared_norm(joint_gradient(p, self.loss, of, self.gradients_of), self.mean)
 
 
-def joint_gradient(p: Pass, loss: Loss, of: Side | None) -> list[Tensor]:
-    """v = (gradient of the generator's loss, gradient of the discriminator's), each by its weights.
+class GradientNorm(Consensus):
+    """|v|^2 of the gradient v of the discriminator's loss by its weights, for the generator.
+
+    So the generator looks one step ahead: to first order, |v|^2 is what the discriminator's next
+    step gains. The weight is the paper's eta, the loss the adversarial one, its V with the other
+    sign. Source: Nagarajan and Kolter 2017 (arXiv 1706.04156), section 4.
+    """
+
+    gradients_of = ("discriminator",)
+
+    def of_generator(self, p: GeneratorPass) -> Tensor:
+        """()."""
+        return 2 * self._half_squared_norm(p, "generator")
+
+
+def joint_gradient(
+    p: Pass, loss: Loss, of: Side | None, gradients_of: Sequence[Side]
+) -> list[Tensor]:
+    """v: the gradients of these networks' losses, each by the weights of its network.
 
     The losses are the adversarial ones, averaged over one micro-batch. v can be differentiated by
     the weights of the network `of`. The other's are copies that share their values, so that what is
@@ -67,7 +93,7 @@ def joint_gradient(p: Pass, loss: Loss, of: Side | None) -> list[Tensor]:
     networks = p.players.networks
     weights: dict[Side, dict[str, Tensor]] = {
         side: {
-            key: value if side == of else value.detach().requires_grad_()
+            key: value if side == of else value.detach().requires_grad_(side in gradients_of)
             for key, value in network.named_parameters()
         }
         for side, network in networks.items()
@@ -80,17 +106,17 @@ def joint_gradient(p: Pass, loss: Loss, of: Side | None) -> list[Tensor]:
     fakes = call("generator", p.batch.latents, p.alpha)
     real_logits, fake_logits = (
         at_least_float32(call("discriminator", images, p.alpha, p.conditioning))
-        for images in (p.faded_reals, fakes)
+        for images in (p.as_real(p.faded_reals), p.as_fake(fakes))
     )
-    losses: dict[Side, Tensor] = {
-        "generator": loss.generator(real_logits, fake_logits).mean(),
-        "discriminator": loss.discriminator(real_logits, fake_logits).mean(),
+    losses: dict[Side, Callable[[Tensor, Tensor], Tensor]] = {
+        "generator": loss.generator,
+        "discriminator": loss.discriminator,
     }
     return [
         gradient
-        for side, value in losses.items()
+        for side in gradients_of
         for gradient in torch.autograd.grad(
-            value,
+            losses[side](real_logits, fake_logits).mean(),
             list(weights[side].values()),
             create_graph=of is not None,
             retain_graph=True,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from progan.stages.networks import spectral
+from progan.stages.networks.weights import spectral
+from progan.stages.networks.weights.weighted_layer import layers
 from progan.stages.objectives.passes import Side
 from progan.stages.objectives.term import Term
 from progan.stages.specs import penalties as specs
@@ -50,6 +51,6 @@ class WeightClip(Term):
         if side != "discriminator":
             return
         bounds = {name: self.spec.bound for name, _ in engine.module.named_parameters()}
-        for name, layer in spectral.layers(engine.module):
+        for name, layer in layers(engine.module):
             bounds[f"{name}.weight"] = self.spec.bound / layer.scale
         engine.clip(bounds)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from progan.stages.networks.conv2d_gradfix import no_weight_gradients
+from progan.stages.networks.functions.conv2d_gradfix import no_weight_gradients
 from progan.stages.networks.layers import at_least_float32
 from progan.stages.objectives.passes import DiscriminatorPass
 from progan.stages.objectives.term import Penalty

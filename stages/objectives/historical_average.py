@@ -14,8 +14,9 @@ class HistoricalAveraging(Penalty):
     """|theta - (theta[1] + .. + theta[t]) / t|^2, ().
 
     theta[i] are the weights with which the network's i-th update in this stage began; t is the
-    present one, so that the first costs nothing. The mean counts as a constant. Source: Salimans et
-    al. 2016 (arXiv 1606.03498), section 3.3.
+    present one, so that the first costs nothing. The mean counts as a constant. Of several
+    discriminators, the mean of their distances. Source: Salimans et al. 2016 (arXiv 1606.03498),
+    section 3.3.
     """
 
     def __init__(self, spec: HistoricalAverage, networks: Mapping[Side, nn.Module]) -> None:
@@ -42,7 +43,8 @@ class HistoricalAveraging(Penalty):
 
     def of_discriminator(self, p: DiscriminatorPass) -> Tensor:
         """See above."""
-        return self.distance("discriminator", p.players.networks["discriminator"])
+        distances = self.distance("discriminator", p.players.networks["discriminator"])
+        return distances / p.discriminators
 
     def of_generator(self, p: GeneratorPass) -> Tensor:
         """See above."""

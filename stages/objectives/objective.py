@@ -10,9 +10,13 @@ from progan.stages.engine.update import Objective
 from progan.stages.objectives import discriminator_penalties as of_discriminator
 from progan.stages.objectives import generator_penalties as of_generator
 from progan.stages.objectives.adversarial import loss
-from progan.stages.objectives.adversarial_term import Adversarial, AuxiliaryLosses, UnrolledValue
-from progan.stages.objectives.began import BeganLoss
-from progan.stages.objectives.consensus import Consensus
+from progan.stages.objectives.adversarial_term import (
+    Adversarial,
+    AuxiliaryLosses,
+    BeganLoss,
+    UnrolledValue,
+)
+from progan.stages.objectives.consensus import Consensus, GradientNorm
 from progan.stages.objectives.constraints import SpectralNorm, WeightClip
 from progan.stages.objectives.historical_average import HistoricalAveraging
 from progan.stages.objectives.orthogonality import OrthogonalRegularization
@@ -61,6 +65,7 @@ TERMS: dict[str, Callable[[Any, Adversarial, Mapping[Side, nn.Module]], Term]] =
     "orthogonal": lambda spec, *_: OrthogonalRegularization(spec),
     "historical_average": lambda spec, _, networks: HistoricalAveraging(spec, networks),
     "consensus": lambda spec, loss, _: Consensus(spec, loss),
+    "gradient_norm": lambda spec, loss, _: GradientNorm(spec, loss),
     "spectral_norm": lambda spec, *_: SpectralNorm(spec),
     "weight_clip": lambda spec, *_: WeightClip(spec),
 }
@@ -90,6 +95,7 @@ def state(terms: Iterable[Term]) -> dict[str, Tensor]:
 
 
 def restore(terms: Iterable[Term], stored: Mapping[str, Tensor]) -> None:
-    """Set what `state` gave."""
+    """Set what `state` gave; a term that was added since begins anew."""
     for name, value in state(terms).items():
-        value.copy_(stored[name])
+        if name in stored:
+            value.copy_(stored[name])

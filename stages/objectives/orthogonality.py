@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor, nn
 
-from progan.stages.networks.spectral import layers, used_weight
+from progan.stages.networks.weights.weighted_layer import layers, used_weight
 from progan.stages.objectives.passes import DiscriminatorPass, GeneratorPass
 from progan.stages.objectives.term import Penalty
 from progan.stages.specs.penalties import Orthogonal
 
 
 class OrthogonalRegularization(Penalty):
-    """`orthogonality` of the network's weights."""
+    """`orthogonality` of the network's weights; of several discriminators, their mean."""
 
     def of_discriminator(self, p: DiscriminatorPass) -> Tensor:
         """()."""
-        return orthogonality(p.players.networks["discriminator"], self.spec)
+        return orthogonality(p.players.networks["discriminator"], self.spec) / p.discriminators
 
     def of_generator(self, p: GeneratorPass) -> Tensor:
         """()."""

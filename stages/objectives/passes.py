@@ -20,6 +20,8 @@ from progan.stages.objectives.replay_buffer import Replay
 from progan.stages.objectives.unrolled import UnrolledDiscriminator
 
 Side = Literal["discriminator", "generator"]
+Augment = Callable[[Tensor, Tensor], Tensor]
+"""Pictures (N, C, H, W), and (N, draws) random numbers -> pictures, differentiable"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Batch:
     """N(0, 1) like the reals for a penalty that adds noise, else (N, 0)"""
     replay_rows: Tensor | None = None
     """(N, 3): which past fakes to show (`Replay.draw`)"""
+    augmentation: Tensor | None = None
+    """(N, 2 draws) in (0, 1): how to augment, first the reals, then the fakes"""
 
     def to_device(self, world: World) -> Batch:
         """The same on the rank's device."""
@@ -65,6 +69,8 @@ class Players:
     discriminator: Discriminator | MultiDiscriminator | UnrolledDiscriminator
     encoder: Encoder | None = None
     replay: Replay | None = None
+    augment: Augment | None = None
+    """What the discriminator sees of a picture, real or fake; None: all as it is"""
 
     @property
     def unrolled(self) -> bool:
@@ -97,9 +103,23 @@ class Pass:
 
     @cached_property
     def faded_reals(self) -> Tensor:
-        """Reals at the present alpha, (N, C, H, W)."""
+        """Reals at the present alpha, not augmented, (N, C, H, W)."""
         assert self.batch.reals is not None
         return fade(self.batch.reals, self.alpha)
+
+    def as_real(self, images: Tensor) -> Tensor:
+        """Pictures (N, C, H, W), augmented exactly as the batch's reals are."""
+        return self._augmented(images, first=True)
+
+    def as_fake(self, images: Tensor) -> Tensor:
+        """Pictures (N, C, H, W), augmented exactly as the batch's fakes are."""
+        return self._augmented(images, first=False)
+
+    def _augmented(self, images: Tensor, *, first: bool) -> Tensor:
+        if self.players.augment is None or self.batch.augmentation is None:
+            return images
+        of_reals, of_fakes = self.batch.augmentation.chunk(2, dim=1)
+        return self.players.augment(images, of_reals if first else of_fakes)
 
     def copies(self, tensor: Tensor) -> Tensor:
         """(N, ...) once for every discriminator: (discriminators x N, ...)."""
@@ -119,16 +139,17 @@ class DiscriminatorPass(Pass):
 
     @cached_property
     def reals(self) -> Tensor:
-        """At the present alpha."""
-        return self.copies(self.faded_reals)
+        """At the present alpha, augmented."""
+        return self.copies(self.as_real(self.faded_reals))
 
     @cached_property
     def fakes(self) -> Tensor:
-        """Detached, unless the generator learns through this update (unrolled)."""
+        """Augmented; detached, unless the generator learns through this update (unrolled)."""
         with torch.set_grad_enabled(self.players.unrolled):
             fakes = self.players.generator(self.batch.latents, self.alpha)
             if self.players.replay is not None and self.batch.replay_rows is not None:
                 fakes = self.players.replay.mingle(fakes, self.batch.replay_rows)
+            fakes = self.as_fake(fakes)
         return self.copies(fakes)
 
     @cached_property
@@ -174,14 +195,13 @@ class GeneratorPass(Pass):
 
     @cached_property
     def fakes(self) -> Tensor:
-        """(N, C, H, W)."""
-        fakes: Tensor = self.players.generator(self.batch.latents, self.alpha)
-        return fakes
+        """As the discriminator sees them, augmented, (N, C, H, W)."""
+        return self.as_fake(self.players.generator(self.batch.latents, self.alpha))
 
-    @property
+    @cached_property
     def reals(self) -> Tensor:
-        """At the present alpha, (N, C, H, W)."""
-        return self.faded_reals
+        """At the present alpha, augmented, (N, C, H, W)."""
+        return self.as_real(self.faded_reals)
 
     @cached_property
     def output(self) -> DiscriminatorOutput:
@@ -212,10 +232,10 @@ class GeneratorPass(Pass):
         return at_least_float32(self._output(images).features)
 
     def reconstruct(self) -> Tensor:
-        """G(E(x)) of the reals, (N, C, H, W)."""
+        """G(E(x)) of the reals, neither of them augmented, (N, C, H, W)."""
         players = self.players
         assert players.encoder is not None
-        inputs = self.reals, self.conditioning, self.alpha
+        inputs = self.faded_reals, self.conditioning, self.alpha
         return reconstruct(players.generator, players.encoder, *inputs)
 
     def _output(self, images: Tensor, *, fakes: bool = False) -> DiscriminatorOutput:

@@ -53,8 +53,11 @@ class Lsgan(Spec):
 
     kind: Literal["lsgan"]
     a: float = 0.0
+    """The discriminator's target for fakes."""
     b: float = 1.0
+    """The discriminator's target for reals."""
     c: float = 1.0
+    """The generator's target for its fakes."""
 
 
 class Hinge(Spec):
@@ -78,6 +81,7 @@ class FGan(Spec):
 
     kind: Literal["fgan"]
     divergence: Divergence
+    """The f-divergence between the distributions of reals and fakes."""
     saturating: bool = False
     """Whether the generator minimises the bound itself, or its non-saturating substitute."""
 
@@ -101,6 +105,7 @@ class Ebgan(EnergyLoss):
 
     kind: Literal["ebgan"]
     margin: PositiveFloat = 10.0
+    """Energy of a fake above which the discriminator gains nothing."""
 
 
 class Began(EnergyLoss):

@@ -3,6 +3,7 @@
 `model.discriminator.head` is a name, or a map with `kind` and the head's own keys.
 """
 
+import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import (
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FIRST_RESOLUTION = 4
 LAST_RESOLUTION = 1024
+Channels = Literal[1, 3, 4]
 
 
 class Head(Spec):
@@ -142,6 +144,7 @@ class GeneratorSpec(Spec):
     """The generator's departures from the paper."""
 
     attention: AttentionAt = ()
+    """Resolutions whose blocks have self-attention (SAGAN)."""
     codes: CodesSpec = CodesSpec()
     """Concatenated to the latent; they need model.discriminator.head=infogan."""
     norm: Literal["pixel", "none", "batch", "virtual_batch"] = "pixel"
@@ -157,10 +160,23 @@ class GeneratorSpec(Spec):
         return self.norm in ("batch", "virtual_batch")
 
 
+class RepresentativeSpec(Spec):
+    """The frozen encoder of a pretrained autoencoder, made of progressive blocks."""
+
+    resolution: Resolution
+    """Of the images it was trained on; others are resized to it."""
+    fmap_base: PositiveInt
+    """Feature maps of its layers, as of ModelSpec."""
+    fmap_max: PositiveInt
+    sha256: str
+    """Of its weights."""
+
+
 class DiscriminatorSpec(Spec):
     """The discriminator's departures from the paper."""
 
     attention: AttentionAt = ()
+    """Resolutions whose blocks have self-attention (SAGAN)."""
     minibatch: Literal["stddev", "discrimination", "none"] = "stddev"
     """Minibatch feature: standard deviation over a group (the paper's), minibatch discrimination
     (learned distances, Salimans et al. 2016), or none."""
@@ -173,8 +189,31 @@ class DiscriminatorSpec(Spec):
     head: HeadSpec = ScalarHead()
     """Its output. With `model.classes`: acgan or projection; with `model.generator.codes`:
     infogan."""
+    representative: RepresentativeSpec | None = None
+    """Encoder whose features the head sees beside the discriminator's own (RFGAN); set from
+    `model.representative` when the run starts."""
 
     def conflicts(self, stage: "StageSpec") -> str | None:
+        """What the norm and the encoder cannot be combined with."""
+        return self._batch_norm_conflicts(stage) or self._representative_conflicts(stage)
+
+    def _representative_conflicts(self, stage: "StageSpec") -> str | None:
+        """The first stage needs the encoder's weights; a decoder has no use for its features."""
+        if self.representative is None:
+            return None
+        if self.head.kind == "autoencoder":
+            return (
+                "model.representative: a head of kind autoencoder reconstructs a picture from the "
+                "discriminator's features, and would copy it from the encoder's; take another head"
+            )
+        if not (stage.representative or stage.init or stage.grown_from):
+            return (
+                "model.discriminator.representative: is set by progan; set model.representative "
+                "to a folder made by: progan pretrain DATASET OUT"
+            )
+        return None
+
+    def _batch_norm_conflicts(self, stage: "StageSpec") -> str | None:
         """With batch norm a picture's gradient depends on the other pictures of its group."""
         found = sorted(
             each.kind
@@ -200,8 +239,9 @@ class ModelSpec(Spec):
     fmap_base: PositiveInt = 8192
     """Feature maps at a resolution: min(2 fmap_base / resolution, fmap_max)."""
     fmap_max: PositiveInt = 512
-    channels: Literal[3] = 3
-    """Channels of a picture."""
+    """Feature maps at the lowest resolutions."""
+    channels: Channels = 3
+    """Channels of a picture: grey, RGB, or RGB and alpha."""
     classes: NonNegativeInt = 0
     """Number of classes of labelled pictures, which condition the generator. 0: no labels are
     used."""
@@ -209,6 +249,12 @@ class ModelSpec(Spec):
     """Samples per group of the minibatch standard deviation, or discrimination."""
     variant: Literal["paper", "pytorch_gan_zoo", "pro_gan_pytorch"] = "paper"
     """Implementation whose departures from the paper are followed, for imported weights."""
+    generators: PositiveInt = 1
+    """Number of generators with first layers of their own and all others in common, one of which
+    draws each picture at random (MGAN); a classifier on the discriminator's features names it."""
+    generators_weight: PositiveFloat = 1.0
+    """Of the classifier's loss in both networks' objectives, beta in the paper; nothing with one
+    generator."""
     generator: GeneratorSpec = GeneratorSpec()
     discriminator: DiscriminatorSpec = DiscriminatorSpec()
 
@@ -219,15 +265,32 @@ class ModelSpec(Spec):
 
     @property
     def noise(self) -> int:
-        """Random numbers drawn per picture: the latent, and one for each code."""
-        return self.latent + self.generator.codes.count
+        """Random numbers per picture: the latent, one for each code, one to choose a generator."""
+        return self.latent + self.generator.codes.count + (self.generators > 1)
+
+    @property
+    def indices(self) -> int:
+        """Inputs that say which generator draws, one-hot; none if there is one."""
+        return self.generators if self.generators > 1 else 0
 
     @property
     def inputs(self) -> int:
-        """Size of the generator's input: latent, class and codes (networks/conditioning.py)."""
-        return self.latent + self.classes + self.generator.codes.width
+        """Size of the input: latent, class, codes, which generator (networks/conditioning.py)."""
+        return self.latent + self.classes + self.generator.codes.width + self.indices
+
+    @property
+    def first_inputs(self) -> int:
+        """Size of the first layer's input: of those of all generators together."""
+        return self.generators * (self.inputs - self.indices)
 
     @property
     def compared(self) -> int:
         """Consecutive samples over which the discriminator computes minibatch features."""
         return self.stddev_group if self.discriminator.minibatch != "none" else 1
+
+    @property
+    def grouped(self) -> int:
+        """Consecutive samples that do not depend on others in training, in either network."""
+        networks = self.generator, self.discriminator
+        norms = (each.norm_group for each in networks if each.norm == "batch")
+        return math.lcm(self.compared, *norms)

@@ -6,7 +6,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from progan.stages.specs.base import Spec
 from progan.stages.specs.losses import LossSpec, Wgan
-from progan.stages.specs.penalties import DIFFERENTIATED_TWICE, Drift, Gradient, PenaltySpec
+from progan.stages.specs.penalties import (
+    DIFFERENTIATED_TWICE,
+    Drift,
+    Gradient,
+    Penalty,
+    PenaltySpec,
+)
 
 if TYPE_CHECKING:
     from progan.stages.specs.stage import StageSpec
@@ -28,8 +34,9 @@ class ReplaySpec(Spec):
         """The buffer holds whole batches of pictures, without their labels or codes."""
         if stage.model.inputs != stage.model.latent:
             return (
-                "objective.replay: past fakes do not keep the classes or codes they were drawn "
-                "from; leave out replay, or model.classes and model.generator.codes"
+                "objective.replay: past fakes do not keep the classes, codes or generators they "
+                "were drawn from; leave out replay, or model.classes, model.generator.codes and "
+                "model.generators"
             )
         if self.size < stage.batch:
             return (
@@ -47,6 +54,7 @@ class ObjectiveSpec(Spec):
         Gradient(kind="gradient", weight=10.0),
         Drift(kind="drift", weight=0.001),
     )
+    """Further terms of the networks' losses, and constraints on their weights."""
     critics: Literal["mean", "hardest"] = "mean"
     """Of several critics: whether the generator faces their mean, or for every picture the one that
     is hardest to deceive (GMAN)."""
@@ -56,6 +64,13 @@ class ObjectiveSpec(Spec):
     """Steps of the discriminator that the generator's update looks ahead (Metz et al. 2017)."""
     replay: ReplaySpec | None = None
     """Past fakes among the discriminator's."""
+
+    def at(self, resolution: int) -> "ObjectiveSpec":
+        """The objective of one stage: weights by resolution become that stage's."""
+        penalties = tuple(
+            each.at(resolution) if isinstance(each, Penalty) else each for each in self.penalties
+        )
+        return self.model_copy(update={"penalties": penalties})
 
     def conflicts(self, stage: "StageSpec") -> str | None:
         """Unrolled steps follow the gradient of the loss at hypothetical weights."""

@@ -5,11 +5,19 @@ term of a loss and has a `weight` and an `interval`; a constraint is no term of 
 neither. The formulas are in stages/objectives/.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from progan.stages.specs.base import Spec
+from progan.stages.specs.by_resolution import DEFAULT, ByResolution
 
 if TYPE_CHECKING:
     from progan.stages.specs.stage import StageSpec
@@ -25,7 +33,8 @@ DIFFERENTIATED_TWICE = (
 class Penalty(Spec):
     """What all terms have."""
 
-    weight: PositiveFloat
+    weight: ByResolution[PositiveFloat] | PositiveFloat
+    """For all stages, or by resolution: `{default: 0.1, 128: 0.3}`."""
     interval: PositiveInt = 1
     """Updates of its network from one to the next; it weighs so many times more then (the lazy
     regularisation of StyleGAN2, arXiv 1912.04958, section 3.1)."""
@@ -40,6 +49,21 @@ class Penalty(Spec):
     input_gradient: ClassVar[bool] = False
     """Whether it is a gradient penalty: differentiates the discriminator by single pictures"""
 
+    @field_validator("weight")
+    @classmethod
+    def _number_for_all_stages(
+        cls, weight: ByResolution[PositiveFloat] | PositiveFloat
+    ) -> ByResolution[PositiveFloat] | PositiveFloat:
+        if isinstance(weight, ByResolution) and weight.root.keys() == {DEFAULT}:
+            return weight.root[DEFAULT]
+        return weight
+
+    def at(self, resolution: int) -> Self:
+        """The penalty of one stage, whose weight is a number."""
+        if not isinstance(self.weight, ByResolution):
+            return self
+        return self.model_copy(update={"weight": self.weight.at(resolution)})
+
 
 class CriticPenalty(Penalty):
     """A term of the discriminator's loss alone."""
@@ -52,6 +76,7 @@ class Gradient(CriticPenalty):
 
     kind: Literal["gradient"]
     target: PositiveFloat = 1.0
+    """Norm of a gradient that costs nothing."""
     one_sided: bool = False
     """Whether only norms above the target cost anything."""
     input_gradient: ClassVar[bool] = True
@@ -82,6 +107,7 @@ class Dragan(CriticPenalty):
 
     kind: Literal["dragan"]
     target: PositiveFloat = 1.0
+    """Norm of a gradient that costs nothing."""
     noise: PositiveFloat = 0.5
     """Standard deviation of the noise on a picture, in those of its own values."""
     needs_noise: ClassVar[bool] = True
@@ -92,6 +118,7 @@ class WeightsPenalty(Penalty):
     """A term of a network's weights, in the loss of either or both."""
 
     networks: NetworkNames = ("discriminator",)
+    """Whose weights."""
     uses_weights: ClassVar[bool] = True
 
 
@@ -113,8 +140,8 @@ class FeatureMatching(Penalty):
     """Fakes with the same features on average as reals, in the discriminator's eyes."""
 
     kind: Literal["feature_matching"]
-    group: PositiveInt = 4
-    """Consecutive samples over which averages are taken."""
+    group: Annotated[int, Field(ge=2)] = 4
+    """Consecutive samples whose pairs give an estimate: the more, the less noise."""
     networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
     needs_reals: ClassVar[bool] = True
 
@@ -147,6 +174,30 @@ class Consensus(Penalty):
         return DIFFERENTIATED_TWICE.format("consensus") if stage.compile != "off" else None
 
 
+class GradientNorm(Penalty):
+    """Fakes at which the discriminator has nothing to learn: its weights' gradient is small."""
+
+    kind: Literal["gradient_norm"]
+    networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)
+    needs_reals: ClassVar[bool] = True
+    uses_weights: ClassVar[bool] = True
+
+    def conflicts(self, stage: "StageSpec") -> str | None:
+        """The gradient is that of all weights of one discriminator, differentiated once more."""
+        if stage.model.discriminator.critics > 1:
+            return (
+                "objective.penalties: gradient_norm is about the weights of one discriminator; "
+                "leave it out, or set model.discriminator.critics=1"
+            )
+        if stage.engine.activation_checkpointing is not None:
+            return (
+                "objective.penalties: gradient_norm works on a copy of the discriminator's "
+                "weights, of which recomputed blocks know nothing; leave out "
+                "engine.activation_checkpointing"
+            )
+        return DIFFERENTIATED_TWICE.format("gradient_norm") if stage.compile != "off" else None
+
+
 class PullingAway(Penalty):
     """Fakes whose features point in different directions."""
 
@@ -161,6 +212,7 @@ class ModeRegularizer(Penalty):
 
     kind: Literal["mode_regularizer"]
     weight: PositiveFloat = 1.0
+    """Of both its terms."""
     lambda_1: NonNegativeFloat = 0.2
     """Of how far a real is from what generator and encoder make of it."""
     lambda_2: NonNegativeFloat = 0.4
@@ -177,6 +229,11 @@ class ModeRegularizer(Penalty):
             return (
                 "objective.penalties: mode_regularizer has the generator draw real pictures again, "
                 "whose codes nobody knows; leave it out, or model.generator.codes"
+            )
+        if stage.model.generators > 1:
+            return (
+                "objective.penalties: mode_regularizer has one generator draw real pictures again; "
+                "leave it out, or set model.generators=1"
             )
         return None
 
@@ -199,6 +256,7 @@ class SpectralNorm(Constraint):
 
     kind: Literal["spectral_norm"]
     networks: NetworkNames = ("discriminator",)
+    """Whose weights."""
 
     def conflicts(self, stage: "StageSpec") -> str | None:
         """The normalisation undoes clipping."""
@@ -232,6 +290,7 @@ Term = (
     | PullingAway
     | ModeRegularizer
     | Consensus
+    | GradientNorm
 )
 AnyPenalty = Term | SpectralNorm | WeightClip
 Penalties = tuple[AnyPenalty, ...]

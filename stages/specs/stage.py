@@ -3,6 +3,7 @@
 No torch here: the orchestrator builds these, the workers read them from spec.json.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,10 +12,12 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from progan.datasets.format.location import LocalFile
 from progan.datasets.spec import DataSpec
+from progan.stages.specs.augment import AugmentSpec
 from progan.stages.specs.base import Spec
 from progan.stages.specs.model import ModelSpec, Resolution
 from progan.stages.specs.objective import ObjectiveSpec
@@ -28,12 +31,24 @@ class EmaSpec(Spec):
     """Images after which a weight's share in the average has halved, for any batch size."""
     decay: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Instead of the half-life: a fixed decay per step (the paper's 0.999)."""
+    rampup: PositiveFloat | None = None
+    """Keep the half-life below this share of the images that the stage has seen, so that the
+    average of a short stage does not lag behind (StyleGAN2's 0.05); by default it is constant."""
 
-    def per_step(self, images: int) -> float:
-        """The decay of the average at a step of `images` images."""
+    def per_step(self, images: int, seen: int) -> float:
+        """The decay of the average at a step of `images` images, after `seen` ones of the stage."""
         if self.decay is not None:
             return self.decay
-        return float(0.5 ** (images / (self.half_life_kimg * 1000)))
+        half_life = self.half_life_kimg * 1000
+        if self.rampup is not None:
+            half_life = min(half_life, self.rampup * seen)
+        return float(0.5 ** (images / half_life)) if half_life else 0.0
+
+    @model_validator(mode="after")
+    def _ramps_a_half_life(self) -> "EmaSpec":
+        if self.decay is not None and self.rampup is not None:
+            raise ValueError("rampup limits half_life_kimg, which a fixed decay replaces")
+        return self
 
 
 class EngineSpec(Spec):
@@ -45,6 +60,12 @@ class EngineSpec(Spec):
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     """Precision of convolutions; weights and moments are always float32. With fp16 the losses are
     scaled dynamically, and a step whose gradients overflow is skipped."""
+    tf32: bool = False
+    """Whether GPUs may round the inputs of float32 convolutions and matrix products to TF32, with
+    10 bits of mantissa instead of 23: several times faster. Only matters with precision fp32."""
+    deterministic: bool = False
+    """Whether GPUs take only algorithms that give the same bytes at every repetition: slower. CPUs
+    always do."""
     activation_checkpointing: Resolution | None = None
     """Lowest resolution whose blocks, in both networks, are recomputed in the backward pass instead
     of keeping their activations: less memory, more time. By default none."""
@@ -69,14 +90,16 @@ class EngineSpec(Spec):
         return self.zero if ranks > 1 else 0
 
 
-Compile = Literal["off", "default"]
-"""Whether torch.compile compiles a step's passes: the name of its mode"""
+Compile = Literal["off", "default", "reduce-overhead"]
+"""Whether torch.compile compiles a step's passes: the name of its mode. `reduce-overhead` records
+each as a CUDA graph too, which a GPU starts with one call"""
 
 
 class CheckpointSpec(Spec):
     """When a stage writes checkpoints, and what it does after a divergence."""
 
     every_minutes: PositiveFloat | None = 10.0
+    """Minutes between checkpoints; null for none by time."""
     every_kimg: PositiveFloat | None = None
     """Thousands of images between checkpoints, in addition to those by time."""
     keep: PositiveInt = 3
@@ -88,6 +111,16 @@ class CheckpointSpec(Spec):
     checkpoint and continue with the data and latents that come after the diverging step."""
     max_rollbacks: PositiveInt = 3
     """Per stage; after that, a divergence ends it."""
+
+    def superseded(self, images_seen: Collection[int]) -> set[int]:
+        """Which of the checkpoints taken at these counts of images need not be kept."""
+        kept = set(sorted(images_seen)[-self.keep :])
+        if self.keep_every_kimg:
+            first: dict[int, int] = {}
+            for seen in sorted(images_seen):
+                first.setdefault(int(seen // (self.keep_every_kimg * 1000)), seen)
+            kept |= {seen for period, seen in first.items() if period > 0}
+        return set(images_seen) - kept
 
 
 GrowthMode = Literal["fade", "stacked", "none"]
@@ -129,14 +162,18 @@ class InitSpec(Spec):
     """Fingerprint that the weights must have; None in a plan that is only displayed."""
 
 
-MetricName = Literal["swd", "ms_ssim", "fid", "kid", "precision_recall", "inception_score"]
+MetricName = Literal[
+    "swd", "ms_ssim", "ssim", "geometry_score", "fid", "kid", "precision_recall", "inception_score"
+]
 
 
 class MetricsSpec(Spec):
-    """Which metrics of the averaged generator are measured, and when. Training is not affected.
+    """Which metrics of the averaged generator are measured, and when. Training is not affected,
+    except by `holdout`.
 
-    swd: sliced Wasserstein distance x 1000, by level, from 16x16 on; ms_ssim: similarity of fakes;
-    fid, kid, precision_recall, inception_score: through InceptionV3, whose weights are needed.
+    swd: sliced Wasserstein distance x 1000, by level, from 16x16 on; ms_ssim, ssim: similarity of
+    fakes; geometry_score: difference in topology x 1000, which needs progan[geometry]; fid, kid,
+    precision_recall, inception_score: through InceptionV3, whose weights are needed.
     """
 
     during: tuple[MetricName, ...] = ("swd",)
@@ -147,6 +184,9 @@ class MetricsSpec(Spec):
     """At the end of a stage, and by default in `progan evaluate`."""
     images: Annotated[int, Field(ge=2)] = 8192
     """Fakes that are compared with as many reals; fewer if the data set has fewer."""
+    holdout: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the data set that is never trained on: at every tick the discriminator's logits for
+    it are logged beside those for as many trained pictures. Training is affected by this alone."""
     inception_weights: LocalFile | None = None
     """torch-fidelity's InceptionV3 of 2015-12-05, a .pth file; never downloaded automatically."""
 
@@ -164,6 +204,8 @@ class StageSpec(Spec):
     """The previous stage's `final` folder; None at the first resolution."""
     init: InitSpec | None = None
     """Pretrained networks for the first stage; by default its weights are drawn."""
+    representative: Path | None = None
+    """For the first stage: folder of the encoder in model.discriminator.representative."""
     seed: int
     data: DataSpec
     data_fingerprint: str
@@ -180,6 +222,7 @@ class StageSpec(Spec):
     growth: GrowthSpec
     model: ModelSpec
     objective: ObjectiveSpec
+    augment: AugmentSpec | None = None
     optimizer: OptimizerSpec
     ema: EmaSpec
     engine: EngineSpec

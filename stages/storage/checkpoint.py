@@ -11,11 +11,10 @@ from torch import Tensor
 from progan.stages.errors import StageError
 from progan.stages.specs.stage import CheckpointSpec
 from progan.stages.storage.sealed_folder import sealing, unseal
-from progan.stages.storage.stage_folder import StageFolder
+from progan.stages.storage.stage_folder import CHECKPOINT_DOCUMENT, StageFolder
 from progan.stages.storage.tensors import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
-DOCUMENT = "state.json"
 RUNNING_MEANS = "tally"
 """Key of the running means in state.json"""
 FIELDS = {"images_seen", "position", RUNNING_MEANS}
@@ -41,22 +40,11 @@ def save(folder: StageFolder, checkpoint: Checkpoint, spec: CheckpointSpec) -> N
         "position": checkpoint.position,
         RUNNING_MEANS: checkpoint.running_means,
     }
-    with sealing(folder.checkpoint(checkpoint.images_seen), DOCUMENT, fields) as target:
+    with sealing(folder.checkpoint(checkpoint.images_seen), CHECKPOINT_DOCUMENT, fields) as target:
         for name, tensors in checkpoint.tensors.items():
             write_tensors(target / f"{name}.safetensors", tensors)
-    for images_seen in superseded([int(path.name) for path in _newest_first(folder)], spec):
+    for images_seen in spec.superseded([int(path.name) for path in _newest_first(folder)]):
         shutil.rmtree(folder.checkpoint(images_seen), ignore_errors=True)
-
-
-def superseded(images_seen: list[int], spec: CheckpointSpec) -> set[int]:
-    """Which of the checkpoints taken at these counts of images need not be kept."""
-    kept = set(sorted(images_seen)[-spec.keep :])
-    if spec.keep_every_kimg:
-        first: dict[int, int] = {}
-        for seen in sorted(images_seen):
-            first.setdefault(int(seen // (spec.keep_every_kimg * 1000)), seen)
-        kept |= {seen for period, seen in first.items() if period > 0}
-    return set(images_seen) - kept
 
 
 def newest(folder: StageFolder) -> Checkpoint | None:
@@ -71,10 +59,12 @@ def newest(folder: StageFolder) -> Checkpoint | None:
 
 def _read(path: Path) -> Checkpoint:
     """One checkpoint; StageError if anything of it is missing or damaged."""
-    fields = unseal(path, DOCUMENT)
+    fields = unseal(path, CHECKPOINT_DOCUMENT)
     if fields.keys() != FIELDS:
         different = ", ".join(sorted(fields.keys() ^ FIELDS))
-        raise StageError(f"{path / DOCUMENT} lacks keys or has unknown ones: {different}")
+        raise StageError(
+            f"{path / CHECKPOINT_DOCUMENT} lacks keys or has unknown ones: {different}"
+        )
     return Checkpoint(
         images_seen=fields["images_seen"],
         position=fields["position"],

@@ -24,6 +24,8 @@ class Final(BaseModel):
     data_fingerprint: str
     classes: tuple[str, ...] = ()
     """Names of the classes that the networks are conditioned on, by label."""
+    augment_p: float | None = None
+    """ADA's p at the end, with which the next resolution begins."""
 
 
 def read_final(folder: Path) -> Final:

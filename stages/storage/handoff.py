@@ -8,8 +8,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from progan.stages.errors import StageError
-from progan.stages.networks.spectral import convert_spectral_norm
+from progan.stages.networks.discriminator import RepresentativeFeatures
+from progan.stages.networks.weights.spectral import convert_spectral_norm
+from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.stage import InitSpec
+from progan.stages.storage.encoder_folder import WEIGHTS, read_encoder
 from progan.stages.storage.final import DOCUMENT, Final, read_final
 from progan.stages.storage.pretrained import Network, read_published
 from progan.stages.storage.sealed_folder import sealing
@@ -62,6 +65,22 @@ def start_from(networks: Mapping[Network, nn.Module], init: InitSpec) -> None:
             log.warning("%s has no %s: it begins anew", init.path, name)
             continue
         network.load_state_dict(fitting_weights(published.files[name], network))
+
+
+def load_representative(discriminator: nn.Module, folder: Path, model: ModelSpec) -> None:
+    """Load the frozen encoder that a discriminator, or several, share.
+
+    StageError if the folder is damaged, or is not the one that the model was made with.
+    """
+    _, found = read_encoder(folder)
+    if found != model.discriminator.representative:
+        raise StageError(
+            f"{folder} is not what this run was started with: its encoder has changed "
+            f"(checksum {found.sha256[:12]}); restore it, or start another run"
+        )
+    for module in discriminator.modules():
+        if isinstance(module, RepresentativeFeatures):
+            module.load_state_dict(fitting_weights(folder / WEIGHTS, module))
 
 
 def grow_from(folder: Path, name: Network, network: nn.Module, resolution: int) -> None:

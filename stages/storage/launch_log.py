@@ -1,6 +1,7 @@
 """starts.jsonl: every start of a stage's workers, with hosts and versions; no torch."""
 
 import logging
+import platform
 from pathlib import Path
 
 from progan.stages.specs.base import Spec
@@ -42,3 +43,10 @@ def append_start(path: Path, start: Start) -> None:
 def read_starts(path: Path) -> list[Start]:
     """All starts of a stage, oldest first."""
     return read_lines(path, Start.model_validate)
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, from Linux; elsewhere its architecture."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

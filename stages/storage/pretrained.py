@@ -24,6 +24,8 @@ DOCUMENT = "generator.json"
 DOCUMENTS = (DOCUMENT, "config.json", f"artifacts/generator/{DOCUMENT}")
 """Where an export's document is: by itself, for Hugging Face, within an MLflow model."""
 
+PICTURES = "float32 (N, model.channels, resolution, resolution), [-1, 1] is black to white"
+
 
 def describe_inputs(model: ModelSpec) -> str:
     """A generator's inputs, in words."""
@@ -35,7 +37,15 @@ def describe_inputs(model: ModelSpec) -> str:
         text += f", then a code one-hot, {size}"
     if codes.continuous:
         text += f", then codes from -1 to 1, {codes.continuous}"
+    if model.indices:
+        text += f", then which generator draws one-hot, {model.indices}"
     return text
+
+
+def describe_pictures(model: ModelSpec) -> str:
+    """A generator's outputs, in words."""
+    alpha = ", of the last channel transparent to opaque; colors are not multiplied by it"
+    return PICTURES + (alpha if model.channels == 4 else "")
 
 
 class ExportedGenerator(BaseModel):
@@ -53,7 +63,7 @@ class ExportedGenerator(BaseModel):
     latents: str
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of their columns after the latent's."""
-    pictures: str = "float32 (N, model.channels, resolution, resolution), [-1, 1] is black to white"
+    pictures: str = PICTURES
     file: Annotated[str, Field(pattern=r"^\w[\w.-]{0,200}$")] = WEIGHTS
     """In the document's folder, perhaps as a link, as in the Hub's cache; a name without a path"""
     opset: int | None = None
@@ -74,6 +84,9 @@ class Published:
     files: dict[Network, Path]
     """In an export, one file is both the generator and its average."""
     checksums: dict[Network, str]
+    fade: float | None = None
+    """Of a stage in training that has grown: its resolution's weight, alpha. The files then hold
+    the previous resolution's toRGB layer, too"""
 
     @property
     def fingerprint(self) -> str:
@@ -127,19 +140,25 @@ def _final(folder: Path) -> Published:
         published = final.read_final(folder)
     except StageError as error:
         raise NetworksError(str(error)) from error
-    names: tuple[Network, ...] = ("generator", "discriminator", "ema", "encoder")
-    files = {name: folder / f"{name}.safetensors" for name in names}
-    existing = {name: file for name, file in files.items() if file.is_file()}
-    if not {"generator", "ema"} <= existing.keys():
-        raise NetworksError(f"{folder} has no generator, or no average of it (ema.safetensors)")
+    files = network_files(folder)
     return Published(
         resolution=published.resolution,
         model=published.model,
         images_seen=published.images_seen,
         classes=published.classes,
-        files=existing,
-        checksums={name: sha256_file(file) for name, file in existing.items()},
+        files=files,
+        checksums={name: sha256_file(file) for name, file in files.items()},
     )
+
+
+def network_files(folder: Path) -> dict[Network, Path]:
+    """The files of networks in a stage's folder; NetworksError without a generator's."""
+    names: tuple[Network, ...] = ("generator", "discriminator", "ema", "encoder")
+    files = {name: folder / f"{name}.safetensors" for name in names}
+    existing = {name: file for name, file in files.items() if file.is_file()}
+    if not {"generator", "ema"} <= existing.keys():
+        raise NetworksError(f"{folder} has no generator, or no average of it (ema.safetensors)")
+    return existing
 
 
 def _exported(path: Path) -> Published:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+CHECKPOINT_DOCUMENT = "state.json"
+"""The document of a checkpoint's folder (sealed_folder.py)"""
+
 
 @dataclass(frozen=True, slots=True)
 class StageFolder:
@@ -69,6 +72,11 @@ class StageFolder:
         return self.checkpoints / f"{images_seen:09d}"
 
     @property
+    def newest_checkpoint(self) -> int:
+        """Its count of images; 0 if there is none."""
+        return max((int(path.name) for path in self.checkpoints.glob("[0-9]*")), default=0)
+
+    @property
     def samples(self) -> Path:
         """Grids of pictures."""
         return self.path / "samples"
@@ -81,6 +89,11 @@ class StageFolder:
     def fakes(self, images_seen: int) -> Path:
         """The grid of fakes at this count of images."""
         return self.samples / f"fakes_{images_seen:09d}.png"
+
+    @property
+    def features(self) -> Path:
+        """Features of reals that metrics keep (metrics/kept_features.py); may be deleted."""
+        return self.path / "features"
 
     @property
     def final(self) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from progan.stages.errors import NetworksError
-from progan.stages.networks.spectral import convert_spectral_norm
+from progan.stages.networks.weights.spectral import convert_spectral_norm
 from progan.stages.storage.tensors import read_tensors
 
 

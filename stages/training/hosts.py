@@ -5,13 +5,12 @@ import platform
 import socket
 import time
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import cast
 
 import torch
 
 from progan.stages.distributed.world import World
-from progan.stages.storage.launch_log import Host, Start
+from progan.stages.storage.launch_log import Host, Start, processor
 
 PACKAGES = ("progan", "torch", "deepspeed", "numpy", "webdataset")
 
@@ -38,13 +37,6 @@ def _device(device: torch.device) -> tuple[str, int | None]:
         return processor(), None
     properties = torch.cuda.get_device_properties(device)
     return properties.name, properties.total_memory
-
-
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, from Linux; elsewhere its architecture."""
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def versions() -> dict[str, str]:

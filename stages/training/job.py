@@ -9,8 +9,10 @@ from datetime import timedelta
 import torch
 
 from progan.datasets.format.manifest import load_manifest
+from progan.stages.distributed.device import require_precision
 from progan.stages.distributed.process_group import set_collective_timeout, start_distributed
 from progan.stages.distributed.world import World, detect
+from progan.stages.engine.numerics import set_numerics
 from progan.stages.errors import NotFiniteError, RolledBackError, StageError, StoppedOnRequestError
 from progan.stages.metrics.evaluation import add_results, results_at_end
 from progan.stages.metrics.names import images_compared
@@ -39,13 +41,20 @@ def run_stage(
     should end the process. Raises StageError or DataError with a message for the user; among them
     StoppedOnRequestError and RolledBackError, after which the stage only has to be started again.
     """
-    found = load_manifest(spec.data.path).fingerprint
-    if found != spec.data_fingerprint:
+    manifest = load_manifest(spec.data.path)
+    if manifest.fingerprint != spec.data_fingerprint:
         raise StageError(
             f"{spec.data.path} is not the data set that this run began with "
-            f"(fingerprint {found[:12]}, not {spec.data_fingerprint[:12]})"
+            f"(fingerprint {manifest.fingerprint[:12]}, not {spec.data_fingerprint[:12]})"
         )
+    if manifest.channels != spec.model.channels:
+        raise StageError(
+            f"model.channels: {spec.model.channels}, but the pictures of {spec.data.path} have "
+            f"{manifest.channels}"
+        )
+    set_numerics(spec.engine)
     world = detect()
+    require_precision(world.device, spec.engine.precision)
     timeout = timedelta(minutes=spec.engine.collective_timeout_minutes)
     start_distributed(world, timeout)
     if spec.compile == "off":

@@ -1,6 +1,8 @@
 """The training loop of one resolution, and its step."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from typing import Protocol
 
 from torch import Tensor
@@ -8,8 +10,9 @@ from torch import Tensor
 from progan.stages import schedule
 from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.engine import ema
+from progan.stages.engine.compile import begin_micro_batch
 from progan.stages.engine.frozen import frozen
-from progan.stages.engine.precision import autocast
+from progan.stages.engine.precision import autocast, memory_format
 from progan.stages.engine.update import (
     NOTHING_PIGGYBACKED,
     Objective,
@@ -18,6 +21,7 @@ from progan.stages.engine.update import (
     Update,
 )
 from progan.stages.networks.conditioning import with_conditions
+from progan.stages.networks.weights.weighted_layer import prepared_kernels
 from progan.stages.objectives.objective import objective
 from progan.stages.objectives.passes import (
     PASSES,
@@ -66,7 +70,9 @@ def step(stage: Stage, local_metrics: Callable[[], dict[str, float]]) -> StepRep
     """
     spec, seen, position = stage.spec, stage.images_seen, stage.position
     step_id = StepId(spec.resolution, seen, position + spec.images_per_step)
-    players = Players(stage.generator, stage.discriminator, stage.encoder, stage.replay)
+    players = Players(
+        stage.generator, stage.discriminator, stage.encoder, stage.replay, stage.augmentation
+    )
 
     # A resolution that is fully in is a new problem for Adam.
     if spec.optimizer.reset_on_growth and schedule.becomes_steady(
@@ -79,7 +85,8 @@ def step(stage: Stage, local_metrics: Callable[[], dict[str, float]]) -> StepRep
     updates: list[Update] = []
     for number in range(spec.objective.critic_steps):
         with stage.waiting:
-            reals, labels, _ = next(stage.batches)
+            loaded = next(stage.batches)
+        reals, labels = loaded.images(), loaded.labels
         batch = discriminator_batch(stage, position, reals, labels, seen // spec.batch + number)
         updates.append(
             update(stage, players, "discriminator", batch, position // spec.batch, step_id)
@@ -94,12 +101,13 @@ def step(stage: Stage, local_metrics: Callable[[], dict[str, float]]) -> StepRep
             players = unrolled(stage, players, position, reals, labels)
         latents = draw_latents(stage, Purpose.GENERATOR_LATENTS, position, labels)
         needs_reals = any(term.generator_needs_reals for term in stage.terms)
-        batch = Batch(latents, reals if needs_reals else None)
+        augmentation = augmentation_draws(stage, Purpose.GENERATOR_AUGMENTATION, position)
+        batch = Batch(latents, reals if needs_reals else None, augmentation=augmentation)
         number = stage.position // spec.images_per_step
         updates.append(update(stage, players, "generator", batch, number, step_id, local_metrics()))
 
     # Average: what will be exported.
-    ema.update(stage.ema, stage.generator, spec.ema.per_step(spec.images_per_step))
+    ema.update(stage.ema, stage.generator, spec.ema.per_step(spec.images_per_step, seen))
 
     # What terms remember of this step.
     means = {name: mean for each in updates for name, mean in each.means.on_device.items()}
@@ -132,10 +140,13 @@ def update(
 
     def objectives() -> Iterator[Objective]:
         for p in passes():
-            with autocast(spec.engine, device.type):
-                found = objective(stage.terms, p, number)
-            del p  # its activations
-            yield found
+            begin_micro_batch(spec.compile)
+            with ExitStack() as until_backward:
+                with autocast(spec.engine, device.type):
+                    until_backward.enter_context(kernels(stage))
+                    found = objective(stage.terms, p, number)
+                del p  # its activations
+                yield found  # to its backward pass, which recomputes blocks with the same kernels
 
     for term in stage.terms:
         term.before_update(side, players.networks[side])
@@ -149,6 +160,14 @@ def update(
     return done
 
 
+def kernels(stage: Stage) -> AbstractContextManager[None]:
+    """Inside, every weight is scaled, cast and laid out once; compiled passes do it themselves."""
+    if stage.spec.compile != "off":
+        return nullcontext()
+    networks = stage.generator, stage.discriminator, stage.encoder
+    return prepared_kernels(filter(None, networks), memory_format(stage.spec.engine))
+
+
 def discriminator_batch(
     stage: Stage, position: int, reals: Tensor, labels: Tensor, updates: int
 ) -> Batch:
@@ -156,7 +175,8 @@ def discriminator_batch(
     latents = draw_latents(stage, Purpose.CRITIC_LATENTS, position, labels)
     epsilon, noise = penalty_draws(stage, Purpose.PENALTY_EPSILON, position)
     rows = stage.replay.draw(position, updates) if stage.replay else None
-    return Batch(latents, reals, epsilon, noise, rows)
+    augmentation = augmentation_draws(stage, Purpose.CRITIC_AUGMENTATION, position)
+    return Batch(latents, reals, epsilon, noise, rows, augmentation)
 
 
 def draw_latents(stage: Stage, purpose: Purpose, position: int, labels: Tensor) -> Tensor:
@@ -171,6 +191,13 @@ def penalty_draws(stage: Stage, purpose: Purpose, position: int) -> tuple[Tensor
     size = spec.model.channels, spec.resolution, spec.resolution
     noise = stage.rng.noise(position, noise_shape(spec.objective.penalties, size))
     return stage.rng.epsilon(position, purpose), noise
+
+
+def augmentation_draws(stage: Stage, purpose: Purpose, position: int) -> Tensor | None:
+    """How to augment this rank's slice of a batch (see Batch); None if nothing is augmented."""
+    if stage.augmentation is None:
+        return None
+    return stage.rng.uniforms(purpose, position, 2 * stage.augmentation.draws)
 
 
 def unrolled(
@@ -188,10 +215,11 @@ def unrolled(
         key = position * steps + index
         latents = draw_latents(stage, Purpose.UNROLLED_LATENTS, key, labels)
         draws = penalty_draws(stage, Purpose.UNROLLED_EPSILON, key)
-        batch = Batch(latents, reals, *draws).to_device(stage.world)
+        augmentation = augmentation_draws(stage, Purpose.UNROLLED_AUGMENTATION, key)
+        batch = Batch(latents, reals, *draws, augmentation=augmentation).to_device(stage.world)
 
         def loss(ahead: UnrolledDiscriminator) -> Tensor:
-            against = Players(players.generator, ahead, players.encoder)
+            against = replace(players, discriminator=ahead, replay=None)
             p = DiscriminatorPass(against, batch, alpha)
             with autocast(spec.engine, stage.world.device.type):
                 return objective(stage.terms, p, position // spec.batch + index).loss
@@ -208,4 +236,4 @@ def unrolled(
         stage.world.all_reduce_mean_grad,
         engine.loss_factor,
     )
-    return Players(players.generator, ahead, players.encoder, players.replay)
+    return replace(players, discriminator=ahead)

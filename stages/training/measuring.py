@@ -9,6 +9,7 @@ from progan.stages.errors import MetricError
 from progan.stages.metrics.measure import Subject, measure
 from progan.stages.metrics.names import fits
 from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.stage_folder import StageFolder
 from progan.stages.training.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def due(images_seen: int, spec: StageSpec) -> list[str]:
 class MetricSchedule:
     """Measures the moving average at its present alpha; a failure is logged, not raised."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: StageFolder) -> None:
+        self._folder = folder
         self._warned: set[str] = set()
 
     def measure_due(self, stage: Stage, heartbeat: Callable[[], None]) -> dict[str, float]:
@@ -49,6 +51,7 @@ class MetricSchedule:
             batches=stage.batches,
             resolution=stage.spec.resolution,
             batch_size=stage.spec.rank_micro_batch(stage.world.size),
+            features=self._folder.features,
         )
         try:
             found = measure(subject, stage.world, names, stage.spec.metrics, heartbeat)

@@ -62,6 +62,8 @@ def load_weights(networks: Networks, spec: StageSpec, checkpoint: Checkpoint | N
     by_name: Mapping[Network, nn.Module] = networks.by_name()
     if spec.init and not checkpoint:
         handoff.start_from(by_name, spec.init)
+    if spec.representative and not checkpoint:
+        handoff.load_representative(networks.discriminator, spec.representative, spec.model)
     for name, network in by_name.items():
         if checkpoint:
             network.load_state_dict(checkpoint.tensors[name])

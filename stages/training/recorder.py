@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from progan.stages import schedule
 from progan.stages.engine.update import StepReport
+from progan.stages.metrics.holdout import holdout_logits
 from progan.stages.storage.checkpoint import CheckpointWriter
 from progan.stages.storage.json_lines import append_line
 from progan.stages.storage.metrics_log import RunningMeans, rewind
@@ -38,7 +39,7 @@ class StageRecorder:
         self._data_wait = stage.waiting
         self._unread: deque[StepReport] = deque()
         self._ticks = TickLog(spec, world.device, means, seen)
-        self._metrics = MetricSchedule()
+        self._metrics = MetricSchedule(folder)
         self._grids = SampleGrids(folder, spec, world)
         self._clock = CheckpointClock(spec)
         self._checkpoint_due = False
@@ -95,7 +96,8 @@ class StageRecorder:
 
     def _end_tick(self, stage: Stage) -> None:
         def measure() -> dict[str, float]:
-            return self._metrics.measure_due(stage, heartbeat=lambda: self._beat(stage))
+            logits = holdout_logits(stage)
+            return logits | self._metrics.measure_due(stage, heartbeat=lambda: self._beat(stage))
 
         line = self._ticks.end(stage.images_seen, measure)
         if not self._is_first:

@@ -31,7 +31,7 @@ class SampleGrids:
         self._folder.samples.mkdir(parents=True, exist_ok=True)
         if not self._folder.reals.exists():
             side = self._spec.tick.grid
-            reals = batches.fixed(0, side * side).images
+            reals = batches.fixed(0, side * side).images()
             write_whole(self._folder.reals, png(grid(reals, side)))
 
     def due(self, images_seen: int) -> bool:

@@ -11,19 +11,21 @@ from torch import nn
 from progan.datasets.loader import Batches
 from progan.stages.distributed.world import World
 from progan.stages.engine.compile import compile_passes
-from progan.stages.engine.precision import memory_format
+from progan.stages.engine.precision import set_memory_format
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.encoder import Encoder, generator_module
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.multi_discriminator import MultiDiscriminator
 from progan.stages.objectives import objective
+from progan.stages.objectives.augment.adaptation import adaptations
+from progan.stages.objectives.augment.augmentation import Augmentation, make_augmentation
 from progan.stages.objectives.passes import Side
 from progan.stages.objectives.replay_buffer import Replay, make_replay
 from progan.stages.objectives.term import Term
 from progan.stages.rng import RngStreams
 from progan.stages.specs.stage import StageSpec
 from progan.stages.storage.checkpoint import Checkpoint
-from progan.stages.storage.final import Final
+from progan.stages.storage.final import Final, read_final
 from progan.stages.storage.rollback import Rollback, resume_position
 from progan.stages.storage.tensors import parameters
 from progan.stages.training.networks import Networks, load_weights
@@ -55,6 +57,7 @@ class Stage:
     terms: list[Term]
     """What the objectives are the sum of; some remember (BEGAN, historical averages)"""
     replay: Replay | None
+    augmentation: Augmentation | None = None
     waiting: Stopwatch = field(default_factory=Stopwatch)
     """Runs while the step waits for its pictures"""
 
@@ -88,6 +91,7 @@ class Stage:
             seed=self.spec.seed,
             data_fingerprint=self.spec.data_fingerprint,
             classes=tuple(self.batches.manifest.classes or ()) if self.spec.model.classes else (),
+            augment_p=self.augmentation.p if self.augmentation else None,
         )
 
 
@@ -95,15 +99,39 @@ def build(
     spec: StageSpec, world: World, checkpoint: Checkpoint | None, rollbacks: list[Rollback]
 ) -> Stage:
     """Put a stage together on this rank, where the checkpoint left it if there is one."""
-    # DeepSpeed takes seconds to load and prints; the memory estimate needs a Stage without it.
-    from progan.stages.engine.engine import Engine
-
     position = resume_position(checkpoint.position if checkpoint else 0, rollbacks)
     networks = Networks.drawn(spec)
     load_weights(networks, spec, checkpoint)
+    batches = Batches(
+        spec.data,
+        spec.resolution,
+        seed=spec.seed,
+        batch=spec.batch,
+        rank=world.rank,
+        world_size=world.size,
+        position=position,
+        device=world.device,
+        holdout=spec.metrics.holdout,
+    )
+    stage = assemble(spec, world, networks, batches, position)
+    if checkpoint:
+        stage.images_seen = checkpoint.images_seen
+        _restore(stage, checkpoint)
+    elif spec.grown_from and stage.augmentation:
+        stage.augmentation.begin_with(read_final(spec.grown_from).augment_p or 0.0)
+    return stage
+
+
+def assemble(
+    spec: StageSpec, world: World, networks: Networks, batches: Batches, position: int
+) -> Stage:
+    """A stage that has seen no images yet, of these networks, which are moved to the device."""
+    # DeepSpeed takes seconds to load and prints; the memory estimate needs a Stage without it.
+    from progan.stages.engine.engine import Engine
+
     for network in networks.by_name().values():
         network.to(world.device)
-        network.memory_format = memory_format(spec.engine)  # type: ignore[assignment]
+        set_memory_format(network, spec.engine)
 
     generator, discriminator, encoder = (
         networks.generator,
@@ -113,10 +141,12 @@ def build(
     generator_engine = Engine("generator", generator_module(generator, encoder), spec, world)
     discriminator_engine = Engine("discriminator", discriminator, spec, world)
     if spec.compile != "off":
-        compile_passes(generator, discriminator, encoder)
+        compile_passes(generator, discriminator, encoder, spec.compile)
     trained: dict[Side, nn.Module] = {"generator": generator, "discriminator": discriminator}
     rng = RngStreams(spec.seed, spec.resolution, spec.batch, world.rank, world.size)
-    stage = Stage(
+    augmentation = make_augmentation(spec.augment, world.device)
+    terms = objective.make_terms(spec.objective, trained, world.device)
+    return Stage(
         spec=spec,
         world=world,
         generator=generator,
@@ -125,24 +155,14 @@ def build(
         encoder=encoder,
         generator_engine=generator_engine,
         discriminator_engine=discriminator_engine,
-        batches=Batches(
-            spec.data,
-            spec.resolution,
-            seed=spec.seed,
-            batch=spec.batch,
-            rank=world.rank,
-            world_size=world.size,
-            position=position,
-        ),
+        batches=batches,
         rng=rng,
-        images_seen=checkpoint.images_seen if checkpoint else 0,
+        images_seen=0,
         position=position,
-        terms=objective.make_terms(spec.objective, trained, world.device),
+        terms=terms + adaptations(spec, augmentation),
         replay=make_replay(spec, rng, world.device),
+        augmentation=augmentation,
     )
-    if checkpoint:
-        _restore(stage, checkpoint)
-    return stage
 
 
 def _restore(stage: Stage, checkpoint: Checkpoint) -> None:

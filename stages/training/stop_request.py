@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 EXIT_STOPPED = 75
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 FILE_CHECK_SECONDS = 1.0
 
 
@@ -23,9 +23,13 @@ class StopRequest:
         self._last_check = 0.0
 
     def listen(self) -> None:
-        """Handle signals as requests from now on. Call it early: importing torch takes seconds."""
+        """Handle signals as requests from now on. Call it early: importing torch takes seconds.
+
+        A SIGHUP that is ignored, as under nohup, stays ignored.
+        """
         for number in SIGNALS:
-            signal.signal(number, self._on_signal)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
 
     @property
     def requested(self) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from toy_gan.game import SPREAD, centres, score
+from measuring.seeds import helps
+from toy_gan.game import SPREAD, centres, score, score_reals
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "objectives.py"
 
@@ -27,6 +28,19 @@ def test_score_counts_modes_and_good_samples() -> None:
     near, far = ring[:3] + SPREAD, ring[3:4] + 4 * SPREAD
     samples = torch.cat([near, far]).repeat_interleave(100, dim=0)
     assert score(samples, ring) == (3, 0.75)
+
+
+def test_fresh_reals_cover_all_modes_and_nearly_all_are_good() -> None:
+    for shape, modes in (("ring", 8), ("grid", 25)):
+        found = score_reals(shape, seed=0)
+        # Within three standard deviations, in the plane: 1 - exp(-9 / 2).
+        assert found.modes == modes and found.good == pytest.approx(0.989, abs=0.01)
+
+
+def test_a_remedy_helps_if_its_worst_seed_beats_the_baselines_best() -> None:
+    assert helps([5, 6, 7], [2, 3, 4]) == "yes"
+    assert helps([4, 6, 7], [2, 3, 4]) == "within the spread"
+    assert helps([2, 3, 4], [4, 3, 2]) == "no"
 
 
 @pytest.mark.slow

@@ -38,7 +38,8 @@ checkpoint: {every_minutes: null, every_kimg: 0.32, keep_every_kimg: 0.32}
 ticks: {kimg: 0.32, grid: 4}
 tracking: {mlflow: "off"}
 launch:
-  {backend: slurm, nodes: 2, gpus_per_node: 1, interface: lo, time_limit: 10, max_restarts: 0}
+  {backend: slurm, nodes: 2, gpus_per_node: 1, cpus_per_rank: 1, interface: lo, time_limit: 10,
+   max_restarts: 0, env: {CUDA_VISIBLE_DEVICES: ""}}  # the nodes' GPUs are made up
 """
 ONE_STAGE = "growth.last=4"
 SETTLE_SECONDS = 15.0
@@ -162,7 +163,7 @@ def test_script_submitted_by_hand_trains_as_the_backend_does(
     shutil.copy(undisturbed.stage(8).spec, folder.spec)
     monkeypatch.setenv("PATH", str(BIN), prepend=":")
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    options = ["--time=10", f"--output={folder.log}"]
+    options = ["--time=10", "--cpus-per-task=1", "--gpus-per-node=0", f"--output={folder.log}"]
     argv = ["sbatch", "--wait", *options, str(SCRIPT), str(folder.path)]
     assert subprocess.run(argv, timeout=200).returncode == 0, folder.log.read_text()
     assert content(folder.final) == content(undisturbed.stage(8).final)

@@ -1,4 +1,4 @@
-"""Imports within datasets/: no circles, and only the loader loads torch."""
+"""Imports within datasets/: no circles, and only what makes batches loads torch."""
 
 import ast
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "datasets"
 PREFIX = "progan.datasets."
+MAKE_BATCHES = {"loader", "reals", "device_copies"}
 MODULES = sorted(
     ".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FOLDER.rglob("*.py")
 )
@@ -44,8 +45,8 @@ def test_imports_have_no_circles(level: str) -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-def test_only_the_loader_loads_torch() -> None:
-    lines = [f"import {PREFIX}{module}" for module in MODULES if module != "loader"]
+def test_only_what_makes_batches_loads_torch() -> None:
+    lines = [f"import {PREFIX}{module}" for module in MODULES if module not in MAKE_BATCHES]
     lines += ["import sys", "print('torch' in sys.modules)"]
     argv = [sys.executable, "-c", "\n".join(lines)]
     assert subprocess.run(argv, check=True, capture_output=True, text=True).stdout == "False\n"

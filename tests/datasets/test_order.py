@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.datasets.order import Integers, _epoch_order, mirrored, rank_positions, sample_indices
+from progan.datasets.order import (
+    Integers,
+    _epoch_order,
+    hold_out,
+    mirrored,
+    rank_positions,
+    sample_indices,
+)
 
 SIZES = st.integers(1, 200)
 SEEDS = st.integers(-(2**70), 2**70)
@@ -121,3 +128,20 @@ def test_batch_that_ranks_cannot_divide_raises_value_error(
 ) -> None:
     with pytest.raises(ValueError, match="rank"):
         rank_positions(0, batch=batch, rank=rank, world_size=world)
+
+
+@given(SIZES, st.floats(0, 1), SEEDS)
+def test_held_out_and_trained_samples_are_the_data_set(size: int, share: float, seed: int) -> None:
+    held_out = round(size * share)
+    found = hold_out(size, held_out, seed=seed)
+    assert len(found.held_out) == held_out
+    assert sorted([*found.held_out, *found.trained]) == list(range(size))
+
+
+def test_samples_are_held_out_at_random() -> None:
+    chosen = [set(hold_out(1000, 100, seed=seed).held_out.tolist()) for seed in range(60)]
+    shared = [len(one & other) for one, other in zip(chosen, chosen[1:], strict=False)]
+    assert np.mean(shared) == pytest.approx(10, abs=2)
+    assert np.mean([sum(index < 500 for index in each) for each in chosen]) == pytest.approx(
+        50, abs=3
+    )

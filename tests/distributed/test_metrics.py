@@ -28,7 +28,7 @@ def test_shares_are_whole_pairs_and_cover_all_pictures() -> None:
 def test_two_ranks_measure_what_one_does(tmp_path: Path) -> None:
     (measured,) = results("measured.py", output=tmp_path / "log")
     expected = all_values(SafeCollectives(alone()))
-    assert len(expected) == 9
+    assert len(expected) == 11
     assert measured["values"] == pytest.approx(expected, rel=1e-5)
     # An error on one of them is raised on both, and the collectives go on.
     assert measured["errors"] == ["ValueError: no room (rank 1)"] * 2

@@ -1,38 +1,45 @@
 """Losses, penalties and constraints on two ranks: through a fade, a checkpoint and a kill."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cases import BOTH, CASES, MIXTURES, SHAPE
+from cases import AUGMENTED, BOTH, CASES, ENCODER, MIXTURES, SHAPE
+from networks import encoder_folder
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
+from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, SgdSpec
 from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec, MetricsSpec
 from progan.stages.storage.stage_folder import StageFolder
 from workers import content, figures, kill, results, run, spec, start
 
 pytestmark = pytest.mark.slow
+ADAM, SGD = AdamSpec(), SgdSpec(kind="sgd", momentum=0.9)
 OFF = MetricsSpec(during=(), at_end=())
 
 
 def test_every_objective_resumes_exactly_from_a_checkpoint(shapes: Path, tmp_path: Path) -> None:
     """In bf16, with ZeRO 1 and two micro-batches a step, from the middle of a fade."""
     found = results("every_objective.py", shapes, tmp_path, output=tmp_path / "log")
-    assert [name for name, _ in found] == [*CASES, *MIXTURES]
-    assert len(CASES) == 35 and len(MIXTURES) == 8
+    assert [name for name, _ in found] == [*CASES, *MIXTURES, *AUGMENTED]
+    assert len(CASES) == 36 and len(MIXTURES) == 10
     assert [name for name, same in found if not same] == []
 
 
-def test_killed_stage_with_an_encoder_resumes_to_the_same_bytes(
-    shapes: Path, tmp_path: Path
+@pytest.mark.parametrize(("mixture", "optimizer"), [("encoder", ADAM), ("generators", SGD)])
+def test_killed_stage_resumes_to_the_same_bytes(
+    mixture: str, optimizer: AnyOptimizer, shapes: Path, tmp_path: Path
 ) -> None:
-    objective, model = MIXTURES["encoder"]
+    """With an encoder; with a mixture of generators under SGD."""
+    objective, model = MIXTURES[mixture]
     stage = spec(
         shapes,
         resolution=16,
         model=ModelSpec.model_validate(SHAPE | model),
         objective=ObjectiveSpec.model_validate(objective),
+        optimizer=optimizer,
         metrics=OFF,
         growth=GrowthSpec(fade_images=0, steady_images=256),
         engine=EngineSpec(precision="bf16", zero=1),
@@ -48,6 +55,27 @@ def test_killed_stage_with_an_encoder_resumes_to_the_same_bytes(
     assert content(killed.checkpoint(256)) == content(uninterrupted.checkpoint(256))
 
 
+def test_killed_stage_resumes_without_the_folder_of_its_encoder(
+    shapes: Path, tmp_path: Path
+) -> None:
+    shape = encoder_folder(tmp_path / "encoder")
+    stage = spec(
+        shapes,
+        model=ModelSpec.model_validate(SHAPE | {"discriminator": {"representative": shape}}),
+        representative=tmp_path / "encoder",
+        metrics=OFF,
+        growth=GrowthSpec(fade_images=0, steady_images=192),
+        checkpoint=CheckpointSpec(every_minutes=None, every_kimg=0.032, keep=99),
+    )
+    uninterrupted = run(stage, tmp_path / "uninterrupted", ranks=2)
+    killed = StageFolder(tmp_path / "killed")
+    kill(killed, start(stage, killed.path, ranks=2), after=2)
+    shutil.rmtree(tmp_path / "encoder")
+    run(stage, killed.path, ranks=2)
+    assert figures(killed) == figures(uninterrupted)
+    assert content(killed.final) == content(uninterrupted.final)
+
+
 def test_two_ranks_give_the_figures_of_one(shapes: Path, tmp_path: Path) -> None:
     everything = ObjectiveSpec.model_validate(
         {
@@ -60,11 +88,13 @@ def test_two_ranks_give_the_figures_of_one(shapes: Path, tmp_path: Path) -> None
                 {"kind": "feature_matching", "weight": 1},
                 {"kind": "mode_regularizer", "interval": 2},
                 {"kind": "consensus", "weight": 1},
+                {"kind": "gradient_norm", "weight": 1},
             ],
         }
     )
     short = spec(
         shapes,
+        model=ModelSpec.model_validate(SHAPE | {"discriminator": {"representative": ENCODER}}),
         objective=everything,
         growth=GrowthSpec(fade_images=0, steady_images=96),
         metrics=OFF,
@@ -74,6 +104,28 @@ def test_two_ranks_give_the_figures_of_one(shapes: Path, tmp_path: Path) -> None
     assert len(one) == len(two) == 3
     for alone, shared in zip(one, two, strict=True):
         assert alone.pop("phase") == shared.pop("phase")
+        assert shared == pytest.approx(alone, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, SGD], ids=["adam", "sgd"])
+def test_two_ranks_draw_the_same_generators_as_one(
+    optimizer: AnyOptimizer, shapes: Path, tmp_path: Path
+) -> None:
+    objective, model = MIXTURES["generators"]
+    short = spec(
+        shapes,
+        model=ModelSpec.model_validate(SHAPE | model),
+        objective=ObjectiveSpec.model_validate(objective),
+        optimizer=optimizer,
+        growth=GrowthSpec(fade_images=0, steady_images=96),
+        metrics=OFF,
+        lr=1e-4,
+    )
+    one, two = (figures(run(short, tmp_path / str(ranks), ranks)) for ranks in (1, 2))
+    assert len(one) == len(two) == 3
+    for alone, shared in zip(one, two, strict=True):
+        assert alone.pop("phase") == shared.pop("phase")
+        assert alone["generator_generator_index_loss"] > 0.5
         assert shared == pytest.approx(alone, rel=1e-3, abs=1e-6)
 
 

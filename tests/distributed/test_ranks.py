@@ -69,7 +69,7 @@ def test_killed_stage_resumes_to_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("request_by", ["signal to one rank", "stop file"])
+@pytest.mark.parametrize("request_by", ["SIGUSR1", "SIGHUP", "stop file"])
 def test_stop_request_writes_a_checkpoint_and_loses_nothing(
     on_two: StageFolder, shapes: Path, tmp_path: Path, request_by: str
 ) -> None:
@@ -84,7 +84,7 @@ def test_stop_request_writes_a_checkpoint_and_loses_nothing(
         time.sleep(1.1)  # the ranks look for the file once a second
         folder.stop.touch()
     else:
-        last_rank.send_signal(signal.SIGUSR1)
+        last_rank.send_signal(signal.Signals[request_by])
     last_rank.resume()
     assert process.wait(60) != 0
     assert json.loads(folder.failure.read_text())["code"] == 75

@@ -27,7 +27,7 @@ CHECKPOINT_STEPS = STEPS // 6
 def long(dataset: Path, zero: int = 1, micro_batch: int | None = None) -> StageSpec:
     return spec(
         dataset,
-        seed=4,  # no unit comes that near to its kink in the first 20 steps
+        seed=23,  # no unit comes that near to its kink in the first 20 steps
         lr=1e-4,
         micro_batch=micro_batch,
         growth=GrowthSpec(fade_images=0, steady_images=16 * STEPS),

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from progan.stages.specs.objective import ObjectiveSpec, ReplaySpec
-from progan.stages.specs.optimizers import RmsPropSpec
+from progan.stages.specs.optimizers import RmsPropSpec, SgdSpec
 from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec, StageSpec
 from progan.stages.storage.stage_folder import StageFolder
 from workers import content, figures, kill, run, spec, start
@@ -70,10 +70,11 @@ def test_killed_stage_resumes_to_the_same_bytes(
     "rules",
     [
         {"optimizer": RmsPropSpec(kind="rmsprop"), "lr": 1e-4, "objective": ObjectiveSpec()},
+        {"optimizer": SgdSpec(kind="sgd"), "lr": 0.01, "objective": ObjectiveSpec()},
         {"objective": ObjectiveSpec(unrolled=3)},
         {"objective": ObjectiveSpec(replay=ReplaySpec(size=32, share=0.25))},
     ],
-    ids=["rmsprop", "unrolled", "replay"],
+    ids=["rmsprop", "sgd", "unrolled", "replay"],
 )
 def test_bf16_trains_through_a_growth(
     on_two: StageFolder, shapes: Path, tmp_path: Path, rules: dict[str, Any]

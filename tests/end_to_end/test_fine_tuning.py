@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from networks import published
-from progan.pipeline.export import export_networks
+from progan.pipeline.exports.export import export_networks
 from progan.pipeline.run_folder import RunFolder, frozen_config
 from progan.pipeline.sampling.generate import load_networks
 from progan.stages.storage.pretrained import read_published

@@ -7,6 +7,8 @@ from progan.stages.specs.losses import FGan
 
 SHAPE = {"latent": 16, "fmap_base": 64, "fmap_max": 16}
 ENERGY = {"discriminator": {"head": "autoencoder", "minibatch": "none"}}
+ENCODER = {"resolution": 8, "fmap_base": 64, "fmap_max": 8, "sha256": ""}
+"""Shape of a frozen encoder"""
 BOTH = ["generator", "discriminator"]
 ATTENTIVE = {"attention": (8, 16)}
 BASES = ("nonsaturating", "lsgan", "hinge")
@@ -34,8 +36,8 @@ CASES: dict[str, Case] = {
     **{
         kind: penalised(kind)
         for kind in ("gradient", "drift", "r1", "r2", "dragan", "js_regularizer", "orthogonal",
-                     "historical_average", "consensus", "feature_matching", "pulling_away",
-                     "mode_regularizer")
+                     "historical_average", "consensus", "gradient_norm", "feature_matching",
+                     "pulling_away", "mode_regularizer")
     },
     "one-sided": penalised("gradient", one_sided=True),
     "lazy": penalised("r1", interval=2),
@@ -120,6 +122,28 @@ MIXTURES: dict[str, Case] = {
             },
         },
     ),
+    "generators": (
+        {"loss": "nonsaturating", "penalties": [{"kind": "gradient_norm", "weight": 0.1}]},
+        {
+            "generators": 3,
+            "classes": len(SHAPES),
+            "discriminator": {"head": "projection"},
+        },
+    ),
+    "representative": (
+        {
+            "loss": "hinge",
+            "penalties": [
+                {"kind": "spectral_norm", "networks": BOTH},
+                {"kind": "r1", "weight": 1},
+                {"kind": "feature_matching", "weight": 0.1},
+            ],
+        },
+        {
+            "classes": len(SHAPES),
+            "discriminator": {"representative": ENCODER, "critics": 2, "head": "projection"},
+        },
+    ),
     "dcgan": (
         {"loss": "nonsaturating", "penalties": []},
         {
@@ -130,3 +154,73 @@ MIXTURES: dict[str, Case] = {
     ),
 }
 """Several at once, with the heads, norms and training modes that they meet in"""
+
+AUGMENT: dict[str, dict[str, Any]] = {
+    "diffaugment": {"kind": "diffaugment"},
+    "ada": {"kind": "ada", "kimg": 0.128, "interval": 2},
+}
+"""By case; with two steps of 16 images ada's p moves by a quarter"""
+AUGMENTED: dict[str, Case] = {
+    "diffaugment": (
+        {
+            "loss": "ragan",
+            "penalties": [{"kind": "mode_regularizer"}, {"kind": "r1", "weight": 1}],
+            "critic_steps": 2,
+            "replay": {"size": 48},
+        },
+        {"discriminator": {"critics": 2}},
+    ),
+    "ada": (
+        {
+            "loss": {"kind": "lsgan", "a": -5.0},  # all logits are above the middle: p rises
+            "penalties": [
+                {"kind": "consensus", "weight": 0.1},
+                {"kind": "gradient", "weight": 1},
+                {"kind": "feature_matching", "weight": 0.1},
+            ],
+        },
+        {},
+    ),
+}
+"""What meets an augmentation"""
+
+PAPER: dict[str, Any] = {}
+MODELS: dict[str, Case] = {
+    "paper": (PAPER, {}),
+    "pytorch_GAN_zoo": (PAPER, {"variant": "pytorch_gan_zoo"}),
+    "pro_gan_pytorch": (PAPER, {"variant": "pro_gan_pytorch"}),
+    "norm layer": (PAPER, {"discriminator": {"norm": "layer"}}),
+    "norm batch": (loss("wgan")[0], {"discriminator": {"norm": "batch", "norm_group": 4}}),
+    "norm none": (PAPER, {"generator": {"norm": "none"}}),
+    "virtual batch norm": (PAPER, {"generator": {"norm": "virtual_batch"}}),
+    "attention": (PAPER, {"generator": ATTENTIVE, "discriminator": ATTENTIVE}),
+    "minibatch discrimination": (PAPER, {"discriminator": {"minibatch": "discrimination"}}),
+    "three critics": ({"critics": "hardest"}, {"discriminator": {"critics": 3}}),
+    "energy with a penalty": (
+        {"loss": "ebgan", "penalties": [{"kind": "gradient", "weight": 1}]},
+        ENERGY,
+    ),
+    "acgan, dragan": (
+        {"loss": "nonsaturating", "penalties": [{"kind": "dragan", "weight": 10}]},
+        {"classes": len(SHAPES), "discriminator": {"head": "acgan"}},
+    ),
+    "unrolled": ({"loss": "nonsaturating", "penalties": [], "unrolled": 2}, {}),
+    "unrolled with a penalty": (
+        {
+            "loss": "nonsaturating",
+            "penalties": [{"kind": "gradient", "weight": 10}],
+            "unrolled": 2,
+        },
+        {},
+    ),
+    "replay": ({"replay": {"size": 64, "share": 0.5}}, {}),
+    "dcgan with layer norm": (
+        PAPER,
+        {
+            "arch": "dcgan",
+            "generator": {"norm": "none"},
+            "discriminator": {"norm": "layer", "minibatch": "none"},
+        },
+    ),
+}
+"""Networks and ways of updating that the others leave out"""

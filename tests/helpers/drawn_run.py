@@ -15,7 +15,9 @@ from progan.pipeline.run_folder import RunFolder
 from progan.stages import schedule
 from progan.stages.images import cell_corner, side_pixels, zoom
 from progan.stages.specs.stage import StageSpec
+from progan.stages.storage.json_lines import append_line
 from progan.stages.storage.launch_log import Host, Start, append_start
+from progan.stages.storage.spec_file import read_spec
 
 BEGAN = 1_700_000_000.0
 VERSIONS = {"python": "3.12.1", "progan": "0.1.0", "torch": "2.8.0", "deepspeed": "0.17.0"}
@@ -30,7 +32,7 @@ def draw_run(path: Path, *words: str, until: tuple[int, int] | None = None) -> R
     run = RunFolder(path)
     path.mkdir(parents=True)
     write_yaml(run.config, config)
-    shapes = _shapes(path.parent / f"{path.name}-shapes", config)
+    shapes = _shapes(_folder(run), config)
     when = BEGAN
     events: list[dict[str, object]] = [
         {"time": when, "event": "run_created", "data_fingerprint": "f" * 64}
@@ -47,6 +49,22 @@ def draw_run(path: Path, *words: str, until: tuple[int, int] | None = None) -> R
                 events.append({"time": when, "event": "stage_finished"} | fields)
     run.events.write_text("".join(json.dumps(event) + "\n" for event in events))
     return run
+
+
+def advance(run: RunFolder, resolution: int, images_seen: int) -> None:
+    """A further tick of a drawn stage, with its grid."""
+    folder = run.stage(resolution)
+    spec = read_spec(folder.spec)
+    shapes = [Image.open(file).convert("RGB") for file in sorted(_folder(run).rglob("*.png"))]
+    last = json.loads(folder.metrics.read_text().splitlines()[-1])
+    times = {"time": last["time"] + last["seconds"], "seconds": last["seconds"]}
+    draw_grid(folder.fakes(images_seen), spec, shapes, noise=10)
+    append_line(folder.metrics, figures(spec, images_seen) | times)
+
+
+def _folder(run: RunFolder) -> Path:
+    """Where the shapes of a drawn run are."""
+    return run.path.parent / f"{run.path.name}-shapes"
 
 
 def _shapes(folder: Path, config: RunConfig) -> list[Image.Image]:

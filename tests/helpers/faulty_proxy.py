@@ -1,7 +1,8 @@
-"""An HTTP proxy that fails like a network: it refuses requests or loses answers."""
+"""An HTTP proxy that fails like a network: it refuses or delays requests, and loses answers."""
 
 import http.client
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -13,13 +14,20 @@ class FaultyProxy:
         self.lose_answers_to: str | None = None
         """Part of the request's path"""
         self.num_lost = 0
+        self.delay_seconds = 0.0
+        self.refuse_with: tuple[int, bytes] | None = None
+        """Status and body of every answer"""
+        self.cut_bodies_to: int | None = None
+        """Bytes of a request's body after which the connection is closed"""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # for clients that wait for 100 Continue
+
             def handle_any(self) -> None:
                 outer.forward(self, port)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
             def log_message(self, *args: object) -> None: ...
 
@@ -32,7 +40,16 @@ class FaultyProxy:
         request.close_connection = True
         if self.down:
             return
-        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        time.sleep(self.delay_seconds)
+        size = int(request.headers.get("Content-Length", 0))
+        if self.cut_bodies_to is not None and size > self.cut_bodies_to:
+            request.rfile.read(self.cut_bodies_to)
+            self.num_lost += 1
+            return
+        body = request.rfile.read(size)
+        if self.refuse_with:
+            self._answer(request, self.refuse_with[0], [], self.refuse_with[1])
+            return
         server = http.client.HTTPConnection("127.0.0.1", port)
         server.request(request.command, request.path, body, dict(request.headers))
         answer = server.getresponse()
@@ -40,11 +57,24 @@ class FaultyProxy:
         if self.lose_answers_to and self.lose_answers_to in request.path:
             self.num_lost += 1
             return
-        request.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+        self._answer(request, answer.status, answer.getheaders(), content)
+
+    def _answer(
+        self,
+        request: BaseHTTPRequestHandler,
+        status: int,
+        headers: list[tuple[str, str]],
+        content: bytes,
+    ) -> None:
+        size = str(len(content))
+        request.send_response(status)
+        for name, value in headers:
+            if name.lower() == "content-length" and request.command == "HEAD":
+                size = value
+            elif name.lower() not in ("transfer-encoding", "content-length", "connection"):
                 request.send_header(name, value)
-        request.send_header("Content-Length", str(len(content)))
+        request.send_header("Content-Length", size)
+        request.send_header("Connection", "close")
         request.end_headers()
         request.wfile.write(content)
 

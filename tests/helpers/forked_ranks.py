@@ -153,6 +153,7 @@ def _rank(program: str, rank: int, launcher: int) -> None:
     try:
         _die_with(launcher)
         os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
         os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank)})
         if program == WORKER:
             from progan.stages import worker

@@ -1,13 +1,17 @@
 """The image's recipe, as far as it can be tried without a container engine."""
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import progan
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
@@ -42,7 +46,7 @@ def copy_context(target: Path) -> None:
     target.mkdir()
     for name in copied():
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target / name)
+            shutil.copytree(ROOT / name, target / name, symlinks=True)
         else:
             shutil.copy(ROOT / name, target / name)
 
@@ -53,6 +57,32 @@ def install_steps() -> list[str]:
     return [line.removeprefix("RUN ") for line in stage.splitlines() if line.startswith("RUN ")]
 
 
+def build_arguments() -> dict[str, str]:
+    """The defaults of the build's arguments."""
+    lines = [line for line in DOCKERFILE.read_text().splitlines() if line.startswith("ARG ")]
+    return dict(line.removeprefix("ARG ").split("=", 1) for line in lines)
+
+
+def run_step(step: str, places: dict[str, str]) -> None:
+    """Run a step as it stands, with the image's folders elsewhere."""
+    for inside, here in places.items():
+        step = step.replace(inside, here)
+    subprocess.run(["sh", "-euc", step], check=True, env=os.environ | build_arguments())
+
+
+def test_dependencies_have_a_layer_before_the_code(tmp_path: Path) -> None:
+    text = DOCKERFILE.read_text()
+    assert text.index("--requirement") < text.index("COPY pipeline")
+    (step,) = [step for step in install_steps() if "tomllib" in step]
+    writes_requirements, _, _ = step.rpartition("&&")
+    run_step(writes_requirements, {"/opt": str(tmp_path), "/src": str(ROOT)})
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    expected = set(project["dependencies"])
+    for extra in build_arguments()["EXTRAS"].split(","):
+        expected |= set(project["optional-dependencies"][extra])
+    assert set((tmp_path / "requirements.txt").read_text().splitlines()) == expected
+
+
 def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
     copy_context(tmp_path / "src")
     argv = [sys.executable, *shlex.split("-m pip wheel --quiet --no-deps -w"), str(tmp_path)]
@@ -60,22 +90,30 @@ def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        archive.extractall(tmp_path / "installed")
     assert {
+        "progan/py.typed",
         "progan/launch/scripts/kubernetes.yaml",
         "progan/pipeline/config/presets/demo.yaml",
+        "progan/pipeline/exports/model_card.md",
+        "progan/pipeline/report/web/page.html.j2",
+        "progan/stages/networks/generator.py",
     } <= names
-    assert "progan/stages/networks/generator.py" in names
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    code = "import progan; print(progan.__version__, progan.__file__)"
+    argv = [sys.executable, "-c", code]
+    found = subprocess.check_output(argv, env=environment, text=True, cwd=tmp_path)
+    assert found == f"{progan.__version__} {tmp_path}/installed/progan/__init__.py\n"
+    argv = [sys.executable, "-m", "progan", "presets", "demo"]
+    shown = subprocess.check_output(argv, env=environment, text=True, cwd=tmp_path)
+    assert "data:" in shown
 
 
 @pytest.mark.nightly
 def test_the_install_steps_make_an_environment_that_works(tmp_path: Path) -> None:
-    """They are run as they stand, with two folders of the image elsewhere."""
     copy_context(tmp_path / "src")
-    places = {"/opt/progan": str(tmp_path / "progan"), "/src": str(tmp_path / "src")}
     for step in install_steps():
-        for inside, here in places.items():
-            step = step.replace(inside, here)
-        subprocess.run(["sh", "-euc", step], check=True)
+        run_step(step, {"/opt": str(tmp_path), "/src": str(tmp_path / "src")})
     subprocess.run([tmp_path / "progan" / "bin" / "progan", "doctor"], cwd=tmp_path, check=True)
     shutil.rmtree(tmp_path / "progan")  # gigabytes
 

@@ -53,8 +53,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "spec.json").touch()
     program(programs / "progan-worker", FAKE_WORKER.format(python=sys.executable))
     program(programs / "ssh", FAKE_SSH)
-    for name in ("torchrun", "deepspeed"):
-        (programs / name).symlink_to(Path(sys.executable).with_name(name))
+    (programs / "torchrun").symlink_to(Path(sys.executable).with_name("torchrun"))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     for name in ("OMP_NUM_THREADS", "PYTHONSAFEPATH"):
         monkeypatch.delenv(name, raising=False)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from progan.stages.schedule import alpha, becomes_steady, ends_tick, phase
 from progan.stages.specs.stage import EmaSpec, GrowthSpec, TickSpec
@@ -54,9 +55,21 @@ def test_ticks_end_at_multiples_and_at_the_end() -> None:
 
 def test_half_life_does_not_depend_on_the_batch_size() -> None:
     spec = EmaSpec(half_life_kimg=2)
-    assert spec.per_step(16) ** (2000 / 16) == pytest.approx(0.5)
-    assert spec.per_step(100) ** 20 == pytest.approx(0.5)
+    assert spec.per_step(16, 0) ** (2000 / 16) == pytest.approx(0.5)
+    assert spec.per_step(100, 0) ** 20 == pytest.approx(0.5)
+
+
+def test_half_life_ramps_up_with_the_images_seen() -> None:
+    spec = EmaSpec(half_life_kimg=10, rampup=0.05)
+    assert spec.per_step(16, 0) == 0  # the average is the generator
+    assert spec.per_step(100, 20_000) ** 10 == pytest.approx(0.5)  # 1,000 images
+    assert spec.per_step(100, 10**6) == EmaSpec(half_life_kimg=10).per_step(100, 0)
+
+
+def test_ramp_of_a_fixed_decay_is_refused() -> None:
+    with pytest.raises(ValidationError, match="rampup limits half_life_kimg"):
+        EmaSpec(decay=0.999, rampup=0.05)
 
 
 def test_fixed_decay_replaces_the_half_life() -> None:
-    assert EmaSpec(decay=0.999).per_step(512) == 0.999
+    assert EmaSpec(decay=0.999).per_step(512, 0) == 0.999

@@ -6,6 +6,7 @@
   const MARGIN = { top: 8, right: 6, bottom: 24, left: 52 };
   const BOTTOM = HEIGHT - MARGIN.bottom;
   const COLOURS = 8;
+  const DOT = 3.5;
   const ROBUST = 0.01;
   const WORTH_CLIPPING = 4;
   const container = document.getElementById("charts");
@@ -108,18 +109,26 @@
     return [...values, ...counts];
   }
 
-  /** All curves, clipped to the frame. */
+  /** All curves, clipped to the frame and half a dot around it. */
   function curves(pieces, { x, y, inner }) {
-    const [left, top, height] = [MARGIN.left, MARGIN.top, BOTTOM - MARGIN.top];
-    const frame = make("svg:svg", { x: left, y: top, width: inner, height, viewBox: `${left} ${top} ${inner} ${height}` });
+    const [left, top] = [MARGIN.left - DOT, MARGIN.top - DOT];
+    const [width, height] = [inner + 2 * DOT, BOTTOM - MARGIN.top + 2 * DOT];
+    const frame = make("svg:svg", { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}` });
     frame.style.overflow = "hidden";
+    const line = (points, style) => {
+      const corners = points.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
+      frame.append(make("svg:path", { class: "line", d: `M${corners.join("L")}`, style }));
+    };
     pieces.forEach((ofSeries, place) => {
+      const colour = `stroke: ${colourOf(place)}`;
+      // Where stages have one point each, a dotted line leads from one to the next.
+      if (ofSeries.length > 1 && ofSeries.every((piece) => piece.length === 1))
+        line(ofSeries.flat(), `${colour}; stroke-dasharray: 1 5`);
       for (const piece of ofSeries) {
-        const corners = piece.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
-        // A single point is a line of zero length; its round caps make a dot.
-        const d = `M${corners.join("L")}${piece.length === 1 ? "h0" : ""}`;
-        const style = `stroke: ${colourOf(place)}; stroke-width: ${piece.length === 1 ? 5 : 1.7}`;
-        frame.append(make("svg:path", { class: "line", d, style }));
+        if (piece.length > 1) line(piece, `${colour}; stroke-width: 1.7`);
+        else
+          for (const [at, value] of piece)
+            frame.append(make("svg:circle", { class: "point", cx: x(at), cy: y(value), r: DOT, style: `fill: ${colourOf(place)}` }));
       }
     });
     return frame;
@@ -245,10 +254,13 @@
   const parts = [["All", [0, runLength]]];
   for (const stage of report.stages)
     if (stage.images_seen) parts.push([String(stage.resolution), [stage.begins, stage.begins + lengthOf(stage)]]);
-  const buttons = parts.length > 2 && all.length ? parts.map(([name, part], place) => {
-    const button = make("button", { type: "button", "aria-pressed": String(place === 0) }, name);
+  const chosen = parts.find(([name]) => name === kept.zoom) ?? parts[0];
+  zoom = chosen[1];
+  const buttons = parts.length > 2 && all.length ? parts.map(([name, part]) => {
+    const button = make("button", { type: "button", "aria-pressed": String(name === chosen[0]) }, name);
     button.addEventListener("click", () => {
       zoom = part;
+      keep("zoom", name);
       for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
       for (const one of all) draw(one);
     });

@@ -55,7 +55,10 @@
     const canvas = mosaic.querySelector("canvas");
     const [one, strip, slider, play, where] = ["one", "strip", "slider", "play", "where"].map(element);
     let chosen = 0;
-    let shown = frames.length - 1;
+    // The newest frame stays the newest when there are more.
+    const before = frames.findLastIndex((frame) => frame.at <= (kept.at ?? Infinity));
+    let shown = Math.max(0, before);
+    slider.value = String(shown);
     let timer = null;
 
     // A button over every picture: one of them is in the tab order, arrows move among them.
@@ -104,6 +107,7 @@
 
     function choose(index) {
       chosen = index;
+      keep("latent", chosen);
       [...cells.children].forEach((cell, place) => {
         cell.setAttribute("aria-pressed", String(place === chosen));
         cell.tabIndex = place === chosen ? 0 : -1;
@@ -119,6 +123,7 @@
     function goTo(place) {
       shown = place;
       slider.value = String(place);
+      keep("at", shown === frames.length - 1 ? null : frames[shown].at);
       draw();
       showMoment(frames[shown].at);
     }
@@ -167,7 +172,7 @@
       setPlaying(false);
       goTo(Number(slider.value));
     });
-    choose(0);
+    choose(Math.min(kept.latent ?? 0, latents - 1));
     new ResizeObserver(draw).observe(mosaic);
   }
 

@@ -27,6 +27,14 @@ function kimg(images) {
   return `${(images / 1000).toLocaleString("en", { maximumFractionDigits: decimals })} kimg`;
 }
 
+/** What the reader has chosen on this page, kept when it is loaded again. */
+const KEPT = `progan ${report.name}`;
+const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+const keep = (name, value) => {
+  kept[name] = value;
+  sessionStorage.setItem(KEPT, JSON.stringify(kept));
+};
+
 const lengthOf = (stage) => Math.max(stage.total_images, stage.images_seen);
 const lastStage = report.stages.at(-1);
 const runLength = lastStage.begins + lengthOf(lastStage);

@@ -5,7 +5,6 @@ import zlib
 from typing import Any
 
 import numpy as np
-import PIL
 import pytest
 
 from progan.datasets.build.picture import square_picture
@@ -31,13 +30,18 @@ def packed(samples: np.ndarray, bits: int, order: str) -> bytes:
     return b"".join(int(r + "0" * (-len(r) % 8), 2).to_bytes(-(-len(r) // 8)) for r in rows)
 
 
-def tiff(samples: np.ndarray, bits: int, photometric: int, order: str = "<", **tags: int) -> bytes:
+TAGS = {"compression": 259, "orientation": 274, "predictor": 317, "extra": 338, "kind": 339}
+
+
+def tiff(
+    samples: np.ndarray, bits: int, photometric: int, order: str = "<", body: bytes = b"",
+    **tags: int,
+) -> bytes:  # fmt: skip
     count = samples.size // SIDE**2
-    body = packed(samples, bits, order)
+    body = body or packed(samples, bits, order)
     values = {256: SIDE, 257: SIDE, 258: bits, 259: 1, 262: photometric, 273: 8, 277: count,
               278: SIDE, 279: len(body)}  # fmt: skip
-    values |= {338: tags["extra"]} if "extra" in tags else {}
-    values |= {339: tags["kind"]} if "kind" in tags else {}
+    values = dict(sorted((values | {TAGS[name]: value for name, value in tags.items()}).items()))
     entries = [struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in values.items()]
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(body))
     return head + body + struct.pack(f"{order}H", len(entries)) + b"".join(entries) + bytes(4)
@@ -84,17 +88,36 @@ def test_grey_tiff_is_scaled_by_its_depth(bits: int, order: str, photometric: in
     assert np.abs(decoded(tiff(stored, bits, photometric, order)) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("photometric", [0, 1])
 @pytest.mark.parametrize(("extra", "name"), [(0, "unused"), (1, "premultiplied"), (2, "alpha")])
-def test_grey_tiff_with_a_second_channel(extra: int, name: str) -> None:
-    grey = RAMP * ALPHA if name == "premultiplied" else RAMP
-    samples = np.stack([levels(grey, 8), levels(ALPHA, 8)], axis=-1)
-    file = tiff(samples, 8, 1, extra=extra)
-    if extra < 2 and int(PIL.__version__.partition(".")[0]) < 13:
-        with pytest.raises(UnusablePicture, match="Pillow reads no such TIFF"):
-            decoded(file)
-        return
+def test_grey_tiff_with_a_second_channel(
+    extra: int, name: str, photometric: int, bits: int, order: str
+) -> None:
+    grey = RAMP if photometric else 1 - RAMP  # 0: white is zero
+    grey = grey * ALPHA if name == "premultiplied" else grey
+    samples = np.stack([levels(grey, bits), levels(ALPHA, bits)], axis=-1)
     expected = over_white(RAMP, 1 if name == "unused" else ALPHA)
+    file = tiff(samples, bits, photometric, order, extra=extra)
     assert np.abs(decoded(file) - expected).max() <= 2
+
+
+def test_premultiplied_grey_keeps_its_alpha_orientation_and_compression() -> None:
+    samples = np.stack([levels(RAMP * ALPHA, 16), levels(ALPHA, 16)], axis=-1)
+    plain = tiff(samples, 16, 1, extra=1)
+    packed_body = zlib.compress(plain[8 : 8 + samples.size * 2])
+    turned = tiff(samples, 16, 1, extra=1, body=packed_body, compression=8, orientation=3)
+    pixels = square_picture(turned, SIDE, Options(), channels=4).pixels.astype(int)
+    assert np.abs(pixels[::-1, ::-1, 3] - 255 * ALPHA).max() <= 1
+    clear = pixels[::-1, ::-1, 0] - 255 * RAMP
+    assert np.abs(clear[ALPHA > 0.1]).max() <= 1
+
+
+def test_grey_tiff_of_a_kind_that_is_not_rearranged_is_refused() -> None:
+    samples = np.stack([levels(RAMP, 16), levels(ALPHA, 16)], axis=-1)
+    with pytest.raises(UnusablePicture, match="Pillow reads no such TIFF"):
+        decoded(tiff(samples, 16, 1, extra=1, predictor=2))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])

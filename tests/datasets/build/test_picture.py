@@ -74,6 +74,32 @@ def test_four_channels_keep_alpha() -> None:
     assert (half == (255, 0, 0, 128)).all()
 
 
+@pytest.mark.parametrize("size", [8, 16])
+def test_hidden_colors_are_the_background(size: int) -> None:
+    clear = encode(Image.new("RGBA", (size, size), (255, 0, 0, 0)))
+    assert (square(clear, channels=4, background=(1, 2, 3)) == (1, 2, 3, 0)).all()
+
+
+def odd_sources() -> dict[str, Image.Image]:
+    """Half grey 64, half transparent, as the modes that hold it."""
+    image = Image.new("LA", (8, 8), (64, 255))
+    image.paste((0, 0), (0, 0, 8, 4))
+    colors = image.convert("RGBA")
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([9, 9, 9, 64, 64, 64])
+    palette.paste(0, (0, 0, 8, 4))
+    palette.info["transparency"] = 0
+    return {"LA": image, "RGBA": colors, "P": palette}
+
+
+@pytest.mark.parametrize("mode", odd_sources())
+def test_alpha_and_palettes_become_grey_or_rgba(mode: str) -> None:
+    data = encode(odd_sources()[mode])
+    grey, rgba = square(data, channels=1), square(data, channels=4)
+    assert (grey[:4] == 255).all() and (grey[4:] == 64).all()
+    assert (rgba[:4] == (255, 255, 255, 0)).all() and (rgba[4:] == (64, 64, 64, 255)).all()
+
+
 def test_background_option() -> None:
     clear = encode(Image.new("RGBA", (8, 8), (255, 0, 0, 0)))
     assert (square(clear, background=(1, 2, 3)) == (1, 2, 3)).all()

@@ -21,6 +21,12 @@ def box_means(top: Pixels, resolution: int) -> Pixels:
     return means
 
 
+def box_sums(values: np.ndarray, resolution: int) -> np.ndarray:
+    factor = values.shape[0] // resolution
+    sums: np.ndarray = values.reshape(resolution, factor, resolution, factor, -1).sum(axis=(1, 3))
+    return sums
+
+
 def means_of_rounded_means(top: Pixels, resolution: int) -> Pixels:
     """A wrong pyramid, rounded at every level."""
     while top.shape[0] > resolution:
@@ -59,3 +65,36 @@ def test_halves_are_rounded_to_even() -> None:
 def test_other_shapes_raise_value_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="square|power of two"):
         pyramid(np.zeros(shape, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("side", [8, 256])
+def test_colors_are_weighted_by_alpha(side: int) -> None:
+    """As means of colors multiplied by alpha, in float64; where none is seen, plain means."""
+    random = np.random.default_rng(1)
+    top = random.integers(0, 256, (side, side, 4), dtype=np.uint8)
+    top[:, : side // 2, 3] = 0
+    top[:, -side // 4 :, 3] = random.choice([0, 255], (side, side // 4))
+    colors, alpha = top[:, :, :3].astype(np.float64), top[:, :, 3:].astype(np.float64)
+    for resolution, level in pyramid(top).items():
+        weights, weighted = box_sums(alpha, resolution), box_sums(colors * alpha, resolution)
+        seen = np.rint(weighted / np.where(weights, weights, 1))
+        hidden = box_means(top, resolution)
+        assert (level[:, :, 3] == hidden[:, :, 3]).all()
+        assert (level[:, :, :3] == np.where(weights > 0, seen, hidden[:, :, :3])).all()
+
+
+def test_hidden_colors_do_not_bleed() -> None:
+    top = np.zeros((8, 8, 4), dtype=np.uint8)
+    top[:, :, 1] = 255  # green
+    top[0::2] = (255, 0, 0, 255)
+    assert (pyramid(top)[4] == (255, 0, 0, 128)).all()
+
+
+@pytest.mark.parametrize("side", [64, 1024])
+def test_opaque_pictures_have_the_levels_of_rgb(side: int) -> None:
+    top = noise(side)
+    opaque = np.concatenate([top, np.full_like(top[:, :, :1], 255)], axis=2)
+    with_alpha = pyramid(opaque)
+    for resolution, level in pyramid(top).items():
+        assert (with_alpha[resolution][:, :, :3] == level).all()
+        assert (with_alpha[resolution][:, :, 3] == 255).all()

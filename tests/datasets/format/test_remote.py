@@ -44,7 +44,7 @@ def test_pictures_do_not_change_when_shards_are_copied(
     with batches(str(dataset), tmp_path) as local, batches(url, tmp_path) as remote_batches:
         for number in range(20):
             expected, found = next(local), next(remote_batches)
-            assert torch.equal(found.images, expected.images)
+            assert torch.equal(found.images(), expected.images())
             if number == 10:
                 deadline = time.monotonic() + 20
                 while copies(tmp_path) < 3 and time.monotonic() < deadline:
@@ -107,7 +107,7 @@ def test_failed_requests_are_repeated(
 
     monkeypatch.setattr(type(files), "cat_file", staticmethod(flaky))
     with batches(url, tmp_path) as remote_batches:
-        assert len(remote_batches.fixed(0, 3).images) == 3
+        assert len(remote_batches.fixed(0, 3).pixels) == 3
     assert failures[0] < 0
 
 

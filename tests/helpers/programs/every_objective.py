@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from cases import CASES, MIXTURES, SHAPE
+from cases import AUGMENT, AUGMENTED, CASES, MIXTURES, SHAPE
 from progan.stages.distributed.process_group import start_distributed
 from progan.stages.distributed.world import detect
 from progan.stages.specs.stage import CheckpointSpec, EngineSpec, GrowthSpec, StageSpec
@@ -24,6 +24,7 @@ from progan.stages.worker import leave
 from workers import spec
 
 PHASE_STEPS = 4
+EVERY = CASES | MIXTURES | AUGMENTED
 
 
 def trained(stage: Stage, steps: int) -> Stage:
@@ -60,7 +61,7 @@ def ends(chosen: StageSpec, folder: StageFolder) -> tuple[str, str]:
 
 def case(name: str, folder: StageFolder) -> StageSpec:
     """The stage at 16x16, grown from an untrained one at 8x8 where the network grows."""
-    objective, differs = (CASES | MIXTURES)[name]
+    objective, differs = EVERY[name]
     fields = {"model": SHAPE | differs, "objective": objective, "lr": 0.0005}
     before = build(spec(shapes, **fields), world, None, [])
     before.batches.close()
@@ -82,13 +83,14 @@ def case(name: str, folder: StageFolder) -> StageSpec:
         micro_batch=4,
         growth=growth,
         engine=EngineSpec(precision="bf16", zero=1),
+        augment=AUGMENT.get(name),
     )
 
 
 world = detect()
 start_distributed(world, timedelta(minutes=5))
 shapes, scratch = map(Path, sys.argv[1:])
-for name in CASES | MIXTURES:
+for name in EVERY:
     folder = StageFolder(scratch / name.replace(" ", "-"))
     uninterrupted, again = ends(case(name, folder), folder)
     if world.is_first:

@@ -14,9 +14,10 @@ from progan.stages.distributed.watchdog import Watchdog
 from progan.stages.distributed.world import World
 from progan.stages.errors import MetricError
 from progan.stages.metrics.feature_metrics import FEATURE_METRICS, FeatureMetrics
+from progan.stages.metrics.geometry import GeometryScore
 from progan.stages.metrics.inception import Features
 from progan.stages.metrics.measure import Metric
-from progan.stages.metrics.ms_ssim import SimilarPairs
+from progan.stages.metrics.ms_ssim import PAIR_METRICS, SimilarPairs
 from progan.stages.metrics.safe_collectives import SafeCollectives, rank_slice
 from progan.stages.metrics.swd import SlicedWasserstein
 from progan.stages.worker import leave
@@ -28,7 +29,7 @@ COUNT = 22
 def alone() -> World:
     """A world of one, for which no process group is needed."""
     cpu = torch.device("cpu")
-    return World(rank=0, size=1, local_rank=0, device=cpu, watchdog=Watchdog(0, 1))
+    return World(rank=0, size=1, device=cpu, watchdog=Watchdog(0, 1))
 
 
 def scenes(count: int, side: int, seed: int) -> Tensor:
@@ -58,7 +59,8 @@ def all_values(ranks: SafeCollectives, count: int = COUNT) -> dict[str, float]:
     own = rank_slice(count, ranks.world.rank, ranks.world.size)
     metrics: list[Metric] = [
         SlicedWasserstein(32, 3, count, ranks),
-        SimilarPairs(ranks),
+        *(SimilarPairs(name, ranks) for name in PAIR_METRICS),
+        GeometryScore(32, 3, count, ranks),
         FeatureMetrics(list(FEATURE_METRICS), tiny_network, count, ranks),
     ]
     values: dict[str, float] = {}
@@ -93,7 +95,7 @@ def main() -> None:
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
     cpu = torch.device("cpu")
-    world = World(rank=rank, size=size, local_rank=rank, device=cpu, watchdog=Watchdog(rank, size))
+    world = World(rank=rank, size=size, device=cpu, watchdog=Watchdog(rank, size))
     ranks = SafeCollectives(world)
     errors = world.all_gather_object(failure_on_the_last(ranks))
     values = all_values(ranks)

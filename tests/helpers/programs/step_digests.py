@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from cases import CASES, MIXTURES, SHAPE, Case
+from cases import AUGMENT, AUGMENTED, CASES, MIXTURES, SHAPE, Case
 from progan.datasets.synthetic import SHAPES
 from progan.stages.distributed.process_group import start_distributed
 from progan.stages.distributed.world import World, detect
@@ -49,7 +49,7 @@ MORE: dict[str, Case] = {
     "infogan": ({}, {"generator": CODES, "discriminator": {"head": "infogan"}}),
     "hardest": ({"critics": "hardest"}, {"discriminator": {"critics": 3}}),
 }
-EVERY = CASES | MIXTURES | MORE
+EVERY = CASES | MIXTURES | AUGMENTED | MORE
 
 
 def grown(case: str, shapes: Path, world: World, folder: Path) -> StageSpec:
@@ -74,6 +74,7 @@ def grown(case: str, shapes: Path, world: World, folder: Path) -> StageSpec:
             growth | {"fade_images": 32 if grows else 0, "steady_images": 64}
         ),
         engine=EngineSpec(precision="bf16" if case in MIXTURES else "fp32"),
+        augment=AUGMENT.get(case),
     )
 
 

@@ -1,6 +1,7 @@
 """The local backend starts real processes."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -9,10 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progan.launch.backends import local
 from progan.launch.backends.local import Local, processes
 from progan.launch.devices import count_gpus
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
+from required import require
 
 
 def task(folder: Path, code: str) -> Task:
@@ -80,3 +83,34 @@ def test_automatic_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert count_gpus() == 0 and processes(LaunchSpec()) in (1, 2)
     assert processes(LaunchSpec(gpus_per_node=7)) == 7
+    assert processes(LaunchSpec(env={"CUDA_VISIBLE_DEVICES": "GPU-aa,GPU-bb,GPU-cc"})) == 3
+
+
+MEET = """
+from datetime import timedelta
+import torch.distributed as dist
+from progan.stages.distributed.rank_environment import own_environment
+own_environment()
+dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+dist.barrier()
+print("met")
+"""
+
+
+@pytest.mark.slow
+def test_ranks_meet_on_a_machine_whose_name_does_not_resolve(tmp_path: Path) -> None:
+    require("unshare", None if os.geteuid() == 0 and shutil.which("unshare") else "it needs root")
+    backend = Local(LaunchSpec(gpus_per_node=2))
+    (tmp_path / "meet.py").write_text(MEET)
+    # The launcher runs in a namespace of its own, with another host name.
+    name = 'hostname no-such-name; exec "$@"'
+    (tmp_path / "torchrun").write_text(
+        f"#!/bin/sh\nexec unshare --uts sh -c '{name}' sh {local.torchrun()} \"$@\"\n"
+    )
+    (tmp_path / "torchrun").chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "torchrun", lambda: str(tmp_path / "torchrun"))
+        argv = (sys.executable, str(tmp_path / "meet.py"))
+        handle = backend.submit(Task(name="test", argv=argv, log=tmp_path / "log"))
+    wait(backend, handle)
+    assert (tmp_path / "log").read_text().splitlines().count("met") == 2

@@ -1,9 +1,11 @@
 """Slurm's script and answers, with stand-ins for its commands; the real one is in tests/cluster."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,7 @@ IN_A_JOB = {
     "SLURM_NTASKS": "12",  # of the nodes that it had at first
     "SLURM_NTASKS_PER_NODE": "4",
     "SLURM_LOCALID": "1",
+    "SLURM_CPUS_PER_TASK": "6",
 }
 
 
@@ -60,6 +63,7 @@ def test_the_script_asks_for_what_the_configuration_says(tmp_path: Path) -> None
         "#SBATCH --nodes=2",
         "#SBATCH --ntasks-per-node=4",
         "#SBATCH --gpus-per-node=4",
+        "#SBATCH --cpus-per-task=8",
         "#SBATCH --time=90",
         f"#SBATCH --output={tmp_path}/100%%/worker.log",
         "#SBATCH --open-mode=append",
@@ -70,6 +74,24 @@ def test_the_script_asks_for_what_the_configuration_says(tmp_path: Path) -> None
         "#SBATCH --cpus-per-task=12",
         "#SBATCH --mem=0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "8"),
+        ({"cpus_per_rank": 3}, "3"),
+        ({"sbatch": ["--gpus-per-node=0"]}, None),
+        ({"sbatch": ["--gpus-per-node=0"], "cpus_per_rank": 3}, "3"),
+        ({"sbatch": ["--gpus-per-node=a100:4", "--mem=0"]}, "8"),
+    ],
+)
+def test_ranks_with_a_gpu_get_cpus_that_decode_for_it(
+    fields: dict[str, Any], expected: str | None, tmp_path: Path
+) -> None:
+    text = script(SPEC.model_copy(update=fields), task(tmp_path))
+    found = re.search("#SBATCH --cpus-per-task=(.*)", text)
+    assert (found and found[1]) == expected
 
 
 def test_without_a_time_limit_the_partitions_holds(tmp_path: Path) -> None:
@@ -83,6 +105,12 @@ def test_an_image_brings_its_own_worker(tmp_path: Path) -> None:
     assert "\ncommand=(progan-worker --spec s)\n" in text
     mounts = "--container-mounts=/data:/data,/runs:/runs"
     assert f"\ncontainer=('--container-image=a b.sqsh' {mounts})\n" in text
+
+
+def test_gpus_of_the_configuration_replace_those_that_srun_sets(tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"env": {"CUDA_VISIBLE_DEVICES": "2,3"}})
+    command = "\ncommand=(env CUDA_VISIBLE_DEVICES=2,3 progan-worker --spec "
+    assert command in script(spec, task(tmp_path)) and command not in script(SPEC, task(tmp_path))
 
 
 def test_gpus_must_be_counted_for_slurm() -> None:
@@ -128,7 +156,8 @@ def test_by_hand_and_by_progan_the_same_is_started(
     argv, found = told[0]
     assert argv == list(described.argv[1:])
     expected = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "n1",
-                "MASTER_PORT": "22345", "OMP_NUM_THREADS": "1"}  # fmt: skip
+                "MASTER_PORT": "22345", "OMP_NUM_THREADS": "6", "LOCAL_WORLD_SIZE": "4",
+                "SRUN_CPUS_PER_TASK": "6"}  # fmt: skip
     assert expected.items() <= found.items()
 
 
@@ -233,6 +262,17 @@ def test_what_sbatch_says_is_told(stand_ins: Path, tmp_path: Path) -> None:
     stand_in(stand_ins, "sbatch", "echo 'sbatch: error: Invalid account' >&2; exit 1")
     with pytest.raises(LaunchError, match="refused .*slurm.sbatch: Invalid account"):
         Slurm(SPEC).submit(task(tmp_path))
+
+
+@pytest.mark.parametrize("cpus", [None, 64])
+def test_refusal_for_want_of_cpus_names_the_key(
+    cpus: int | None, stand_ins: Path, tmp_path: Path
+) -> None:
+    refusal = "Batch job submission failed: Requested node configuration is not available"
+    stand_in(stand_ins, "sbatch", f"echo 'sbatch: error: {refusal}' >&2; exit 1")
+    with pytest.raises(LaunchError, match="is not available") as caught:
+        Slurm(SPEC.model_copy(update={"cpus_per_rank": cpus})).submit(task(tmp_path))
+    assert ("launch.cpus_per_rank" in str(caught.value)) == (cpus is None)
 
 
 def test_a_job_is_submitted_when_the_controller_is_back(

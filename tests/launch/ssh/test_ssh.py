@@ -15,7 +15,9 @@ import pytest
 from fake_ssh import FAKE_SSH
 from progan.launch.errors import LaunchError, UnreachableError
 from progan.launch.spec import LaunchSpec
-from progan.launch.ssh.ssh import Ssh
+from progan.launch.ssh.host_supervisor import require_name
+from progan.launch.ssh.hostfile import Host
+from progan.launch.ssh.ssh import Ssh, rendezvous_address
 from progan.launch.task import Task
 
 ASKED = """
@@ -82,12 +84,33 @@ def test_a_stage_goes_without_no_more_hosts_than_it_may(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ranks_are_counted_over_the_hosts_that_are_left(tmp_path: Path) -> None:
     code = (
-        f"import os; open('{tmp_path}/' + os.environ['RANK'], 'w').write(os.environ['WORLD_SIZE'])"
+        "import os; e = os.environ; "
+        f"open('{tmp_path}/' + e['RANK'], 'w').write(e['WORLD_SIZE'] + e['CUDA_VISIBLE_DEVICES'])"
     )
-    ssh = backend(tmp_path, "lost1", "localhost", "127.0.0.1", min_nodes=1)
+    visible = {"CUDA_VISIBLE_DEVICES": "GPU-aa,3"}
+    ssh = backend(tmp_path, "lost1", "localhost", "127.0.0.1", min_nodes=1, env=visible)
     handle = ssh.submit(task(tmp_path, code))
     wait_for(lambda: ssh.poll(handle) == "ended")
-    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2", "2"]
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2GPU-aa,3", "2GPU-aa,3"]
+
+
+@pytest.mark.parametrize(
+    ("names", "reported", "expected"),
+    [
+        (["n1"], "10.0.0.1", "127.0.0.1"),
+        (["n1", "n2"], "10.0.0.1", "10.0.0.1"),
+        (["n1", "n2"], "127.0.0.1", "n1"),
+        (["alice@n1", "n2"], "::1", "n1"),
+    ],
+)
+def test_where_the_ranks_meet(names: list[str], reported: str, expected: str) -> None:
+    assert rendezvous_address([Host(name, 1) for name in names], reported) == expected
+
+
+def test_host_that_does_not_find_the_first_says_so() -> None:
+    with pytest.raises(SystemExit, match=r"does not find no-such-host\.invalid, the first host"):
+        require_name("no-such-host.invalid")
+    require_name("127.0.0.1")
 
 
 def wait_for(what: Callable[[], object], seconds: float = 60) -> None:

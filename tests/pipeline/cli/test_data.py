@@ -116,6 +116,44 @@ def test_source_of_several_kinds_needs_an_option(
     assert "31 pictures, 6 classes at 4 to 8 pixels" in result.stderr
 
 
+def test_column_of_a_table_and_extension_are_passed_to_the_build(tmp_path: Path) -> None:
+    names = [f"{n:06d}" for n in range(4)]
+    rows = "".join(f"{name}.png  -1  {'1' if name < '000003' else '-1'}\n" for name in names)
+    (tmp_path / "list.txt").write_text(f"4\nBald Smiling\n{rows}gone.png 1 1\n")
+    (tmp_path / "s").mkdir()
+    for name in names:
+        Image.new("RGB", (8, 8)).save(tmp_path / "s" / f"{name}.png")
+        Image.new("L", (8, 8)).save(tmp_path / "s" / f"{name}.gif")
+    result = run(
+        "prepare", tmp_path / "s", tmp_path / "d", "--resolution", 4, "--workers", 1,
+        "--labels", f"{tmp_path / 'list.txt'}:Smiling", "--extension", "png",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "list.txt: 1 of 5 labels match no picture: gone.png" in result.stderr
+    document = json.loads(run("data", "info", tmp_path / "d", "--json").stdout)
+    assert document["classes"] == {"-1": 1, "1": 3}
+
+
+def test_extension_must_be_named(pictures: Path, tmp_path: Path) -> None:
+    result = run("prepare", pictures, tmp_path / "d", "--resolution", 4, "--extension", "jpg,")
+    assert result.exit_code == 2
+    assert "names no extension: give for example jpg or jpg,png" in result.stderr
+
+
+def test_classes_without_pictures_are_told(pictures: Path, tmp_path: Path) -> None:
+    names = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob("*.png"))
+    labels = [[name, 3 * (n % 2)] for n, name in enumerate(names)]
+    (tmp_path / "labels.json").write_text(json.dumps({"labels": labels}))
+    result = run(
+        "prepare", pictures, tmp_path / "d", "--resolution", 4, "--workers", 1,
+        "--labels", tmp_path / "labels.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("2 of 4 classes have no pictures: 1, 2.") == 1
+    shown = " ".join(run("data", "info", tmp_path / "d").stdout.split())
+    assert "4 classes: 0 20, 1 0, 2 0, 3 20 2 of them have no pictures: 1, 2" in shown
+
+
 @pytest.mark.parametrize(
     ("num", "line"), [(1, "warning: 1 picture: "), (2, "warning: 2 pictures: ")]
 )

@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import pytest
+import torch
 
 from progan.pipeline.cli import doctor
 from progan.pipeline.cli.doctor import ABSENT, FAILED, OK, examine
@@ -55,7 +56,7 @@ def test_versions_are_compared_with_the_metadata(
 
 
 def test_extras_have_a_use_and_are_shown_whole() -> None:
-    extras = set(metadata("progan").get_all("Provides-Extra") or ()) - {"test"}
+    extras = set(metadata("progan").get_all("Provides-Extra") or ()) - {"docs", "test"}
     assert doctor.EXTRAS.keys() == extras
     finding = {"subject": "x", "state": ABSENT, "found": "", "advice": "pip install 'progan[dask]'"}
     terminal = Terminal(width=100)
@@ -69,6 +70,16 @@ def test_missing_programs_come_with_advice(tmp_path: Path, monkeypatch: pytest.M
     findings = {f["subject"]: f for f in examine(tmp_path)["findings"]}
     assert findings["no-such-launcher"]["state"] == ABSENT
     assert findings["no-such-launcher"]["advice"] == "ask your cluster's people"
+
+
+def test_gpus_that_torch_cannot_use_are_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (finding,) = [f for f in examine(tmp_path)["findings"] if f["subject"] == "GPUs"]
+    assert finding["state"] == FAILED and "cannot use the GPUs (2)" in finding["found"]
+    assert "CUDA_VISIBLE_DEVICES= to compute on the CPU" in finding["advice"]
 
 
 def test_full_disk_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

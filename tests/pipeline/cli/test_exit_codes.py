@@ -138,8 +138,7 @@ def test_wrong_usage_ends_with_2(words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["prepare pictures {} --resolution 8", "train demo --run {}", "export run {}",
-     "generate model {}", "timelapse run {}", "train demo model.init={}"],
+    ["train demo --run {}", "generate model {}", "timelapse run {}", "train demo model.init={}"],
 )  # fmt: skip
 def test_output_is_not_written_to_urls(words: str, here: Path) -> None:
     result = ended(words.format("s3://bucket/x").split())

@@ -34,7 +34,7 @@ def test_plan_prints_one_json_document(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["cli.main", "cli.evaluate_view", "cli.plan_view", "plan.memory", "run.join", "run.status",
+    ["cli.main", "cli.views.evaluate", "cli.views.plan", "plan.memory", "run.join", "run.status",
      "train"],
 )  # fmt: skip
 def test_orchestrator_loads_no_torch(module: str) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from progan.pipeline.config.by_resolution import ByResolution
 from progan.pipeline.config.schema import RunConfig, load_config, presets
 from progan.pipeline.config.yaml_io import read_yaml, write_yaml
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan.plan import check, stage_specs
 from progan.pipeline.run_folder import RunFolder
+from progan.stages.specs.by_resolution import ByResolution
 from progan.stages.specs.optimizers import RmsPropSpec
 
 
@@ -34,7 +34,7 @@ def test_presets_have_the_official_schedules(
     assert [spec.batch for spec in specs] == batches
     assert [spec.lr * 1000 for spec in specs] == pytest.approx(rates)
     assert sum(spec.growth.total_images for spec in specs) == 12_000_000
-    assert {spec.ema.per_step(spec.batch) for spec in specs} == {0.999}
+    assert {spec.ema.per_step(spec.batch, 0) for spec in specs} == {0.999}
     check(load_config(name), ranks=8 if name.endswith("8gpu") else 1)
 
 
@@ -43,6 +43,24 @@ def test_map_by_resolution_applies_upwards() -> None:
     assert [rates.at(r) for r in (4, 128, 256, 1024)] == [1.0, 1.0, 2.0, 2.0]
     assert ByResolution[float].model_validate({8: 3.0}).at(4) == 3.0
     assert ByResolution[float].model_validate(5.0).at(64) == 5.0
+
+
+def test_penalty_weighs_what_its_stage_says(tmp_path: Path) -> None:
+    specs = stage_specs(load_config("recommended-1024"), RunFolder(tmp_path), "")
+    weights = {
+        spec.resolution: spec.objective.penalties[0].model_dump()["weight"] for spec in specs
+    }
+    assert weights == {16: 0.1, 32: 0.1, 64: 0.1, 128: 0.1, 256: 0.4, 512: 3.3, 1024: 13}
+
+
+@pytest.mark.parametrize(
+    "weight, message",
+    [("-1", "greater than 0, not -1"), ("{63: 1}", "63 is no resolution"), ("{8: x}", "'x'")],
+)
+def test_weight_that_is_none_is_refused(weight: str, message: str) -> None:
+    word = f"objective.penalties=[{{kind: r1, weight: {weight}}}]"
+    with pytest.raises(ConfigError, match=rf"objective\.penalties\.0\.weight: .*{message}"):
+        load_config("demo", (word,))
 
 
 def test_overrides_set_maps_lists_and_new_entries() -> None:
@@ -54,7 +72,8 @@ def test_overrides_set_maps_lists_and_new_entries() -> None:
     assert config.resolutions == [4, 8, 16]
     assert [config.batch.at(r) for r in (4, 8)] == [16, 32]
     assert config.objective.penalties[0].model_dump()["weight"] == 5
-    assert (config.tracking.mlflow, config.optimizer.eps) == ("off", 1e-6)
+    assert config.tracking.mlflow == "off"
+    assert config.optimizer.model_dump()["eps"] == 1e-6
 
 
 def test_each_optimizer_has_its_own_keys() -> None:
@@ -74,6 +93,7 @@ def test_discriminator_may_have_its_own_learning_rate() -> None:
 @pytest.mark.parametrize("words", [
     (),
     ("optimizer.kind=rmsprop", "optimizer.discriminator_lr.64=0.002", "objective.replay.size=999"),
+    ("optimizer.kind=sgd", "optimizer.momentum=0.9", "optimizer.lr=0.1"),
 ])  # fmt: skip
 def test_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_path: Path) -> None:
     config = load_config("celebahq-1024-8gpu", words)
@@ -98,10 +118,20 @@ def test_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_pa
         ("objective.penalties.7.weight=1", "7 is no index of a list of 2"),
         ("optimizer.betta1=0", "optimizer.betta1: unknown key, did you mean optimizer.beta1"),
         ("optimizer={kind: rmsprop, beta1: 0}", "optimizer.beta1: unknown key; known here: kind, "),
-        ("optimizer.kind=sgd", "optimizer: input should be one of 'adam', 'rmsprop', not 'sgd'"),
+        ("optimizer.kind=lion", "optimizer: input should be one of 'adam', 'rmsprop', 'sgd', not"),
+        (
+            "optimizer={kind: sgd, momentum: 0, nesterov: true}",
+            "optimizer: nesterov is a kind of mom",
+        ),
         ("objective.unrolled=-1", "objective.unrolled: input should be greater than or equal to 0"),
         ("objective.replay.share=0.5", "objective.replay.size: missing"),
         ("objective.replay={size: 64, share: 1}", "objective.replay.share: input should be less t"),
+        ("augment=blur", "augment: input should be one of 'diffaugment', 'ada', not 'blur'"),
+        ("augment.target=0.5", "augment.kind: missing, it has no default; add augment.kind=VALUE"),
+        ("augment={kind: ada, pipe: x}", "demo: augment.pipe: input should be 'b', 'g', 'c', "),
+        ("augment={kind: ada, polcy: x}", "augment.polcy: unknown key; known here: kind, target"),
+        ("augment={kind: diffaugment, policy: [color, color]}", "names a transformation twice"),
+        ("metrics.holdout=0.7", "metrics.holdout: input should be less than 0.5, not 0.7"),
         ("batch=[", "'\\[' is not a YAML value"),
     ],
 )

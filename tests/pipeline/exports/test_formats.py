@@ -11,12 +11,12 @@ import pytest
 
 from networks import published
 from progan.datasets.files import write_whole
-from progan.pipeline import export as export_module
 from progan.pipeline.cli.models import FORMATS
 from progan.pipeline.errors import ConfigError, RunError
-from progan.pipeline.export import export_networks
 from progan.pipeline.exports import check as check_module
+from progan.pipeline.exports import export as export_module
 from progan.pipeline.exports.check import TOLERANCE
+from progan.pipeline.exports.export import export_networks
 from progan.pipeline.exports.formats import WRITERS
 from progan.pipeline.exports.reload import READERS
 from progan.pipeline.sampling.generate import load_generator, load_networks
@@ -61,6 +61,17 @@ def test_format_draws_the_given_classes(tmp_path: Path, kind: str, checked_here:
     assert document["latents"].endswith("16 from N(0, 1), then the class one-hot, 3")
     if kind == "huggingface":
         assert "unconditional" not in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["safetensors", "torchscript", "pt2", "onnx", "huggingface"])
+def test_format_draws_the_same_with_alpha(tmp_path: Path, kind: str, checked_here: None) -> None:
+    export_networks(published(tmp_path / "final", channels=4), tmp_path / "out", formats=[kind])
+    name = "config.json" if kind == "huggingface" else "generator.json"
+    document = json.loads((tmp_path / "out" / name).read_text())
+    assert document["pictures"].endswith("transparent to opaque; colors are not multiplied by it")
+    if kind == "huggingface":
+        assert "(RGB and alpha)" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.slow

@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from networks import published
 from progan.pipeline.exports.bundle import write_bundle
-from progan.pipeline.exports.hugging_face import write_hugging_face
+from progan.pipeline.exports.hugging_face import CardDetails, write_hugging_face
+from progan.stages.metrics.evaluation import Result
 
 NAMES = {
     "cat": "cat",
@@ -64,7 +66,23 @@ def test_names_add_no_markup(hostile: str) -> None:
 
 def test_front_matter_is_a_yaml_map(hostile: str) -> None:
     fields = YAML(typ="safe").load(hostile.split("---\n")[1])
-    assert fields == {"library_name": "pytorch", "tags": ["progan", "pggan", "gan"]}
+    tags = ["progan", "pggan", "gan", "conditional-image-generation"]
+    assert fields == {"library_name": "pytorch", "tags": tags}
+
+
+def test_metrics_and_licence_are_read_by_the_hub(tmp_path: Path) -> None:
+    networks = published(tmp_path / "final")
+    result = Result(metric="swd", at=8, images=2048, values={"swd_8": 12.5, "swd_mean": 12.5})
+    details = CardDetails("user/shapes", "cc-by-4.0", "drawn", (result,))
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "out").mkdir()
+    write_bundle(networks, "ema", tmp_path / "bundle")
+    write_hugging_face(tmp_path / "bundle", tmp_path / "out", details)
+    data = ModelCard.load(tmp_path / "out" / "README.md").data
+    assert (data.license, data.pipeline_tag) == ("cc-by-4.0", "unconditional-image-generation")
+    found = {r.metric_type: (r.metric_value, r.dataset_name) for r in data.eval_results or []}
+    assert found == {"swd_8": (12.5, "drawn"), "swd_mean": (12.5, "drawn")}
+    assert 'from_pretrained("user/shapes")' in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_only_the_first_of_many_names_are_listed(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ SHAPES: list[dict[str, Any]] = [
     {"latent": 7},
     {"fmap_base": 256, "fmap_max": 8},
     {"fmap_base": 64, "fmap_max": 64},
+    {"channels": 1},
+    {"channels": 4, "variant": "pro_gan_pytorch"},
+    {"channels": 4, "arch": "dcgan", "generator": {"norm": "batch"}},
     {"stddev_group": 2},
     {"variant": "pytorch_gan_zoo"},
     {"variant": "pro_gan_pytorch"},
@@ -30,7 +33,10 @@ SHAPES: list[dict[str, Any]] = [
     {"generator": {"norm": "batch"}},
     {"generator": {"norm": "virtual_batch", "reference": 5}, "classes": 3},
     {"generator": {"codes": {"categorical": (3, 2), "continuous": 2}}},
+    {"generators": 3, "generators_weight": 0.5},
+    {"generators": 2, "generator": {"norm": "virtual_batch", "reference": 5}, "classes": 3},
     {"arch": "dcgan", "generator": {"norm": "batch"}},
+    {"arch": "dcgan", "generator": {"norm": "batch"}, "generators": 3},
     {"arch": "dcgan", "generator": {"norm": "virtual_batch", "attention": (8,)}, "classes": 3},
     {"arch": "dcgan", "generator": {"norm": "none"}},
 ]
@@ -46,13 +52,13 @@ def test_pictures_are_equal_to_the_bit(
     generator = standalone_generator.load(tmp_path / "generator.safetensors")
     latents = torch.randn(3, networks.model.inputs)
     assert torch.equal(generator(latents), load_networks(networks, "ema")(latents))
-    assert (generator.resolution, generator.channels) == (resolution, 3)
+    assert (generator.resolution, generator.channels) == (resolution, networks.model.channels)
     assert (generator.latent, generator.classes) == (networks.model.latent, networks.classes)
 
 
 def test_every_field_of_the_model_is_tested_here() -> None:
     """A new field of ModelSpec needs support in standalone_generator.py, and a shape above."""
-    tested = {key for shape in SHAPES for key in shape} | {"channels"}
+    tested = {key for shape in SHAPES for key in shape}
     assert set(ModelSpec.model_fields) == tested
 
 
@@ -80,3 +86,22 @@ def test_png_files_contain_the_pictures(tmp_path: Path, channels: int) -> None:
     with Image.open(tmp_path / "a.png") as image:
         read = torch.tensor(list(image.tobytes())).reshape(5, 7, channels)
     assert torch.equal(read.permute(2, 0, 1), picture)
+
+
+def test_grid_shows_alpha_over_a_checkerboard() -> None:
+    images = torch.tensor([10, 20, 30, 0], dtype=torch.uint8).view(1, 4, 1, 1).repeat(1, 1, 16, 16)
+    images[:, 3, :, 8:] = 255
+    shown = standalone_generator.over_checkerboard(images)[0]
+    assert (shown[:, 0, 0].tolist(), shown[:, 8, 0].tolist()) == ([200] * 3, [255] * 3)
+    assert shown[:, :, 8:].eq(torch.tensor([10, 20, 30]).view(3, 1, 1)).all()
+
+
+def test_two_channels_are_refused(tmp_path: Path) -> None:
+    write_bundle(published(tmp_path / "final", channels=4), "ema", tmp_path)
+    tensors, about = standalone_generator.read_safetensors(
+        (tmp_path / "generator.safetensors").read_bytes()
+    )
+    for kind in ("weight", "bias"):
+        tensors[f"to_rgb.8.{kind}"] = tensors[f"to_rgb.8.{kind}"][:2]
+    with pytest.raises(ValueError, match="draws pictures of 2 channels"):
+        standalone_generator.generator_of(tensors, about)

@@ -26,7 +26,7 @@ class BaseConfig:
     """Pickled as models.utils.config.BaseConfig, an object with only attributes."""
 
 
-def layers(scales: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def layers(scales: int, channels: int) -> tuple[dict[str, Any], dict[str, Any]]:
     first = WIDTHS[0]
     g: dict[str, Any] = {"formatLayer": (16 * first, LATENT), "groupScale0.0": (first, first, 3, 3)}
     d: dict[str, Any] = {
@@ -35,8 +35,8 @@ def layers(scales: int) -> tuple[dict[str, Any], dict[str, Any]]:
         "decisionLayer": (1, first),
     }
     for i, new in enumerate(WIDTHS[:scales]):
-        g[f"toRGBLayers.{i}"] = (3, new, 1, 1)
-        d[f"fromRGBLayers.{i}"] = (new, 3, 1, 1)
+        g[f"toRGBLayers.{i}"] = (channels, new, 1, 1)
+        d[f"fromRGBLayers.{i}"] = (new, channels, 1, 1)
         if i:
             old = WIDTHS[i - 1]
             g |= {f"scaleLayers.{i - 1}.0": (new, old, 3, 3),
@@ -55,10 +55,10 @@ def random_weights(shapes: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def save_checkpoint(
-    path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, **settings: Any
+    path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, channels: int = 3, **settings: Any
 ) -> dict[str, Any]:
     torch.manual_seed(scales)
-    g, d = layers(scales)
+    g, d = layers(scales, channels)
     config = BaseConfig()
     vars(config).update(
         leakyReluLeak=0.2, perChannelNormalization=True, categoryVectorDim=0, alpha=0,
@@ -121,11 +121,11 @@ def discriminate(state: dict[str, Tensor], images: Tensor, scales: int) -> Tenso
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@pytest.mark.parametrize("scales", [1, 2, 3, 4])
+@pytest.mark.parametrize(("scales", "channels"), [(1, 3), (2, 3), (3, 3), (4, 3), (2, 1), (2, 4)])
 def test_generator_draws_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, scaled: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, channels: int, scaled: bool
 ) -> None:
-    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, scales, equalizedlR=scaled)
+    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, scales, channels, equalizedlR=scaled)
     import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
     latents = torch.randn(3, LATENT)
     expected = generate(state["avgG"], latents.double(), scales, scaled)
@@ -134,13 +134,13 @@ def test_generator_draws_the_same(
     torch.testing.assert_close(images.double(), expected, atol=limit, rtol=0)
 
 
-@pytest.mark.parametrize("scales", [1, 3])
+@pytest.mark.parametrize(("scales", "channels"), [(1, 3), (3, 3), (2, 1)])
 def test_discriminator_computes_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: int, channels: int
 ) -> None:
-    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, scales)
+    state = save_checkpoint(tmp_path / "z.pt", monkeypatch, scales, channels)
     import_checkpoint(tmp_path / "z.pt", tmp_path / "out", "pytorch_gan_zoo", None)
-    images = torch.randn(4, 3, 2 << scales, 2 << scales)
+    images = torch.randn(4, channels, 2 << scales, 2 << scales)
     logits = imported_discriminator(tmp_path / "out")(images).double()
     expected = discriminate(state["netD"], images.double(), scales)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)

@@ -37,7 +37,9 @@ class Network:
                 "variables": list(self.values.items())}  # fmt: skip
 
 
-def layers(resolution: int, fused: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def layers(
+    resolution: int, fused: bool, channels: int = 3
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Shapes of the weights of G and D, as networks.py makes them."""
     log = int(np.log2(resolution))
     g: dict[str, Any] = {"4x4/Dense": (16, nf(1) * 16), "4x4/Conv": (3, 3, nf(1), nf(1))}
@@ -47,8 +49,8 @@ def layers(resolution: int, fused: bool) -> tuple[dict[str, Any], dict[str, Any]
         "4x4/Dense1": (nf(0), 1),
     }
     for res in range(2, log + 1):
-        g[f"ToRGB_lod{log - res}"] = (1, 1, nf(res - 1), 3)
-        d[f"FromRGB_lod{log - res}"] = (1, 1, 3, nf(res - 1))
+        g[f"ToRGB_lod{log - res}"] = (1, 1, nf(res - 1), channels)
+        d[f"FromRGB_lod{log - res}"] = (1, 1, channels, nf(res - 1))
         if res > 2:
             size, new, old = f"{2**res}x{2**res}", nf(res - 1), nf(res - 2)
             g[f"{size}/Conv0_up" if fused else f"{size}/Conv0"] = (
@@ -76,7 +78,7 @@ def save_pickle(
 ) -> tuple[Values, Values]:
     """A snapshot of random networks; returns the variables of Gs and D."""
     fields = FIELDS | {"resolution": resolution} | settings
-    g, d = layers(resolution, fields.get("fused_scale", True))
+    g, d = layers(resolution, fields.get("fused_scale", True), fields["num_channels"])
     values = [random_weights(g, lod, 0), random_weights(d, lod, 1), random_weights(g, lod, 2)]
     module = types.ModuleType("tfutil")
     monkeypatch.setattr(Network, "__module__", "tfutil")
@@ -175,7 +177,9 @@ class Official:
         return self.layer("4x4/Dense1", x, gain=1.0).ravel()
 
 
-@pytest.mark.parametrize("settings", [{}, {"use_wscale": False}, {"fused_scale": False}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"use_wscale": False}, {"fused_scale": False}, {"num_channels": 1}]
+)
 @pytest.mark.parametrize("resolution", [4, 8, 16, 32])
 def test_generator_draws_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int, settings: dict[str, Any]
@@ -188,13 +192,13 @@ def test_generator_draws_the_same(
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("resolution", [4, 16])
+@pytest.mark.parametrize(("resolution", "channels"), [(4, 3), (16, 3), (16, 4)])
 def test_discriminator_computes_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: int, channels: int
 ) -> None:
-    _, values = save_pickle(tmp_path / "n.pkl", monkeypatch, resolution)
+    _, values = save_pickle(tmp_path / "n.pkl", monkeypatch, resolution, num_channels=channels)
     import_checkpoint(tmp_path / "n.pkl", tmp_path / "out", "tensorflow", None)
-    images = np.random.default_rng(6).standard_normal((4, 3, resolution, resolution))
+    images = np.random.default_rng(6).standard_normal((4, channels, resolution, resolution))
     logits = imported_discriminator(tmp_path / "out")(torch.from_numpy(images).float()).numpy()
     expected = Official(values, {}).discriminate(images)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)

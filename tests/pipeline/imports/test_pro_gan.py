@@ -22,7 +22,7 @@ WIDTHS = [16, 16, 8, 4]
 """Feature maps at 4, 8, 16, 32"""
 
 
-def layers() -> tuple[dict[str, Any], dict[str, Any]]:
+def layers(channels: int) -> tuple[dict[str, Any], dict[str, Any]]:
     first, last = WIDTHS[0], DEPTH - 2
     g: dict[str, Any] = {
         "layers.0.conv_1": (LATENT, first, 4, 4),
@@ -34,8 +34,8 @@ def layers() -> tuple[dict[str, Any], dict[str, Any]]:
         f"layers.{last}.conv_3": (1, 16, 1, 1),
     }
     for i, new in enumerate(WIDTHS):
-        g[f"rgb_converters.{i}"] = (3, new, 1, 1)
-        d[f"from_rgb.{last - i}.0"] = (new, 3, 1, 1)
+        g[f"rgb_converters.{i}"] = (channels, new, 1, 1)
+        d[f"from_rgb.{last - i}.0"] = (new, channels, 1, 1)
         if i:
             old = WIDTHS[i - 1]
             g |= {f"layers.{i}.conv_1": (new, old, 3, 3), f"layers.{i}.conv_2": (new, new, 3, 3)}
@@ -54,9 +54,11 @@ def network(shapes: dict[str, Any], eql: bool, **conf: Any) -> dict[str, Any]:
     return {"conf": conf, "state_dict": state}
 
 
-def save_checkpoint(path: Path, eql: bool = True, num_classes: int | None = None) -> dict[str, Any]:
+def save_checkpoint(
+    path: Path, eql: bool = True, num_classes: int | None = None, channels: int = 3
+) -> dict[str, Any]:
     torch.manual_seed(0)
-    g, d = layers()
+    g, d = layers(channels)
     state = {
         "generator": network(g, eql),
         "shadow_generator": network(g, eql),
@@ -111,9 +113,9 @@ def norm(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("eql", [True, False])
-@pytest.mark.parametrize("scales", [1, 2, 3, 4])
-def test_generator_draws_the_same(tmp_path: Path, scales: int, eql: bool) -> None:
-    state = save_checkpoint(tmp_path / "p.bin", eql)
+@pytest.mark.parametrize(("scales", "channels"), [(1, 3), (2, 3), (3, 3), (4, 3), (2, 1), (2, 4)])
+def test_generator_draws_the_same(tmp_path: Path, scales: int, channels: int, eql: bool) -> None:
+    state = save_checkpoint(tmp_path / "p.bin", eql, channels=channels)
     import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", 2 << scales)
     latents = torch.randn(3, LATENT)
     expected = Peer(state["shadow_generator"]).generate(latents.double(), scales)
@@ -122,11 +124,11 @@ def test_generator_draws_the_same(tmp_path: Path, scales: int, eql: bool) -> Non
     torch.testing.assert_close(images.double(), expected, atol=limit, rtol=0)
 
 
-@pytest.mark.parametrize("scales", [1, 4])
-def test_discriminator_computes_the_same(tmp_path: Path, scales: int) -> None:
-    state = save_checkpoint(tmp_path / "p.bin")
+@pytest.mark.parametrize(("scales", "channels"), [(1, 3), (4, 3), (2, 1)])
+def test_discriminator_computes_the_same(tmp_path: Path, scales: int, channels: int) -> None:
+    state = save_checkpoint(tmp_path / "p.bin", channels=channels)
     import_checkpoint(tmp_path / "p.bin", tmp_path / "out", "pro_gan_pytorch", 2 << scales)
-    images = torch.randn(4, 3, 2 << scales, 2 << scales)
+    images = torch.randn(4, channels, 2 << scales, 2 << scales)
     logits = imported_discriminator(tmp_path / "out")(images).double()
     expected = Peer(state["discriminator"]).discriminate(images.double(), scales)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)

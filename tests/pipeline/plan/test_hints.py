@@ -22,7 +22,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def found(*words: str, manifest: Manifest | None = None) -> list[str]:
-    return hints(stage_specs(load_config("demo", words), RunFolder(Path("RUN")), ""), manifest)
+    config = load_config("demo", words)
+    return hints(stage_specs(config, RunFolder(Path("RUN")), ""), manifest, config.launch)
 
 
 def test_nothing_is_said_of_the_demo(manifest: Manifest) -> None:
@@ -32,7 +33,7 @@ def test_nothing_is_said_of_the_demo(manifest: Manifest) -> None:
 def test_average_that_is_slower_than_a_stage_is_named() -> None:
     (hint,) = found("ema.half_life_kimg=5", "growth.last=8")
     assert hint.startswith("ema.half_life_kimg: 5 kimg is longer than stage 4, so that")
-    assert hint.endswith("set 1 or less")
+    assert hint.endswith("set 1 or less, or ema.rampup=0.05")
 
 
 def test_fixed_decay_has_no_half_life() -> None:
@@ -59,3 +60,10 @@ def test_small_data_sets_are_warned_of(
     small = manifest.model_copy(update={"num_samples": number})
     (hint,) = found(f"batch={batch}", manifest=small)
     assert hint.startswith(said)
+
+
+def test_augmentation_is_named_where_pictures_are_shown_many_times(manifest: Manifest) -> None:
+    (hint,) = found("growth.steady_kimg=20", manifest=manifest)
+    assert hint.startswith("the run shows each of 120 pictures 741 times")
+    assert "augment=diffaugment" in hint
+    assert found("growth.steady_kimg=20", "augment=diffaugment", manifest=manifest) == []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from networks import published
-from progan.pipeline.cli.plan_view import plan_document, plan_table
+from progan.pipeline.cli.views.plan import plan_document, plan_table
 from progan.pipeline.config.schema import RunConfig, load_config
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan.host_memory import Machine

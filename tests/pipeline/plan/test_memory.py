@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from progan.pipeline.config.schema import load_config
-from progan.pipeline.plan import memory
+from progan.pipeline.plan import remembered
 from progan.pipeline.plan.memory import estimate_memory
 from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.run_folder import RunFolder
-from progan.stages.memory import estimate as stages_memory
+from progan.stages.costs import estimate as stages_memory
 from progan.stages.specs.stage import StageSpec
 
 
@@ -72,7 +72,7 @@ def test_changed_code_is_estimated_again(
     estimated: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estimate()
-    monkeypatch.setattr(memory, "_code_hash", lambda: "changed")
+    monkeypatch.setattr(remembered, "_code_hash", lambda: "changed")
     estimate()
     assert estimated == [4, 8, 16] * 2
 

@@ -8,7 +8,7 @@ from progan.datasets.format.manifest import load_manifest
 from progan.pipeline.config.schema import load_config
 from progan.pipeline.errors import ConfigError
 from progan.pipeline.plan.plan import check, stage_specs, unshareable
-from progan.pipeline.plan.rules import without_labels
+from progan.pipeline.plan.rules import too_few_held_out, without_labels
 from progan.pipeline.run_folder import RunFolder
 
 DCGAN = ("model.arch=dcgan", "growth.first=32", "growth.last=32")
@@ -27,6 +27,11 @@ def refusal(*overrides: str) -> str:
         (["model.classes=10"], "model.classes: a discriminator with head scalar never sees"),
         (["model.discriminator.head=acgan"], "model.discriminator.head: acgan needs labelled"),
         (["model.generator.codes.continuous=2"], "codes: a discriminator with head scalar never"),
+        (["augment=ada"], "augment: ada follows the sign of D(real), and with objective.loss wgan"),
+        (
+            ["augment=ada", "objective.loss=hinge", "engine.deterministic=true"],
+            "augment.pipe: on GPUs the gradient of g, the geometry, has no algorithm that gives",
+        ),
         (["model.discriminator.head=infogan"], "infogan has no codes to read"),
         (
             [
@@ -46,6 +51,13 @@ def refusal(*overrides: str) -> str:
                 "objective.penalties=[{kind: consensus, weight: 1}]",
             ],
             "objective.penalties: consensus is between two networks",
+        ),
+        (
+            [
+                "objective.penalties=[{kind: gradient_norm, weight: 1}]",
+                "model.discriminator.critics=2",
+            ],
+            "objective.penalties: gradient_norm is about the weights of one discriminator",
         ),
         (
             ["growth.mode=stacked", "objective.penalties=[{kind: consensus, weight: 1}]"],
@@ -79,6 +91,14 @@ def refusal(*overrides: str) -> str:
             ],
             "objective.penalties: mode_regularizer has the generator draw real pictures again",
         ),
+        (
+            ["model.generators=2", "objective.penalties=[{kind: mode_regularizer}]"],
+            "objective.penalties: mode_regularizer has one generator draw real pictures again",
+        ),
+        (
+            ["model.generators=2", "objective.replay.size=999"],
+            "objective.replay: past fakes do not keep the classes, codes or generators",
+        ),
         (["model.discriminator.norm=batch"], "which gradient is not meant for; use layer"),
         (["objective.loss=began"], "objective.loss: began is a game of energies"),
         (["model.arch=dcgan"], "model.arch: dcgan does not grow; set growth.first and growth.last"),
@@ -107,6 +127,9 @@ def test_compatible_options_are_accepted() -> None:
     check(load_config("demo", ("growth.mode=none", "growth.last=4")), ranks=2)
     check(load_config("demo", (*DCGAN, BATCH_NORM)), ranks=2)
     check(load_config("dcgan-64"), ranks=4)
+    check(load_config("demo", ("augment=diffaugment", "engine.deterministic=true")), ranks=2)
+    colors = ("augment.kind=ada", "augment.pipe=bc", "engine.deterministic=true")
+    check(load_config("demo", (*colors, "objective.loss=hinge")), ranks=2)
 
 
 def test_data_set_must_have_the_classes(shapes: Path) -> None:
@@ -121,6 +144,23 @@ def test_data_set_must_have_the_classes(shapes: Path) -> None:
     assert f"model.classes: {have + 1}, but the data set {shapes} has {have}" == problem(have + 1)
     unlabelled = problem(have, num_samples=manifest.num_samples + 5)
     assert unlabelled and unlabelled.startswith("model.classes: 5 pictures of")
+
+
+def test_too_few_held_out_pictures_are_refused(shapes: Path) -> None:
+    manifest = load_manifest(shapes)
+
+    def problem(*words: str, pictures: int = 500) -> str | None:
+        config = load_config("demo", (f"data.path={shapes}", *words))
+        return too_few_held_out(config, manifest.model_copy(update={"num_samples": pictures}))
+
+    assert problem() is None and problem("metrics.holdout=0.032") is None
+    found = problem("metrics.holdout=0.03")
+    assert found and found.startswith("metrics.holdout: 0.03 of the 500 pictures of")
+    assert found.endswith("are 15, whose mean logit says little; 0.032 are 16, which is enough")
+    found = problem("metrics.holdout=0.1", pictures=20)
+    assert found and found.endswith("are 2, whose mean logit says little; set it to 0")
+    grouped = ("model.stddev_group=32", "metrics.holdout=0.05")
+    assert "0.064 are 32" in str(problem(*grouped))
 
 
 def test_weight_clip_conflicts_with_spectral_norm_of_the_discriminator() -> None:

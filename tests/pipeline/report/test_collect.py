@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from drawn_run import BEGAN, draw_run
+from progan.pipeline.plan.times import about
 from progan.pipeline.report.collect import collect
 from progan.pipeline.report.document import Report
 from progan.pipeline.report.event_log import logged_events
@@ -17,6 +18,7 @@ from progan.pipeline.report.frames import chosen
 from progan.pipeline.report.page import render
 from progan.pipeline.report.sample_grids import SampleGrid, read_pictures
 from progan.pipeline.run.events import Event, EventLog
+from progan.pipeline.run.status import status
 from progan.pipeline.run_folder import RunFolder
 from progan.stages.metrics.evaluation import Result, add_results
 from progan.stages.specs.model import ModelSpec
@@ -52,6 +54,16 @@ def test_stages_begin_where_the_previous_ones_end(report: Report) -> None:
     assert stages == [(4, 0, 0, 300), (8, 300, 300, 600), (16, 900, 300, 200)]
     assert (report.images_seen, report.total_images) == (1100, 1500)
     assert report.seconds == pytest.approx(0.4 * (4 * 6 + 8 * 12 + 16 * 4))
+
+
+def test_head_says_how_long_the_whole_run_still_takes(run: RunFolder, report: Report) -> None:
+    left = status(run)["seconds_left"]
+    assert report.seconds_left == pytest.approx(left)
+    page = render(report.model_copy(update={"ends_at": None}))
+    assert f"<dt>Time left</dt><dd>about {about(left)} <small>of the whole run</small>" in page
+    ends = render(report.model_copy(update={"ends_at": BEGAN}))
+    assert "of the whole run, until 2023-11-14 22:13 UTC" in ends
+    assert "Time left" not in render(report.model_copy(update={"seconds_left": None}))
 
 
 def test_frames_are_the_sample_grids_without_gaps(run: RunFolder, report: Report) -> None:

@@ -39,7 +39,22 @@ def test_scalars_are_grouped_by_name_known_or_not() -> None:
     }
 
 
+def test_logits_of_held_out_pictures_have_a_chart_of_their_own() -> None:
+    names = ("real_logits", "holdout_logits", "train_logits", "holdout_fake_logits")
+    both = charts([(0, [{"images_seen": 5} | dict.fromkeys(names, 0.5)])])
+    assert [(c.title, [s.label for s in c.series]) for c in both] == [
+        ("Critic's scores", ["real"]),
+        ("Held-out pictures", ["held-out reals", "training reals", "fakes"]),
+    ]
+    assert "by heart" in both[1].hint
+
+
 def test_scalar_of_only_some_ticks_is_drawn_at_those() -> None:
     ticks = [{"images_seen": at} | ({"fid": 9.0} if at == 20 else {}) for at in (10, 20, 30)]
     (chart,) = charts([(1000, ticks)])
     assert chart.series[0].at == (1020,)
+
+
+def test_memory_is_shown_in_gib() -> None:
+    (chart,) = charts([(0, [{"images_seen": 5, "resident_memory_bytes": 3 * 2**30}])])
+    assert (chart.title, chart.series[0].values) == ("Memory", (3.0,))

@@ -1,32 +1,19 @@
 """The report in a real browser: slider, charts, layout, and no requests."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from drawn_run import draw_run
 from progan.pipeline.report.page import write_report
-from required import require
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
-)
 WORDS = ("growth.last=16", "growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05",
          "ticks.samples_every=2", "ticks.grid=3")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    require("chromium", None if CHROMIUM else "no Chromium is installed")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +56,28 @@ def test_slider_changes_the_pictures(open_page: Page) -> None:
     first = picture(open_page, "#mosaic")
     assert colours(first) > 50 and colours(last) > colours(first)
     assert ImageChops.difference(first, last).getbbox() is not None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_accessible(browser: Browser, report: Path, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_selector("#charts path.line")
+    found = Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+    context.close()
+
+
+def test_stages_with_one_tick_are_joined_dots(browser: Browser, tmp_path: Path) -> None:
+    words = (*WORDS, "ticks.kimg=5")
+    page = browser.new_page()
+    page.goto(write_report(draw_run(tmp_path / "run", *words)).as_uri())
+    page.wait_for_selector("#charts circle.point")
+    speed = page.locator("#charts article", has_text="Speed")
+    assert speed.locator("circle.point").count() == 3
+    assert speed.locator("path.line").count() == 1
+    page.close()
 
 
 def test_stacked_stages_show_their_phases(browser: Browser, tmp_path: Path) -> None:

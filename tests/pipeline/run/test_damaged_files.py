@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from drawn_run import draw_run
 from progan.pipeline.cli.main import main
 from progan.pipeline.errors import ConfigError
+from progan.pipeline.run.beginning.adoption import begun_stages
 from progan.pipeline.run_folder import RunFolder, frozen_config
-from progan.pipeline.train import begun_stages
 from progan.stages.errors import StageError
 
 COMMANDS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from drawn_run import draw_run
 from progan.pipeline.config.schema import load_config
 from progan.pipeline.config.yaml_io import write_yaml
 from progan.pipeline.run.events import EventLog
@@ -62,7 +63,30 @@ def test_table_fits_a_terminal_of_80_columns() -> None:
     }  # fmt: skip
     terminal = Terminal(width=80)
     with terminal.capture() as capture:
-        terminal.print(status_table({"run": "runs/photos", "stages": [stage]}))
+        document = {"run": "runs/photos", "seconds_left": 5e5, "ends_at": 0.0, "waits_for": None}
+        document["stages"] = [stage]
+        terminal.print(status_table(document))
     text = capture.get()
-    for cell in ("training", "separate", "0.40", "556/12000", "images/s", "111:06:40", "0:11:40"):
+    for cell in ("training", "separate", "0.40", "556/12000", "images/s", "111:06:40", "0:11:40",
+                 "whole run: about 5 d 19 h left"):  # fmt: skip
         assert cell in text
+
+
+def test_time_left_of_the_run_is_the_sum_of_its_stages(tmp_path: Path) -> None:
+    words = ("growth.fade_kimg=0.3", "growth.steady_kimg=0.3", "ticks.kimg=0.05", "ticks.grid=1")
+    run = draw_run(tmp_path / "run", *words, until=(8, 200))
+    document = status(run)
+    lefts = [stage["seconds_left"] for stage in document["stages"]]
+    assert lefts[0] == 0 < lefts[1] and document["seconds_left"] == pytest.approx(sum(lefts))
+    assert document["ends_at"] is None, "it does not train at present"
+    progress = {"time": time.time(), "images_seen": 208, "alpha": 0.7, "phase": "fading",
+                "images_per_second": 9.0, "nodes": 1}  # fmt: skip
+    run.stage(8).progress.write_text(json.dumps(progress))
+    document = status(run)
+    assert document["ends_at"] == pytest.approx(time.time() + document["seconds_left"], abs=5)
+
+
+def test_time_left_is_unknown_before_the_start(tmp_path: Path) -> None:
+    document = status(draw_run(tmp_path / "run", "growth.last=8", until=(4, 0)))
+    assert document["seconds_left"] is None and document["ends_at"] is None
+    assert "whole run" not in str(status_table(document).caption)

@@ -16,9 +16,9 @@ from torch import Tensor
 from networks import published
 from progan.pipeline.cli.main import EXIT_DATA, EXIT_USAGE, exit_code
 from progan.pipeline.errors import ConfigError
-from progan.pipeline.export import export_from
 from progan.pipeline.exports import standalone_generator
 from progan.pipeline.exports.bundle import write_bundle
+from progan.pipeline.exports.export import export_from
 from progan.pipeline.sampling.generate import load_generator
 from progan.stages.errors import NetworksError, NoNetworksError
 from progan.stages.networks.generator import Generator

@@ -34,7 +34,7 @@ def test_single_pictures_appear_when_all_are_drawn(
     if not is_new:
         out.mkdir()
         (out / "thesis.txt").touch()
-    monkeypatch.setattr(generate_module, "_draw_batches", interrupted)
+    monkeypatch.setattr(generate_module, "draw_batches", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate(model, out, num=4)
     assert [path.name for path in tmp_path.rglob("*")] == ([] if is_new else ["out", "thesis.txt"])

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from networks import published
-from progan.pipeline.tracking import registry
-from progan.pipeline.tracking.store import Store
+from progan.pipeline.tracking.mlflow.store import Store
 from tracked import TrackedRun, mlflow_runs, steps
 
 # MLflow emits FutureWarnings and DeprecationWarnings.
@@ -114,9 +113,8 @@ def test_run_that_was_deleted_in_mlflow_is_sent_anew(tmp_path: Path, uri: str) -
 
 @pytest.mark.parametrize("name", ["2026-11-26 12:35", 'a"b', "it's", "x" * 240, "日本 [v2]"])
 def test_any_name_of_a_run_is_tracked_and_registered(
-    name: str, tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, uri: str, no_export: None
 ) -> None:
-    monkeypatch.setattr(registry, "_export", lambda run, out: out.mkdir())
     run = TrackedRun(tmp_path / name, "tracking.register_as=auto", 'tracking.tags={"a/../b`": x}')
     published(run.train(8, ticks=1).final)
     for _ in range(2):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from progan.pipeline.tracking import names
+from progan.pipeline.tracking.mlflow import names
 
 # MLflow emits FutureWarnings and DeprecationWarnings.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -28,6 +28,7 @@ def test_mlflow_accepts_names_and_values(text: str) -> None:
 
     mlflow_rules: Any = validation
     mlflow_rules._validate_model_name(names.model_name(text))
+    mlflow_rules._validate_logged_model_name(names.logged_model_name(text))
     for found, value in (names.tags({text: text}) | {names.key(text): "x"}).items():
         mlflow_rules._validate_tag(found, value)
         mlflow_rules._validate_param_name(found)

@@ -18,7 +18,7 @@ from PIL import Image
 from faulty_proxy import FaultyProxy
 from networks import published
 from progan.pipeline.tracking import tracker
-from progan.pipeline.tracking.store import Store
+from progan.pipeline.tracking.mlflow.store import Store
 from progan.pipeline.tracking.tracker import Tracker
 from tracked import TrackedRun, mlflow_runs, steps
 from workers import BIN
@@ -81,7 +81,7 @@ def test_everything_arrives_once_from_a_server_that_is_down_at_times(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(tracker, "SYNC_SECONDS", 0.2)
     proxy.down = True
-    following = Tracker(run.folder, run.config, run.specs)
+    following = Tracker(run.folder, [run.sender()])
     following.start()
     run.train(4, ticks=3)
     wait_for(lambda: caplog.text.count(tracker.SENDING_FAILED) == 1)
@@ -96,7 +96,7 @@ def test_everything_arrives_once_from_a_server_that_is_down_at_times(
     following.close("FINISHED")
     assert steps(stage_run(run, server, 4)) == list(range(100, 700, 100))
     assert steps(stage_run(run, server, 8)) == [100, 200]
-    assert len(stage_run(run, server, 4)["samples"]) == 7
+    assert stage_run(run, server, 4)["grids"] == list(range(100, 700, 100))
     assert "MLflow cannot be told, training goes on" in caplog.text
 
 
@@ -105,11 +105,11 @@ def test_unsent_data_is_sent_by_the_next_resume(
 ) -> None:
     proxy.down = True
     for patience in (0.0, 60.0):
-        following = Tracker(run.folder, run.config, run.specs)
+        following = Tracker(run.folder, [run.sender()])
         following.start()
         run.train(4, ticks=2)
         following.close("KILLED", patience)
-    assert caplog.text.count("it will be sent with the next `progan resume") == 2
+    assert caplog.text.count("the next `progan resume` sends it, or: progan track") == 2
     proxy.down = False
     run.sender().end("FINISHED")
     assert steps(stage_run(run, server, 4)) == [100, 200, 300, 400]
@@ -132,7 +132,7 @@ def test_lost_answers_cause_no_duplicates(
         sender.send()
         assert steps(stage_run(run, server, 4)) == list(range(100, 200 * round_ + 300, 100))
     assert proxy.num_lost > 0
-    assert len(stage_run(run, server, 4)["samples"]) == 7
+    assert stage_run(run, server, 4)["grids"] == list(range(100, 700, 100))
 
 
 def test_lost_answer_and_resume_with_other_timings_cause_no_duplicates(

@@ -27,9 +27,7 @@ def test_stages_are_nested_in_the_run_with_their_own_status(tmp_path: Path, uri:
     assert [r["status"] for r in (parent, first, second)] == ["KILLED", "FINISHED", "KILLED"]
     assert first["parent"] == second["parent"] == parent["id"]
     assert (steps(first), steps(second)) == ([100, 200, 300], [100, 200])
-    assert second["samples"] == [
-        "samples/fakes_000000100.png", "samples/fakes_000000200.png", "samples/reals.png",
-    ]  # fmt: skip
+    assert (second["grids"], second["samples"]) == ([100, 200], ["samples/reals.png"])
     assert parent["params"]["growth.last"] == second["params"]["resolution"] == "8"
     assert (first["tags"]["phase"], second["tags"]["phase"]) == ("done", "separate")
     assert parent["tags"]["team"] == first["tags"]["team"] == "faces"
@@ -61,7 +59,7 @@ def test_resumed_run_continues_its_mlflow_run(tmp_path: Path, uri: str) -> None:
 def test_thousands_of_ticks_are_sent_in_few_requests(
     tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from progan.pipeline.tracking.store import Store
+    from progan.pipeline.tracking.mlflow.store import Store
 
     run = TrackedRun(tmp_path / "run")
     run.train(4, ticks=1)
@@ -95,7 +93,7 @@ def test_rolled_back_stage_gets_a_new_mlflow_run(tmp_path: Path, uri: str) -> No
     found = mlflow_runs(uri)
     kept = found.pop("run-0004")
     assert kept["losses"] == [(100, 1), (200, 1), (300, 2), (400, 2), (500, 2)]
-    assert "samples/fakes_000000500.png" in kept["samples"]
+    assert kept["grids"] == [100, 200, 300, 400, 500]
     (superseded,) = (r for name, r in found.items() if name.startswith("run-0004, superseded"))
     assert superseded["losses"] == [(seen, 1) for seen in range(100, 600, 100)]
     assert (superseded["status"], superseded["tags"]["progan.superseded"]) == ("KILLED", "true")
@@ -133,7 +131,7 @@ def test_changed_tracking_uri_gets_the_whole_run(tmp_path: Path, uri: str, empty
 def test_system_metrics_are_sent_once(tmp_path: Path, uri: str) -> None:
     from mlflow import MlflowClient
 
-    from progan.pipeline.tracking.system_metrics import MachineLog
+    from progan.pipeline.tracking.queue.system_metrics import MachineLog
 
     run = TrackedRun(tmp_path / "run")
     run.folder.machine.write_text('{"time": 1e9, "cpu_utilization_percentage": 5.0}\n{"cut sh')

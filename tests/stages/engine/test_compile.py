@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
+from cases import ENCODER
 from progan.datasets.synthetic import SHAPES
 from progan.stages.distributed.world import World
 from progan.stages.engine import compile as compiling
@@ -55,13 +56,14 @@ MORE_CASES: dict[str, dict[str, Any]] = {
     | model(discriminator={"attention": (8,)}, generator={"attention": (8,)}),
     "bf16, stacked, micro-batches": engine(precision="bf16") | {"micro_batch": 8}
     | {"growth": GrowthSpec(mode="stacked", fade_images=FADE, steady_images=FADE)},
-    "recomputed, projection, layer norm, attention, feature penalties, replay":
+    "recomputed, projection, layer norm, attention, shared encoder, feature penalties, replay":
     engine(activation_checkpointing=4)
     | model(classes=len(SHAPES), generator={"attention": (8,)},
-            discriminator={"head": "projection", "norm": "layer", "attention": (8,)})
+            discriminator={"head": "projection", "norm": "layer", "attention": (8,),
+                           "representative": ENCODER})
     | penalised({"kind": "feature_matching"}, {"kind": "pulling_away"},
                 replay={"size": 64, "share": 0.5}, critic_steps=2),
-    "encoder, critics, acgan, spectral norm, r1":
+    "encoder, critics, acgan, spectral norm, r1, augmented": {"augment": "diffaugment"} |
     model(classes=len(SHAPES), discriminator={"critics": 2, "head": "acgan"})
     | penalised({"kind": "mode_regularizer", "distance": "features"},
                 {"kind": "spectral_norm", "networks": BOTH}, {"kind": "r1"}, critics="hardest"),
@@ -261,14 +263,24 @@ def test_killed_stage_resumes_to_the_same_bytes(
     assert content(killed.final) == content(uninterrupted.final)
 
 
+@pytest.mark.nightly
+@pytest.mark.skipif(not CAN_COMPILE, reason="needs g++ and Python's headers")
+def test_cuda_graphs_are_left_out_on_a_cpu(begin: Begin) -> None:
+    torch._dynamo.reset()
+    found = [gradients(after(begin(mode), 1)) for mode in ("default", "reduce-overhead")]
+    assert apart(found[0], found[1]) == 0
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu_values
 def test_compiled_step_on_a_gpu_computes_the_same(begin: Begin) -> None:
     torch._dynamo.reset()
     found = []
-    for compile in ("off", "default"):
+    for compile in ("off", "default", "reduce-overhead"):
         stage = begin(compile)
         assert stage.world.device.type == "cuda"
-        after(stage, 2)
+        after(stage, 4)  # a graph is recorded at the second call, and replayed from the third
         found.append(gradients(stage))
     assert apart(found[0], found[1]) < 1e-2  # convolutions may be in TF32
+    assert apart(found[0], found[2]) < 1e-2

@@ -11,13 +11,19 @@ from moments import HERE
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.update import Objective
-from progan.stages.specs.optimizers import AdamSpec, RmsPropSpec
+from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec, SgdSpec
 from progan.stages.specs.stage import EngineSpec, StageSpec
 from workers import spec
 
 PARTS = 2
-OPTIMIZERS = [AdamSpec(), AdamSpec(beta1=0.5), RmsPropSpec(kind="rmsprop", alpha=0.9)]
-chosen = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["adam", "momentum", "rmsprop"])
+OPTIMIZERS = {
+    "adam": AdamSpec(),
+    "momentum": AdamSpec(beta1=0.5),
+    "rmsprop": RmsPropSpec(kind="rmsprop", alpha=0.9),
+    "sgd": SgdSpec(kind="sgd", momentum=0.9),
+    "sgd without momentum": SgdSpec(kind="sgd", momentum=0),
+}
+chosen = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +42,8 @@ def objective(module: nn.Module, step: int, part: int) -> Objective:
 def torchs_own(module: nn.Module, stage: StageSpec) -> torch.optim.Optimizer:
     if isinstance(stage.optimizer, RmsPropSpec):
         return torch.optim.RMSprop(module.parameters(), stage.lr, alpha=0.9)
+    if isinstance(stage.optimizer, SgdSpec):
+        return torch.optim.SGD(module.parameters(), stage.lr, stage.optimizer.momentum)
     betas = stage.optimizer.beta1, 0.99
     return torch.optim.Adam(module.parameters(), stage.lr, betas=betas)
 
@@ -43,7 +51,7 @@ def torchs_own(module: nn.Module, stage: StageSpec) -> torch.optim.Optimizer:
 @chosen
 @pytest.mark.parametrize("zero", [0, 1, 2])
 def test_a_step_is_torchs_on_the_mean_of_the_parts(
-    world: World, shapes: Path, zero: int, optimizer: AdamSpec | RmsPropSpec
+    world: World, shapes: Path, zero: int, optimizer: AnyOptimizer
 ) -> None:
     precision = EngineSpec(zero=zero, precision="fp32")
     stage = spec(shapes, engine=precision, micro_batch=16 // PARTS, optimizer=optimizer)
@@ -66,7 +74,7 @@ def test_a_step_is_torchs_on_the_mean_of_the_parts(
 @chosen
 @pytest.mark.parametrize("zero", [0, 1, 2])
 def test_moments_go_from_one_sharding_to_another(
-    world: World, shapes: Path, zero: int, optimizer: AdamSpec | RmsPropSpec
+    world: World, shapes: Path, zero: int, optimizer: AnyOptimizer
 ) -> None:
     torch.manual_seed(0)
     module = nn.Linear(3, 2)
@@ -102,7 +110,7 @@ def test_each_network_has_its_learning_rate(world: World, shapes: Path) -> None:
 @chosen
 @pytest.mark.parametrize("zero", [0, 1, 2])
 def test_an_overflow_in_fp16_leaves_out_the_step(
-    world: World, shapes: Path, zero: int, optimizer: AdamSpec | RmsPropSpec
+    world: World, shapes: Path, zero: int, optimizer: AnyOptimizer
 ) -> None:
     stage = spec(shapes, engine=EngineSpec(zero=zero, precision="fp16"), optimizer=optimizer)
     module = nn.Linear(3, 2)

@@ -7,7 +7,7 @@ from scipy import signal
 from torch import Tensor
 
 from measured import scenes
-from progan.stages.metrics.ms_ssim import WEIGHTS, SimilarPairs, ms_ssim, scale_weights
+from progan.stages.metrics.ms_ssim import WEIGHTS, SimilarPairs, ms_ssim, scale_weights, ssim
 from progan.stages.metrics.safe_collectives import SafeCollectives
 
 
@@ -56,12 +56,39 @@ def test_small_pictures_have_smaller_windows_and_fewer_scales(side: int, scales:
 
 
 def test_neighbouring_fakes_are_pairs(pictures: Tensor, ranks: SafeCollectives) -> None:
-    twins = SimilarPairs(ranks)
+    twins = SimilarPairs("ms_ssim", ranks)
     twins.add(pictures.repeat_interleave(2, 0), pictures, 0)
     assert twins.values(lambda: None) == {"ms_ssim": pytest.approx(1.0, abs=1e-5)}
-    varied = SimilarPairs(ranks)
+    varied = SimilarPairs("ms_ssim", ranks)
     for start in range(0, len(pictures), 6):
         varied.add(pictures[start : start + 6], pictures, start)
     expected = torch.cat([ms_ssim(pictures[i : i + 1], pictures[i + 1 : i + 2])
                           for i in range(0, len(pictures), 2)]).mean()  # fmt: skip
     assert varied.values(lambda: None)["ms_ssim"] == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("side", [4, 64])
+def test_ssim_is_the_finest_scale_with_its_luminance(side: int) -> None:
+    a, b = scenes(2, side, seed=1), scenes(2, side, seed=2)
+    mixed = ((3 * a.float() + b.float()) / 4).round()
+    expected = [by_scipy(x.double().numpy(), y.double().numpy(), [1.0])
+                for x, y in zip(a, mixed, strict=True)]  # fmt: skip
+    assert ssim(a, mixed).numpy() == pytest.approx(np.array(expected), rel=2e-3)
+
+
+def test_ssim_agrees_with_torchmetrics() -> None:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    a, b = scenes(3, 96, seed=1).double(), scenes(3, 96, seed=2).double()
+    _, similarities = structural_similarity_index_measure(
+        a, b, data_range=255.0, reduction="none", return_full_image=True
+    )
+    # Without the windows that cross torchmetrics' mirrored border.
+    expected = similarities[..., 5:-5, 5:-5].flatten(1).mean(1)
+    assert ssim(a, b).numpy() == pytest.approx(expected.numpy(), rel=1e-4)
+
+
+def test_ssim_has_its_own_name(pictures: Tensor, ranks: SafeCollectives) -> None:
+    twins = SimilarPairs("ssim", ranks)
+    twins.add(pictures.repeat_interleave(2, 0), pictures, 0)
+    assert twins.values(lambda: None) == {"ssim": pytest.approx(1.0, abs=1e-5)}

@@ -18,7 +18,7 @@ BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])[None, None] / 256
 
 
 def swd(fakes: Tensor, reals: Tensor, ranks: SafeCollectives) -> dict[str, float]:
-    metric = SlicedWasserstein(fakes.shape[-1], 3, len(fakes), ranks)
+    metric = SlicedWasserstein(fakes.shape[-1], fakes.shape[1], len(fakes), ranks)
     for start in range(0, len(fakes), 10):
         metric.add(fakes[start : start + 10], reals[start : start + 10], start)
     return metric.values(lambda: None)
@@ -91,6 +91,23 @@ def test_comparison_with_numpy_detects_normalisation_per_patch(
 
 def test_distance_of_a_set_to_itself_is_zero(pictures: Tensor, ranks: SafeCollectives) -> None:
     assert set(swd(pictures, pictures, ranks).values()) == {0.0}
+
+
+def test_alpha_of_opaque_pictures_adds_no_distance(
+    pictures: Tensor, others: Tensor, ranks: SafeCollectives
+) -> None:
+    """A channel without variation cannot be scaled to a deviation of 1."""
+    opaque = [torch.cat([x, torch.full_like(x[:, :1], 255)], dim=1) for x in (pictures, others)]
+    found = swd(opaque[0], opaque[1], ranks)
+    assert found["swd_mean"] > 0 and swd(opaque[0], opaque[0], ranks)["swd_mean"] == 0
+
+
+def test_swd_of_grey_agrees_with_numpy(
+    pictures: Tensor, others: Tensor, ranks: SafeCollectives
+) -> None:
+    grey, other = pictures[:12, :1], others[:12, :1]
+    found = list(swd(grey, other, ranks).values())[:3]
+    assert found == pytest.approx(swd_by_numpy(grey, other, per_channel), rel=1e-4)
 
 
 def test_swd_is_symmetric(pictures: Tensor, others: Tensor, ranks: SafeCollectives) -> None:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from progan.stages.networks import spectral
 from progan.stages.networks.dcgan import Conv4x4
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.networks.norms import BatchNorm
+from progan.stages.networks.weights.weighted_layer import layers as layers_of
 from progan.stages.specs.model import DiscriminatorSpec, GeneratorSpec, ModelSpec
 
 BATCH, REFERENCE = 6, 5
@@ -127,7 +127,7 @@ def test_weights_have_std_002_and_scale_1() -> None:
         }
     )  # fmt: skip
     for network in (Generator(wide, 32), Discriminator(wide, 32)):
-        layers = list(spectral.layers(network))
+        layers = list(layers_of(network))
         assert len(layers) > 3 and all(layer.scale == 1 for _, layer in layers)
         values = torch.cat([layer.weight.detach().flatten() for _, layer in layers])
         assert float(values.std()) == pytest.approx(0.02, rel=0.02)

@@ -65,6 +65,8 @@ def test_mode_regularizer_and_its_gradients_match_numpy(
         Adversarial(nonsaturating, "mean"),
         features=lambda x: (x @ look).square(),
         reals=reals,
+        faded_reals=reals,
+        as_real=lambda images: images,
         fake_logits=reals[:, 0],
         reconstruct=lambda: torch.tanh(torch.tanh(reals @ encoding) @ drawing),
         logits=lambda x: (x @ look).square().sum(dim=1),

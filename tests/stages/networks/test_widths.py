@@ -128,3 +128,30 @@ def test_parameter_counts_match_the_modules(
         discriminator_parameters(model, resolution, fading=fading),
     ]
     assert [sum(sizes(network).values()) for network in built] == counted
+
+
+@pytest.mark.parametrize("changes", [
+    {},
+    {"discriminator": {"head": "autoencoder", "minibatch": "none"}},
+    {"arch": "dcgan", "generator": {"norm": "batch"}},
+])  # fmt: skip
+def test_parameter_counts_of_mixtures_match_the_modules(changes: dict[str, object]) -> None:
+    model = ModelSpec.model_validate({"latent": 5, "fmap_max": 16, "generators": 3} | changes)
+    generator, discriminator = Generator(model, 16), make_discriminator(model, 16)
+    assert sum(sizes(generator).values()) == generator_parameters(model, 16)
+    own = sum(parameter.numel() for parameter in discriminator.parameters())
+    assert own == discriminator_parameters(model, 16)
+
+
+@pytest.mark.parametrize("arch", ["progressive", "dcgan"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_parameter_counts_of_grey_and_alpha(arch: str, channels: int) -> None:
+    norm = {"norm": "batch" if arch == "dcgan" else "pixel"}
+    head = "scalar" if arch == "dcgan" else "autoencoder"
+    model = ModelSpec.model_validate(
+        {"arch": arch, "channels": channels, "latent": 24, "fmap_base": 256, "fmap_max": 40}
+        | {"generator": norm, "discriminator": {"head": head}}
+    )
+    built = Generator(model, 32), Discriminator(model, 32)
+    counted = generator_parameters(model, 32), discriminator_parameters(model, 32)
+    assert tuple(sum(sizes(network).values()) for network in built) == counted

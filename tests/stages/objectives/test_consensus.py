@@ -1,19 +1,22 @@
-"""Consensus optimisation against its closed form for a game of two vectors, in float64."""
+"""Gradients by the weights against their closed forms for a game of two vectors, in float64."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from progan.stages.distributed.world import World
 from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.objectives.adversarial import Loss, loss
-from progan.stages.objectives.consensus import half_squared_norm, joint_gradient
-from progan.stages.objectives.passes import Batch, Pass, Players, Side
+from progan.stages.objectives.consensus import GradientNorm, half_squared_norm, joint_gradient
+from progan.stages.objectives.objective import make_terms
+from progan.stages.objectives.passes import Batch, GeneratorPass, Pass, Players, Side
 from progan.stages.specs.losses import NonSaturating, Wgan
 from progan.stages.specs.model import ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
 
 
 class Scales(nn.Module):
@@ -40,10 +43,39 @@ class Points(nn.Module):
         return images @ self.psi
 
 
+BOTH: tuple[Side, ...] = ("generator", "discriminator")
+
+
 def gradient(
-    generator: Any, discriminator: Any, batch: Batch, alpha: float, loss: Loss, of: Side | None
+    generator: Any,
+    discriminator: Any,
+    batch: Batch,
+    alpha: float,
+    loss: Loss,
+    of: Side | None,
+    gradients_of: tuple[Side, ...] = BOTH,
 ) -> list[Tensor]:
-    return joint_gradient(Pass(Players(generator, discriminator), batch, alpha), loss, of)
+    p = Pass(Players(generator, discriminator), batch, alpha)
+    return joint_gradient(p, loss, of, gradients_of)
+
+
+def test_gradient_norm_and_its_gradient_match_the_closed_form(world: World) -> None:
+    """With WGAN's losses v = theta mean(z) - mean(x), of the whole batch in two parts."""
+    torch.manual_seed(0)
+    generator: Any = Scales()
+    players = Players(generator, cast(Any, Points()))
+    reals, latents = (torch.randn(6, 3, dtype=torch.float64) for _ in range(2))
+    passes = [GeneratorPass(players, part, 1.0) for part in Batch(latents, reals).split(3)]
+    spec = ObjectiveSpec.model_validate({"penalties": [{"kind": "gradient_norm", "weight": 1}]})
+    (term,) = (x for x in make_terms(spec, players.networks) if isinstance(x, GradientNorm))
+
+    term.prepare("generator", lambda: passes, world)
+    value = torch.stack([term.generator(p)["generator_gradient_norm_penalty"] for p in passes])
+    theta, x, z = (t.detach().numpy() for t in (generator.theta, reals.mean(0), latents.mean(0)))
+    assert value.mean().item() == pytest.approx(((theta * z - x) ** 2).sum(), rel=1e-12)
+    (found,) = torch.autograd.grad(value.mean(), generator.theta)
+    np.testing.assert_allclose(found, 2 * z * (theta * z - x), 1e-12)
+    assert not term.discriminator(cast(Any, None))
 
 
 def test_consensus_term_and_its_gradients_match_the_closed_form() -> None:

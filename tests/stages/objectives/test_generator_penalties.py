@@ -1,6 +1,7 @@
 """Terms of the generator's loss against NumPy, in float64."""
 
 import numpy as np
+import pytest
 import torch
 
 from objective_of import generator_objective, generator_penalty
@@ -31,12 +32,29 @@ def test_feature_matching_is_its_formula_and_pulls_on_fakes_alone() -> None:
         np.tanh(x.detach().numpy().reshape(6, 12) @ weights.numpy().T) for x in (reals, fakes)
     )
     expected = [
-        ((real[first : first + 3].mean(0) - fake[first : first + 3].mean(0)) ** 2).sum()
-        for first in (0, 3)
+        np.mean([d[i] @ d[j] for i in range(3) for j in range(3) if i != j])
+        for d in (real[:3] - fake[:3], real[3:] - fake[3:])
     ]
     np.testing.assert_allclose(term.detach(), expected, 1e-12)
     torch.autograd.backward(term.sum())
     assert reals.grad is None and fakes.grad is not None
+
+
+def test_collapsed_fakes_cost_more_than_fakes_like_the_reals() -> None:
+    """Of 16 features of variance 1: on average 0 for the same law, 16 for a single sample of it."""
+    torch.manual_seed(0)
+    reals, alike, same_picture = (torch.randn(24_000, 16, dtype=torch.float64) for _ in range(3))
+
+    def cost(fakes: torch.Tensor) -> float:
+        found = generator_penalty(MATCHING, features=lambda x: x, fakes=fakes, reals=reals)
+        return float(found.mean())
+
+    distance = float(same_picture[0].square().sum())
+    assert cost(alike) == pytest.approx(0, abs=0.3)
+    assert cost(same_picture[:1].expand_as(reals)) == pytest.approx(distance, abs=0.5)
+    assert cost(torch.zeros_like(reals)) == pytest.approx(
+        0, abs=0.3
+    )  # no less than alike: its mean
 
 
 def test_pulling_away_is_the_mean_squared_cosine_of_pairs() -> None:

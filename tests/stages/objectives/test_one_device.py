@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cases import CASES, SHAPE, Case
+from cases import AUGMENT, AUGMENTED, CASES, ENCODER, SHAPE, Case
+from progan.datasets.reals import Reals
 from progan.datasets.synthetic import SHAPES
 from progan.stages.distributed.scalars import AsyncScalars, stack_scalars
 from progan.stages.distributed.world import World
-from progan.stages.engine.optimizers import MOMENTS, Moments
+from progan.stages.engine.optimizers import Moments
 from progan.stages.engine.update import Objective, StepId, Update
 from progan.stages.networks.encoder import generator_module
+from progan.stages.objectives.augment.adaptation import adaptations
+from progan.stages.objectives.augment.augmentation import make_augmentation
 from progan.stages.objectives.objective import make_terms
 from progan.stages.objectives.replay_buffer import make_replay
 from progan.stages.rng import RngStreams
@@ -61,6 +64,7 @@ MORE: dict[str, Case] = {
         {"generator": {"norm": "virtual_batch"}, "discriminator": {"norm": "layer"}},
     ),
     "discrimination": ({"loss": "wgan"}, {"discriminator": {"minibatch": "discrimination"}}),
+    "representative": ({"loss": "wgan"}, {"discriminator": {"representative": ENCODER}}),
     "replay": ({"loss": "wgan", "replay": {"size": 64}}, {}),
     "unrolled": ({"loss": "minimax", "unrolled": 2}, {}),
 }
@@ -101,18 +105,20 @@ class Engine:
 
     def flat_moments(self) -> Moments:
         weights = nn.utils.parameters_to_vector(self.module.parameters())
-        names = MOMENTS[self.spec.optimizer.kind]
-        return Moments(1, {name: torch.zeros_like(weights) for name in names})
+        names = self.spec.optimizer.moments
+        return Moments(torch.ones(()), {name: torch.zeros_like(weights) for name in names})
 
     def clip(self, bounds: dict[str, float]) -> None:
         assert bounds.keys() == dict(self.module.named_parameters()).keys()
 
 
-class Batches(Iterator[tuple[Tensor, Tensor, int]]):
-    """Reals and labels as the loader gives them: on the host."""
+class Batches(Iterator[Reals]):
+    """As the loader gives them: pixels and flips on the device, labels on the host."""
 
-    def __next__(self) -> tuple[Tensor, Tensor, int]:
-        return torch.zeros(16, 3, 16, 16), torch.zeros(16, dtype=torch.long), 0
+    def __next__(self) -> Reals:
+        pixels = torch.zeros(16, 3, 16, 16, dtype=torch.uint8, device=META)
+        flips = torch.zeros(16, dtype=torch.bool, device=META)
+        return Reals(pixels, flips, torch.zeros(16, dtype=torch.long), 0)
 
 
 @pytest.fixture
@@ -127,13 +133,18 @@ def for_cpu(asked: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.usefixtures("autocast_for_meta")
-@pytest.mark.parametrize("case", CASES | MORE)
+@pytest.mark.parametrize("case", CASES | AUGMENTED | MORE)
 def test_nothing_of_a_step_is_left_on_the_host(
     case: str, shapes: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective, differs = (CASES | MORE)[case]
+    objective, differs = (CASES | AUGMENTED | MORE)[case]
     growth = GrowthSpec(fade_images=64, steady_images=64)
-    fields = {"objective": objective, "model": SHAPE | differs, "engine": EngineSpec()}
+    fields: dict[str, Any] = {
+        "objective": objective,
+        "model": SHAPE | differs,
+        "engine": EngineSpec(),
+    }
+    fields["augment"] = AUGMENT.get(case)
     chosen = spec(shapes, resolution=16, growth=growth, grown_from=shapes, **fields)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: None)
     stage = on(META, chosen, replace(world, device=META))
@@ -149,6 +160,8 @@ def on(device: torch.device, spec: StageSpec, world: World) -> Stage:
     engine: Any = Engine
     batches: Any = Batches()
     networks: Any = {"generator": drawn.generator, "discriminator": drawn.discriminator}
+    augmentation = make_augmentation(spec.augment, device)
+    terms = make_terms(spec.objective, networks, device) + adaptations(spec, augmentation)
     return Stage(
         spec=spec,
         world=world,
@@ -164,6 +177,7 @@ def on(device: torch.device, spec: StageSpec, world: World) -> Stage:
         rng=rng,
         images_seen=32,
         position=32,
-        terms=make_terms(spec.objective, networks, device),
+        terms=terms,
         replay=make_replay(spec, rng, device),
+        augmentation=augmentation,
     )

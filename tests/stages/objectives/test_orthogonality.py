@@ -5,8 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from objective_of import discriminator_objective
+from progan.stages.networks.discriminator import Discriminator
+from progan.stages.networks.generator import Generator
 from progan.stages.networks.layers import EqualizedConv2d, EqualizedLinear, LatentTo4x4
+from progan.stages.networks.multi_discriminator import MultiDiscriminator
 from progan.stages.objectives.orthogonality import orthogonality
+from progan.stages.specs.model import DiscriminatorSpec, ModelSpec
+from progan.stages.specs.objective import ObjectiveSpec
 from progan.stages.specs.penalties import Orthogonal
 
 
@@ -43,3 +49,23 @@ def test_an_orthogonal_layer_costs_nothing() -> None:
         layer.weight.copy_(2 * torch.eye(4))
     spec = Orthogonal(kind="orthogonal", weight=1, off_diagonal=False)
     assert float(orthogonality(layer, spec).detach()) == 0
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "historical_average"])
+def test_three_equal_discriminators_cost_as_much_as_one(kind: str) -> None:
+    """All else is a mean over discriminators too: the paper's weight holds for any number."""
+    torch.manual_seed(0)
+    spec = ObjectiveSpec.model_validate({"penalties": [{"kind": kind, "weight": 1}]})
+    batch = torch.randn(4, 3, 4, 4), torch.randn(4, 8), torch.rand(4)
+
+    def penalty(model: ModelSpec, discriminator: nn.Module) -> float:
+        found = discriminator_objective(Generator(model, 4), discriminator, *batch, 1.0, spec)
+        return float(found.scalars[f"{kind}_penalty"])
+
+    one = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
+    three = one.model_copy(update={"discriminator": DiscriminatorSpec(critics=3)})
+    alone, together = Discriminator(one, 4), MultiDiscriminator(three, 4)
+    for each in together.each:
+        each.load_state_dict(alone.state_dict())
+    assert penalty(three, together) == pytest.approx(penalty(one, alone), rel=1e-5)
+    assert penalty(one, alone) > 1

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from progan.stages.objectives.began import BeganLoss
+from progan.stages.objectives.adversarial_term import BeganLoss
 from progan.stages.objectives.historical_average import HistoricalAveraging
 from progan.stages.objectives.objective import make_terms, restore, state
 from progan.stages.specs.losses import Began

@@ -13,7 +13,7 @@ from moments import HERE
 from objective_of import discriminator_objective, discriminator_penalty, generator_objective
 from progan.stages.distributed.world import World
 from progan.stages.engine.frozen import frozen
-from progan.stages.engine.optimizers import MOMENTS, Moments, make_optimizer
+from progan.stages.engine.optimizers import Moments, make_optimizer
 from progan.stages.networks.discriminator import DiscriminatorOutput
 from progan.stages.objectives.passes import Batch, Players
 from progan.stages.objectives.unrolled import UnrolledDiscriminator, flat_weights, unroll
@@ -21,7 +21,7 @@ from progan.stages.rng import Purpose
 from progan.stages.specs.losses import Minimax
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
-from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec
+from progan.stages.specs.optimizers import AdamSpec, AnyOptimizer, RmsPropSpec, SgdSpec
 from progan.stages.specs.penalties import Gradient
 from progan.stages.specs.stage import EngineSpec
 from progan.stages.training import loop
@@ -29,8 +29,15 @@ from progan.stages.training.stage import Stage, build
 from workers import spec
 
 LR = 0.1
-OPTIMIZERS = [AdamSpec(), AdamSpec(beta1=0.5, beta2=0.9), RmsPropSpec(kind="rmsprop", alpha=0.9)]
-chosen = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["adam", "momentum", "rmsprop"])
+OPTIMIZERS = {
+    "adam": AdamSpec(),
+    "momentum": AdamSpec(beta1=0.5, beta2=0.9),
+    "rmsprop": RmsPropSpec(kind="rmsprop", alpha=0.9),
+    "sgd": SgdSpec(kind="sgd", momentum=0.9),
+    "nesterov": SgdSpec(kind="sgd", momentum=0.9, nesterov=True),
+    "sgd without momentum": SgdSpec(kind="sgd", momentum=0),
+}
+chosen = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 RANDOM = np.random.default_rng(3)
 
 
@@ -76,7 +83,10 @@ def players_of(stage: Stage) -> Players:
 
 
 def fresh(optimizer: AnyOptimizer, weights: Tensor) -> Moments:
-    return Moments(0, {name: torch.zeros_like(weights) for name in MOMENTS[optimizer.kind]})
+    return Moments(
+        torch.zeros((), dtype=torch.float64),
+        {name: torch.zeros_like(weights) for name in optimizer.moments},
+    )
 
 
 @chosen
@@ -158,8 +168,8 @@ def test_the_gradient_goes_through_penalties_too(optimizer: AnyOptimizer) -> Non
     reals = torch.randn(5, 2, 1, 1, dtype=torch.float64)
     epsilon = torch.rand(5, 1, 1, 1, dtype=torch.float64)
     noise = torch.randn(3, 5, 2, dtype=torch.float64)
-    state = Moments(4, {
-        name: torch.rand_like(flat_weights(critic)) for name in MOMENTS[optimizer.kind]
+    state = Moments(torch.tensor(4.0, dtype=torch.float64), {
+        name: torch.rand_like(flat_weights(critic)) for name in optimizer.moments
     })  # fmt: skip
 
     def generators_loss(mixing: Tensor) -> Tensor:
@@ -223,7 +233,8 @@ def test_the_generators_update_leaves_the_discriminator_as_it_was(
             engine.load_moments(engine.moments() | factor)
         weights = {k: v.clone() for k, v in stage.discriminator.state_dict().items()}
         moments = stage.discriminator_engine.moments()
-        reals, labels, _ = next(stage.batches)
+        loaded = next(stage.batches)
+    reals, labels = loaded.images(), loaded.labels
     latents = stage.rng.latents(Purpose.GENERATOR_LATENTS, 16, 16)
     with frozen(stage.discriminator):
         players = loop.unrolled(stage, players_of(stage), 16, reals, labels)
@@ -243,7 +254,8 @@ def test_one_step_ahead_is_the_next_step(shapes: Path, world: World) -> None:
     stage = build(spec(shapes, engine=engine, objective=unrolled), world, None, [])
     with stage.batches:
         loop.step(stage, dict)
-        reals, labels, _ = next(stage.batches)
+        loaded = next(stage.batches)
+    reals, labels = loaded.images(), loaded.labels
     ahead: Any = loop.unrolled(stage, players_of(stage), 16, reals, labels).discriminator
     latents = stage.rng.latents(Purpose.UNROLLED_LATENTS, 16, 16)
     draws = loop.penalty_draws(stage, Purpose.UNROLLED_EPSILON, 16)

@@ -17,7 +17,7 @@ from progan.stages.storage.final import Final, is_done, read_final
 from progan.stages.storage.json_lines import append_line
 from progan.stages.storage.metrics_log import RunningMeans, read_ticks, rewind
 from progan.stages.storage.sealed_folder import sealing
-from progan.stages.storage.stage_folder import StageFolder
+from progan.stages.storage.stage_folder import CHECKPOINT_DOCUMENT, StageFolder
 
 MODEL = ModelSpec(latent=8, fmap_base=32, fmap_max=8)
 KEEP_TWO = CheckpointSpec(keep=2)
@@ -33,7 +33,7 @@ def test_checkpoint_round_trip_is_exact(tmp_path: Path) -> None:
     checkpoint.save(folder, a_checkpoint(320), CheckpointSpec())
     back = checkpoint.newest(folder)
     assert back is not None
-    assert "tally" in json.loads((folder.checkpoint(320) / checkpoint.DOCUMENT).read_bytes())
+    assert "tally" in json.loads((folder.checkpoint(320) / CHECKPOINT_DOCUMENT).read_bytes())
     assert (back.images_seen, back.position, back.running_means) == (320, 336, {"a": 0.1})
     assert torch.equal(back.tensors["ema"]["w"], torch.full((3,), 320.0))
 
@@ -49,7 +49,7 @@ def test_keep_every_kimg_keeps_the_first_checkpoint_of_each_period() -> None:
     spec = CheckpointSpec(keep=2, keep_every_kimg=1)
     taken = [400, 800, 1200, 1600, 2000, 2400, 2800]
     # The first of each thousand after the first one, and the newest two.
-    assert checkpoint.superseded(taken, spec) == {400, 800, 1600}
+    assert spec.superseded(taken) == {400, 800, 1600}
 
 
 def test_damaged_checkpoint_is_skipped_with_a_warning(

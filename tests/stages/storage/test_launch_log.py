@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from progan.stages.specs.stage import GrowthSpec
-from progan.stages.storage.launch_log import read_starts
-from progan.stages.training.hosts import processor
+from progan.stages.storage.launch_log import processor, read_starts
 from workers import run, spec
 
 

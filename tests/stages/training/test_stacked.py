@@ -14,7 +14,7 @@ from progan.stages.networks.discriminator import Discriminator
 from progan.stages.networks.generator import Generator
 from progan.stages.specs.model import ModelSpec
 from progan.stages.specs.objective import ObjectiveSpec
-from progan.stages.specs.optimizers import AdamSpec, RmsPropSpec
+from progan.stages.specs.optimizers import AdamSpec, RmsPropSpec, SgdSpec
 from progan.stages.specs.stage import EngineSpec, GrowthSpec, StageSpec
 from progan.stages.storage import handoff
 from progan.stages.storage.checkpoint import Checkpoint
@@ -108,6 +108,7 @@ MORE_CASES = {
     "zero 2": {"engine": {"zero": 2, "precision": "fp32"}},
     "unrolled": {"objective": ObjectiveSpec(unrolled=1)},
     "rmsprop": {"optimizer": RmsPropSpec(kind="rmsprop"), "micro_batch": 8},
+    "sgd": {"optimizer": SgdSpec(kind="sgd", momentum=0.9), "lr": 0.1},
     "recomputed": {"engine": {"precision": "fp32", "activation_checkpointing": 4}},
     "fp16": {"engine": {"zero": 2, "precision": "fp16"}, "optimizer": AdamSpec(beta1=0.5)},
 }
@@ -159,7 +160,7 @@ def test_the_average_follows_new_layers_and_settles_on_the_kept_ones(
 ) -> None:
     spec = stacked(shapes, grown_from)
     begins, border = (trained(spec, world, until).tensors for until in (0, BORDER))
-    share = spec.ema.per_step(BATCH) ** (SEPARATE // BATCH)
+    share = spec.ema.per_step(BATCH, 0) ** (SEPARATE // BATCH)
     for name in older(begins["generator"]):
         expected = torch.lerp(begins["generator"][name], begins["ema"][name], share)
         torch.testing.assert_close(border["ema"][name], expected)

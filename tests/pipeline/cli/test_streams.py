@@ -1,0 +1,60 @@
+"""Outputs that take no text, terminals that close: no traceback, and training goes on."""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from progan.pipeline.cli.main import stop_on_signals
+from progan.pipeline.cli.streams import Unfailing, write_any_character
+from progan.pipeline.errors import StoppedError
+from progan.pipeline.run.terminal import Terminal
+
+
+@pytest.fixture
+def restored_signals() -> Iterator[None]:
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+    handlers = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("restored_signals")
+def test_closed_terminal_stops_a_run_in_order_but_not_under_nohup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    stop_on_signals()
+    with pytest.raises(StoppedError):
+        signal.raise_signal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop_on_signals()
+    signal.raise_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["closed pipe", "full disk"])
+def test_output_that_takes_nothing_more_is_given_up_silently(
+    full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if full:
+        writer = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+    with io.TextIOWrapper(os.fdopen(writer, "wb")) as stream:
+        monkeypatch.setattr(sys, "stderr", Unfailing(stream))
+        for _ in range(3):
+            Terminal(stderr=True).say("8x8 fading")
+            print("by a library", file=sys.stderr, flush=True)
+
+
+def test_names_beyond_the_encoding_of_the_output_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    write_any_character()
+    Terminal().say("runs/l\xe4uf")
+    assert raw.getvalue() == b"runs/l\\xe4uf\n"
