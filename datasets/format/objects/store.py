@@ -5,6 +5,7 @@ as a disk that is mounted, is written by renaming.
 """
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ _DENIED = (
     "credential", "accessdenied", "access denied", "forbidden", "unauthorized", "expired",
     "invalidaccesskey", "signaturedoesnotmatch", "permission denied", "401", "403",
 )  # fmt: skip
+_ADDRESS = re.compile(r"\S+://\S+")
+"""Its port or path may read like a status"""
 _NO_BUCKET = ("nosuchbucket", "bucket does not exist")
 
 
@@ -168,7 +171,7 @@ class ObjectStore:
 
 def remedy(error: Exception) -> str:
     """What to do about a failed request."""
-    text = f"{type(error).__name__} {error}".lower()
+    text = _ADDRESS.sub("", f"{type(error).__name__} {error}").lower()
     if any(word in text for word in _NO_BUCKET):
         return "make the bucket, or correct its name"
     if isinstance(error, PermissionError) or any(word in text for word in _DENIED):

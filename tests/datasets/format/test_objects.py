@@ -8,7 +8,7 @@ import pytest
 
 from faulty_proxy import FaultyProxy
 from progan.datasets.files import sha256_file
-from progan.datasets.format.objects.store import ObjectStore, StoreError
+from progan.datasets.format.objects.store import ObjectStore, StoreError, remedy
 from progan.datasets.format.objects.upload import (
     CHECKSUMS,
     require_free,
@@ -78,6 +78,11 @@ def test_refused_credentials_are_named_with_the_remedy(
     s3.refuse_with = answer
     with pytest.raises(StoreError, match="renew expired ones"):
         ObjectStore("s3://store/x").upload(file, "a")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:40185/store", "http://host/expired/403"])
+def test_address_of_a_failed_request_is_no_refusal(address: str) -> None:
+    assert remedy(OSError(f'Could not connect to "{address}"')) == "check the network and the service"
 
 
 def test_missing_bucket_is_named(s3: FaultyProxy, file: Path) -> None:
