@@ -54,7 +54,7 @@ test-slow: check  ## the same, then all tests but the nightly ones
 	$(PYTEST) -m 'not nightly'
 
 test-nightly: $(VENV)/installed-test test-lowest  ## only what takes many minutes
-	$(PYTEST) -m nightly
+	PROGAN_REQUIRE="$$PROGAN_REQUIRE buildah" $(PYTEST) -m nightly
 
 LOWEST := .venv-lowest
 test-lowest: $(VENV)/installed-test  ## the quick tests with the oldest libraries that pyproject.toml allows

@@ -1,4 +1,4 @@
-"""requirements.lock has a version of everything that pyproject.toml asks for, and one that it allows."""
+"""requirements.lock has an allowed version of everything that pyproject.toml asks for."""
 
 import tomllib
 from pathlib import Path
