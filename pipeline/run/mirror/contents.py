@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.datasets.format.objects.store import ObjectStore
+from progan.datasets.format.objects.store import MOST_ATTEMPTS, ObjectStore
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.config.yaml_io import yaml_text
 from progan.pipeline.run_folder import RunFolder, frozen_config
@@ -27,9 +27,9 @@ class Sealed(NamedTuple):
     """Name of the JSON file with the checksums of the others"""
 
 
-def store_of(mirror: str, run: RunFolder) -> ObjectStore:
+def store_of(mirror: str, run: RunFolder, attempts: int = MOST_ATTEMPTS) -> ObjectStore:
     """Where a run is copied to: a folder of its name, below `checkpoint.mirror`."""
-    return ObjectStore(f"{mirror.rstrip('/')}/{run.name}")
+    return ObjectStore(f"{mirror.rstrip('/')}/{run.name}", attempts)
 
 
 def name_of(run: RunFolder, path: Path) -> str:
