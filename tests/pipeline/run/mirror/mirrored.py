@@ -1,6 +1,5 @@
 """A run's folder without training, and its copy at s3://store/runs."""
 
-
 from progan.pipeline.config.schema import load_config
 from progan.pipeline.config.yaml_io import write_yaml
 from progan.pipeline.run.mirror.contents import store_of
