@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from faulty_proxy import FaultyProxy
 from progan.pipeline.run.mirror.contents import checkpoint_of, name_of, store_of
 from progan.pipeline.run.mirror.state import mirror_state
 from progan.pipeline.run_folder import RunFolder
-from soak import CONFIG, STAGES, everything, workers
+from soak import CONFIG, STAGES, end, everything, workers
 from workers import BIN, checkpoints, content, figures
 
 MIRROR = "s3://store/runs"
@@ -47,14 +48,21 @@ def copied_checkpoint(process: "subprocess.Popen[Any]", run: RunFolder) -> int:
     return newest
 
 
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Path]:
+    """A folder for machines; what still runs there at the end is killed."""
+    yield tmp_path
+    end(workers(RunFolder(tmp_path), ""))
+
+
 @pytest.mark.slow
 def test_another_machine_ends_with_the_bytes_of_an_undisturbed_run(
-    s3: FaultyProxy, shapes: Path, tmp_path: Path
+    s3: FaultyProxy, shapes: Path, machines: Path
 ) -> None:
-    config = tmp_path / "tiny.yaml"
+    config = machines / "tiny.yaml"
     config.write_text(CONFIG % shapes)
     lost, found, undisturbed = (
-        RunFolder(tmp_path / machine / "run") for machine in ("lost", "found", "undisturbed")
+        RunFolder(machines / name / "run") for name in ("lost", "found", "undisturbed")
     )
     process = start(config, lost.path.parent, f"checkpoint.mirror={MIRROR}")
     newest = copied_checkpoint(process, lost)

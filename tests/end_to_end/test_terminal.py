@@ -5,26 +5,27 @@ import pty
 import select
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from progan.pipeline.run.orchestrator import read_progress
 from progan.pipeline.run_folder import RunFolder
-from soak import CONFIG, workers
+from soak import CONFIG, end, workers
 from workers import BIN, checkpoints
 
-PROGAN = str(BIN / "progan")
 FOURS = ("growth.last=4", "checkpoint.every_kimg=null")
 """One stage, of which only its end or a request to stop writes a checkpoint"""
 
 
 @pytest.fixture
-def train(shapes: Path, tmp_path: Path) -> list[str]:
-    """The command of a small run."""
-    (tmp_path / "tiny.yaml").write_text(CONFIG % shapes)
-    return [PROGAN, "train", str(tmp_path / "tiny.yaml"), *FOURS, "--run", str(tmp_path / "run")]
+def train(shapes: Path, tmp_path: Path) -> Iterator[list[str]]:
+    """The command of a small run; what still runs at the end is killed."""
+    config, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    config.write_text(CONFIG % shapes)
+    yield [str(BIN / "progan"), "train", str(config), *FOURS, "--run", str(run)]
+    end(workers(RunFolder(run), ""))
 
 
 def read_until(reached: Callable[[], bool], terminal: int) -> bytes:
