@@ -101,7 +101,8 @@ def save_official_pickle(shell: Shell, folder: Path) -> None:
 
 def write_mine(shell: Shell, folder: Path) -> str:
     """mine.yaml; returns the keys that the import prints."""
-    text = shell(f"progan config shapes-32 data.path=data/photos {SHORT} growth.last=32 2>/dev/null")
+    words = f"data.path=data/photos growth.last=32 {SHORT}"
+    text = shell(f"progan config shapes-32 {words} 2>/dev/null")
     (folder / "mine.yaml").write_text(text)
     printed = shell("progan import network.pkl again --from tensorflow")
     keys = printed.partition("to continue training: ")[2].split()

@@ -73,7 +73,7 @@ def test_another_machine_ends_with_the_bytes_of_an_undisturbed_run(
     told = finished(start(config, found.path.parent, f"checkpoint.mirror={MIRROR}"))
     assert f"{MIRROR}/run: 4x4 finished, 4x4 after" in told
     assert f"8x8 after {newest:,} images" in told
-    copy = mirror_state(found)
+    copy = mirror_state(found, timeout_seconds=60)
     assert copy and copy["state"] == "up_to_date"
     finished(start(config, undisturbed.path.parent))
     for resolution in STAGES:

@@ -27,9 +27,14 @@ class Sealed(NamedTuple):
     """Name of the JSON file with the checksums of the others"""
 
 
-def store_of(mirror: str, run: RunFolder, attempts: int = MOST_ATTEMPTS) -> ObjectStore:
+def url_of(mirror: str, run: RunFolder) -> str:
     """Where a run is copied to: a folder of its name, below `checkpoint.mirror`."""
-    return ObjectStore(f"{mirror.rstrip('/')}/{run.name}", attempts)
+    return f"{mirror.rstrip('/')}/{run.name}"
+
+
+def store_of(mirror: str, run: RunFolder, attempts: int = MOST_ATTEMPTS) -> ObjectStore:
+    """The storage there; see ObjectStore."""
+    return ObjectStore(url_of(mirror, run), attempts)
 
 
 def name_of(run: RunFolder, path: Path) -> str:

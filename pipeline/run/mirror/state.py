@@ -16,6 +16,7 @@ from progan.pipeline.run.mirror.contents import (
     small_files,
     stages_of,
     store_of,
+    url_of,
     whole_lines,
 )
 from progan.pipeline.run_folder import RunFolder, frozen_config
@@ -27,22 +28,21 @@ State = Literal["up_to_date", "behind", "ahead", "another_run", "no_answer", "er
 """ahead: another machine has continued the run; another_run: the copy is of another one"""
 
 
-def mirror_state(run: RunFolder) -> dict[str, Any] | None:
-    """The copy of a run as a JSON-able document, after at most ANSWER_SECONDS; None if the run has
-    no `checkpoint.mirror`.
+def mirror_state(run: RunFolder, timeout_seconds: float = ANSWER_SECONDS) -> dict[str, Any] | None:
+    """The copy of a run as a JSON-able document; None if the run has no `checkpoint.mirror`.
 
     `files_behind` and `newest_checkpoint` (of those that are complete there) are None unless the
-    storage has answered; `problem` is what it says if it refuses.
+    storage has answered in time; `problem` says why it has not.
     """
     checkpoint = frozen_config(run).checkpoint
     if checkpoint.mirror is None:
         return None
     document = {
-        "url": f"{checkpoint.mirror.rstrip('/')}/{run.name}",
+        "url": url_of(checkpoint.mirror, run),
         "state": "no_answer",
         "files_behind": None,
         "newest_checkpoint": None,
-        "problem": None,
+        "problem": f"does not answer within {timeout_seconds:.0f} s",
     }
     answers: list[dict[str, Any]] = []
 
@@ -54,24 +54,22 @@ def mirror_state(run: RunFolder) -> dict[str, Any] | None:
 
     thread = threading.Thread(target=ask, args=[checkpoint.mirror], name="mirror", daemon=True)
     thread.start()
-    thread.join(ANSWER_SECONDS)
+    thread.join(timeout_seconds)
     return document | (answers[0] if answers else {})
 
 
 def mirror_line(document: dict[str, Any]) -> str:
     """mirror s3://BUCKET/RUNS/faces: 2 files behind, newest checkpoint there: 8x8 at 300 kimg"""
+    files = "1 file" if document["files_behind"] == 1 else f"{document['files_behind']} files"
     words = {
         "up_to_date": "up to date",
-        "behind": f"{document['files_behind']} files behind, {_newest(document)}",
+        "behind": f"{files} behind, {_newest(document)}",
         "ahead": f"another machine has continued the run, {_newest(document)}",
         "another_run": "holds another run, or this one as another machine has continued it",
-        "no_answer": f"does not answer within {ANSWER_SECONDS:.0f} s",
-        "error": str(document["problem"]),
+        "no_answer": document["problem"],
+        "error": document["problem"],
     }
-    text = words[document["state"]]
-    if document["files_behind"] == 1:
-        text = text.replace("files", "file", 1)
-    return shown(f"mirror {document['url']}: {text}")
+    return shown(f"mirror {document['url']}: {words[document['state']]}")
 
 
 def _newest(document: dict[str, Any]) -> str:
@@ -98,7 +96,8 @@ def _compared(run: RunFolder, store: ObjectStore, spec: CheckpointSpec) -> dict[
         if is_whole
     ]
     newest = checkpoints[-1] if checkpoints else None
-    return {"state": state, "files_behind": behind, "newest_checkpoint": newest}
+    answer = {"state": state, "files_behind": behind, "newest_checkpoint": newest}
+    return answer | {"problem": None}
 
 
 def _expected(run: RunFolder, spec: CheckpointSpec) -> Iterator[tuple[str, int]]:
