@@ -15,7 +15,9 @@ ARG TORCH_INDEX=
 ARG EXTRAS=dask,lmdb,remote
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # First what changes rarely, so that a change in progan downloads nothing again: torch, then the other
-# dependencies that pyproject.toml lists, then progan itself.
+# dependencies that pyproject.toml lists, then progan itself; all in the versions of requirements.lock.
+COPY requirements.lock /src/
+ENV PIP_CONSTRAINT=/src/requirements.lock
 RUN python -m venv /opt/progan \
     && /opt/progan/bin/pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
 COPY pyproject.toml /src/

@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# The versions that the tests ran with.
+INSTALL := $(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint requirements.lock --editable
+
 # The tests of a module share a worker, and so its fixtures; tests/conftest.py orders the modules.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=30
 
-.PHONY: help install demo check test test-slow test-nightly test-lowest docs soak compare clean
+.PHONY: help install demo check test test-slow test-nightly test-lowest docs lock soak compare clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,12 +17,12 @@ help:  ## what can be made
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable .
+$(VENV)/installed: $(BIN)/python pyproject.toml requirements.lock
+	$(INSTALL) .
 	@touch $@
 
-$(VENV)/installed-test: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[test]'
+$(VENV)/installed-test: $(BIN)/python pyproject.toml requirements.lock
+	$(INSTALL) '.[test]'
 	@touch $(VENV)/installed $@
 
 install: $(VENV)/installed  ## progan in .venv
@@ -51,7 +54,7 @@ test-slow: check  ## the same, then all tests but the nightly ones
 	$(PYTEST) -m 'not nightly'
 
 test-nightly: $(VENV)/installed-test test-lowest  ## only what takes many minutes
-	$(PYTEST) -m nightly
+	PROGAN_REQUIRE="$$PROGAN_REQUIRE buildah" $(PYTEST) -m nightly
 
 LOWEST := .venv-lowest
 test-lowest: $(VENV)/installed-test  ## the quick tests with the oldest libraries that pyproject.toml allows
@@ -61,13 +64,20 @@ test-lowest: $(VENV)/installed-test  ## the quick tests with the oldest librarie
 	PATH=$$PWD/$(LOWEST)/bin:$$PATH $(LOWEST)/bin/pytest -n auto --dist loadfile -m 'not slow and not nightly'
 	rm -rf $(LOWEST)
 
-$(VENV)/installed-docs: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[docs]'
+$(VENV)/installed-docs: $(BIN)/python pyproject.toml requirements.lock
+	$(INSTALL) '.[docs]'
 	@touch $(VENV)/installed $@
 
 docs: $(VENV)/installed-docs  ## the documentation as a site in build/site; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "the documentation: build/site/index.html"
+
+lock: $(VENV)/installed  ## requirements.lock anew, with the newest versions that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet uv
+	head -2 requirements.lock > requirements.lock.new
+	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --no-header --no-annotate \
+	  pyproject.toml >> requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 soak: $(VENV)/installed-test  ## kill a small run 50 times: the same bytes; 200 steps on other ranks: the same curve
 	$(BIN)/python tests/helpers/programs/soak.py --kills 50

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from measuring.judge import Judge, write_grid
 from measuring.real_step import stage_factory
-from measuring.recipes import QUIET, draw, recipe, split, train_once
+from measuring.recipes import QUIET, add_options, draw, split, train_once
 from measuring.results import new_table, show
 from measuring.timing import keep_memory
 from progan.pipeline.run_folder import RunFolder
@@ -123,15 +123,11 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("few", type=Path, metavar="FEW", help="data set to train on")
     parser.add_argument("all", type=Path, metavar="ALL", help="data set to compare with")
-    parser.add_argument("--recipe", type=recipe, action="append", required=True)
-    parser.add_argument("--with", dest="common", default="", metavar="WORDS")
-    parser.add_argument("--resolution", type=int, default=16)
+    add_options(parser, resolution=16)
     parser.add_argument("--kimg", type=float, default=300, help="length of each training")
     parser.add_argument("--every", type=float, default=20, help="kimg between points")
     parser.add_argument("--holdout", type=float, default=0.2, help="share of FEW not trained on")
-    parser.add_argument("--images", type=int, default=5000, help="pictures that are compared")
     parser.add_argument("--output", type=Path, default=Path("overfitting"), metavar="DIR")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     arguments.few, arguments.all = arguments.few.absolute(), arguments.all.absolute()
     arguments.output = arguments.output.absolute()

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from measuring.judge import Judge, write_grid
 from measuring.real_step import StageFactory, stage_factory
-from measuring.recipes import SECONDS, Trained, recipe, scaled_lengths, split, train
+from measuring.recipes import SECONDS, Trained, add_options, scaled_lengths, split, train
 from measuring.results import new_table, show
 from measuring.timing import keep_memory, time_child_processes
 from progan.pipeline.run_folder import RunFolder
@@ -158,15 +158,11 @@ def options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, metavar="DATASET", help="made by progan prepare")
-    parser.add_argument("--recipe", type=recipe, action="append", default=[])
-    parser.add_argument("--with", dest="common", default="", metavar="WORDS")
-    parser.add_argument("--resolution", type=int, default=32)
+    add_options(parser, resolution=32)
     parser.add_argument("--seconds", type=float, default=300, help="processor time of each")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
-    parser.add_argument("--images", type=int, default=5000, help="pictures that are compared")
     parser.add_argument("--peers", type=Path, help=f"folder with a checkout of {PEER}")
     parser.add_argument("--output", type=Path, default=Path("quality"), metavar="DIR")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     arguments.data, arguments.output = arguments.data.absolute(), arguments.output.absolute()
     return arguments

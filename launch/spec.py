@@ -68,7 +68,7 @@ class LaunchSpec(BaseModel):
     /dev/shm is the volume `shm`: tolerations, nodeSelector, labels, secrets; null removes a key."""
     interface: str | None = None
     """Network interface of the ranks, such as ib0 or eth0; by default NCCL and gloo choose."""
-    env: dict[str, str] = Field(default_factory=dict)
+    env: dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(default_factory=dict)
     """Environment variables of every rank."""
     partition: str | None = None
     """Slurm's partition; by default the cluster's."""

@@ -54,6 +54,18 @@ def recipe(text: str) -> tuple[str, tuple[str, ...]]:
     return name, split(words)
 
 
+def add_options(parser: argparse.ArgumentParser, resolution: int) -> None:
+    """What all programs that compare recipes take."""
+    parser.add_argument("--recipe", type=recipe, action="append", required=True,
+                        help="NAME=PRESET key=value ...; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--with", dest="common", default="", metavar="WORDS", help="for all recipes"
+    )
+    parser.add_argument("--resolution", type=int, default=resolution)
+    parser.add_argument("--images", type=int, default=5000, help="pictures that are compared")
+    parser.add_argument("--json", action="store_true", help="print the document, not the table")
+
+
 def split(words: str) -> tuple[str, ...]:
     """Where a key= follows; values may have spaces within brackets."""
     return tuple(re.split(r"\s+(?=[\w.]+=)", words.strip())) if words.strip() else ()
