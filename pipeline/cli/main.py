@@ -333,9 +333,8 @@ def join(run: Path, patience: float) -> None:
 @json_option
 @click.option("--watch", is_flag=True, help="Update every two seconds until the run is done.")
 def status(run: Path, as_json: bool, watch: bool) -> None:
-    """Show how far each stage of a run is."""
-    from progan.pipeline.run.status import status as status_of
-    from progan.pipeline.run.status import status_table
+    """Show how far each stage of a run is, and its copy at checkpoint.mirror."""
+    from progan.pipeline.run.status import status_and_mirror, status_table
     from progan.pipeline.run.status import watch as watch_run
     from progan.pipeline.run_folder import existing_run
 
@@ -344,7 +343,7 @@ def status(run: Path, as_json: bool, watch: bool) -> None:
     if watch:
         watch_run(existing_run(run))
     else:
-        show(status_of(existing_run(run)), status_table, as_json)
+        show(status_and_mirror(existing_run(run)), status_table, as_json)
 
 
 @main.command()

@@ -13,6 +13,7 @@ from progan.launch.spec import LaunchSpec
 from progan.pipeline.plan.plan import stage_specs
 from progan.pipeline.plan.times import about
 from progan.pipeline.run.events import EventLog
+from progan.pipeline.run.mirror.state import mirror_line, mirror_state
 from progan.pipeline.run.orchestrator import read_failure, read_progress
 from progan.pipeline.run.progress_display import duration
 from progan.pipeline.run.terminal import Terminal
@@ -26,10 +27,12 @@ from progan.stages.training.stop_request import EXIT_STOPPED
 
 STALE_SECONDS = 120.0
 WATCH_SECONDS = 2.0
+MIRROR_SECONDS = 30.0
+"""Between two questions to the storage while a run is watched"""
 
 
 def status(run: RunFolder) -> dict[str, Any]:
-    """The run and its stages as one JSON-able document."""
+    """The run and its stages as one JSON-able document, from its files alone."""
     event_log = EventLog(run.events)
     config = frozen_config(run)
     queued = config.launch.backend in ("slurm", "kubernetes")
@@ -46,6 +49,11 @@ def status(run: RunFolder) -> dict[str, Any]:
         "waits_for": waits,
         "stages": stages,
     }
+
+
+def status_and_mirror(run: RunFolder) -> dict[str, Any]:
+    """The same, and the copy at `checkpoint.mirror`, after asking there (`mirror_state`)."""
+    return status(run) | {"mirror": mirror_state(run)}
 
 
 def _waits_for(launch: LaunchSpec, stages: list[dict[str, Any]], event_log: EventLog) -> str | None:
@@ -121,9 +129,11 @@ HEADINGS = (
 
 
 def status_table(document: dict[str, Any]) -> Table:
-    """The document as a table."""
+    """The document, which may have the state of the copy (`mirror`), as a table."""
     waits = f"waiting: {shown(document['waits_for'])}\n" if document["waits_for"] else ""
     caption = f"{waits}{_whole_run(document)}saved: kimg of the newest checkpoint"
+    if mirror := document.get("mirror"):
+        caption += f"\n{mirror_line(mirror)}"
     table = Table(title=document["run"], caption=caption, box=SIMPLE, padding=0, pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("state", "phase") else "right")
@@ -171,9 +181,13 @@ def kimg(images: int) -> str:
 
 def watch(run: RunFolder) -> None:
     """Refresh the table every two seconds until the run is done, or Ctrl-C."""
+    mirror, asked = mirror_state(run), time.monotonic()
     document = status(run)
-    with Terminal().live(status_table(document)) as live, suppress(KeyboardInterrupt):
+    with Terminal().live() as live, suppress(KeyboardInterrupt):
+        live.update(status_table(document | {"mirror": mirror}), refresh=True)
         while any(stage["state"] != "done" for stage in document["stages"]):
             time.sleep(WATCH_SECONDS)
+            if time.monotonic() - asked > MIRROR_SECONDS:
+                mirror, asked = mirror_state(run), time.monotonic()
             document = status(run)
-            live.update(status_table(document), refresh=True)
+            live.update(status_table(document | {"mirror": mirror}), refresh=True)

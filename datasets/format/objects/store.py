@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 PAUSES_SECONDS = (1.0, 5.0)
 """Before the second and the third attempt of a request"""
+MOST_ATTEMPTS = 3
 _CHUNK_BYTES = 8 << 20
 _OPTIONS = {"s3": {"max_concurrency": 2}}
 """Of s3fs: parts of a large file, of 50 MB each, that are in memory at once"""
@@ -45,12 +46,13 @@ class StoreError(OSError):
 class ObjectStore:
     """The files under a URL; their names are relative to it. Safe to use from threads.
 
-    A request that fails is made three times, the last two by a new connection, which reads the
-    credentials again. Methods raise StoreError.
+    A request that fails is made `attempts` times, after the first by a new connection, which reads
+    the credentials again. Methods raise StoreError.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, attempts: int = MOST_ATTEMPTS) -> None:
         self.url = url.rstrip("/")
+        self._attempts = attempts
         if self.url.lower().startswith(_READ_ONLY):
             raise StoreError(f"{url} cannot be written to: give a URL such as s3://BUCKET/FOLDER")
         self._folder = None if is_url(url) else Path(absolute(self.url))
@@ -155,7 +157,7 @@ class ObjectStore:
 
     def _attempt(self, name: str, action: Callable[[], T]) -> T | None:
         """The result of a request, repeated if it fails; None if a file is not there."""
-        for pause in (*PAUSES_SECONDS, None):
+        for pause in (*PAUSES_SECONDS[: self._attempts - 1], None):
             try:
                 return action()
             except FileNotFoundError:

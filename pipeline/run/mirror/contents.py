@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.datasets.format.objects.store import ObjectStore
+from progan.datasets.format.objects.store import MOST_ATTEMPTS, ObjectStore
 from progan.pipeline.config.schema import RunConfig
 from progan.pipeline.config.yaml_io import yaml_text
 from progan.pipeline.run_folder import RunFolder, frozen_config
@@ -27,9 +27,14 @@ class Sealed(NamedTuple):
     """Name of the JSON file with the checksums of the others"""
 
 
-def store_of(mirror: str, run: RunFolder) -> ObjectStore:
+def url_of(mirror: str, run: RunFolder) -> str:
     """Where a run is copied to: a folder of its name, below `checkpoint.mirror`."""
-    return ObjectStore(f"{mirror.rstrip('/')}/{run.name}")
+    return f"{mirror.rstrip('/')}/{run.name}"
+
+
+def store_of(mirror: str, run: RunFolder, attempts: int = MOST_ATTEMPTS) -> ObjectStore:
+    """The storage there; see ObjectStore."""
+    return ObjectStore(url_of(mirror, run), attempts)
 
 
 def name_of(run: RunFolder, path: Path) -> str:

@@ -4,8 +4,11 @@ Functions of this module compute the same in one process.
 """
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -43,6 +46,18 @@ def scenes(count: int, side: int, seed: int) -> Tensor:
             picture[:, top : top + height, left : left + width] = colour
     noisy = pictures + random.normal(0, 8, pictures.shape)
     return torch.from_numpy(noisy.round().clip(0, 255).astype(np.uint8))
+
+
+def save_untrained_inception(path: Path) -> Any:
+    """InceptionV3 with random weights, which are also saved as torch-fidelity's file has them."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
+
+    torch.save({}, path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Network, "load_state_dict", lambda self, state: None)
+        network = Network("inception", ["2048", "logits_unbiased"], path)
+    torch.save(network.state_dict(), path)
+    return network
 
 
 def tiny_network(images: Tensor) -> Features:

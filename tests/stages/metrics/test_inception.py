@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from measured import scenes
+from measured import save_untrained_inception, scenes
 from progan.stages.errors import MetricError
 from progan.stages.metrics.inception import load_inception
 
@@ -60,16 +60,8 @@ def test_pickled_code_in_a_weights_file_is_not_executed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_features_come_from_the_file_and_rng_state_is_unchanged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Network
-
-    torch.save({}, tmp_path / "empty.pth")
-    with monkeypatch.context() as patched:
-        patched.setattr(Network, "load_state_dict", lambda self, state: None)
-        untrained = Network("inception", ["2048", "logits_unbiased"], tmp_path / "empty.pth")
-    torch.save(untrained.state_dict(), tmp_path / "inception.pth")
+def test_features_come_from_the_file_and_rng_state_is_unchanged(tmp_path: Path) -> None:
+    untrained = save_untrained_inception(tmp_path / "inception.pth")
     before = torch.random.get_rng_state()
     network = load_inception(tmp_path / "inception.pth", CPU)
     assert torch.equal(torch.random.get_rng_state(), before)
