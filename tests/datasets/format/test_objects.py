@@ -82,7 +82,9 @@ def test_refused_credentials_are_named_with_the_remedy(
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:40185/store", "http://host/expired/403"])
 def test_address_of_a_failed_request_is_no_refusal(address: str) -> None:
-    assert remedy(OSError(f'Could not connect to "{address}"')) == "check the network and the service"
+    assert (
+        remedy(OSError(f'Could not connect to "{address}"')) == "check the network and the service"
+    )
 
 
 def test_missing_bucket_is_named(s3: FaultyProxy, file: Path) -> None:
