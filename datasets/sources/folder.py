@@ -81,7 +81,7 @@ def _files(location: str, rejected: list[Rejected]) -> Iterator[str]:
 
 
 def _empty(location: str, entries: list[Entry]) -> list[str]:
-    """The folders without a picture in them or below; not those that links lead to."""
+    """The folders without a picture in them or below; links are not looked at."""
     filled: set[str] = set()
     for entry in entries:
         folder = entry.name.rpartition("/")[0]
@@ -91,8 +91,9 @@ def _empty(location: str, entries: list[Entry]) -> list[str]:
     found = []
     for folder, folders, _ in os.walk(location):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
-        found += [_relative(os.path.join(folder, name), location) for name in folders]
-    return [folder for folder in found if folder not in filled]
+        found += [os.path.join(folder, name) for name in folders]
+    names = [_relative(path, location) for path in found if not os.path.islink(path)]
+    return [name for name in names if name not in filled]
 
 
 def _loop(link: str, seen: set[Identity]) -> str | None:

@@ -123,7 +123,9 @@ class LabelFiles:
         if depth < self._depth:
             self._found.clear()
         self._depth = depth
-        self._found[name.rpartition("/")[0]] = read()
+        folder = name.rpartition("/")[0]
+        if folder not in self._found:  # of several tar files, the first counts
+            self._found[folder] = read()
 
     @property
     def chosen(self) -> list[tuple[str, bytes]]:

@@ -57,9 +57,9 @@ def test_error_names_the_folder_and_not_the_temporary_one(tmp_path: Path) -> Non
         shutil.copy(__file__, folder / "in" / "a.py")
     assert caught.value.filename == str(tmp_path / "model" / "in" / "a.py")
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError) as caught, whole_folder(tmp_path / "file" / "model"):
+    with pytest.raises(NotADirectoryError) as parent, whole_folder(tmp_path / "file" / "model"):
         pass
-    assert caught.value.filename == str(tmp_path / "file" / "model")
+    assert parent.value.filename == str(tmp_path / "file" / "model")
 
 
 def test_json_that_is_nested_too_deeply_raises_value_error() -> None:
