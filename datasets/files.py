@@ -4,6 +4,7 @@ A process may be killed at any time, and others may read the folder meanwhile. S
 written under a temporary name in the same folder, flushed to the disk, and renamed.
 """
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -11,11 +12,14 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a write, in which Python does not name the file"""
 
 
 @contextmanager
@@ -39,8 +43,10 @@ def whole_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
         for path in temporary:
             with suppress(OSError):  # perhaps the same error
                 path.unlink()
-        if isinstance(error, OSError) and isinstance(error.filename, str | Path):
-            error.filename = str(temporary.get(Path(error.filename), error.filename))
+        if isinstance(error, OSError):
+            if error.filename is None and error.errno in _OF_WRITING and len(paths) == 1:
+                error.filename = str(paths[0])
+            _rename(error, {str(written): str(path) for written, path in temporary.items()})
         raise
     for folder in {path.parent for path in paths}:
         sync(folder)
@@ -126,17 +132,28 @@ def whole_folder(path: Path) -> Iterator[Path]:
         with suppress(OSError), _locked(leftover):
             shutil.rmtree(leftover)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    temporary.mkdir(parents=True)
-    with _locked(temporary):
-        try:
+    try:
+        temporary.mkdir(parents=True)
+        with _locked(temporary):
             yield temporary
             for file in temporary.rglob("*"):
                 sync(file)
             os.replace(temporary, path)
             sync(path.parent)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            _rename(error, {str(temporary): str(path)})
+        raise
+
+
+def _rename(error: OSError, names: Mapping[str, str]) -> None:
+    """Let an error name the files, or those in the folders, that the user knows."""
+    for key in ("filename", "filename2"):
+        named = getattr(error, key)
+        for temporary, name in names.items():
+            if isinstance(named, str | Path) and str(named).startswith(temporary):
+                setattr(error, key, name + str(named).removeprefix(temporary))
 
 
 @contextmanager

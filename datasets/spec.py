@@ -16,16 +16,18 @@ def held_out_samples(num_samples: int, share: float) -> int:
 class DataSpec(BaseModel):
     """The pictures that a run is trained on, and how they are read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     path: str
     """Folder written by `progan prepare`, or the URL of a copy of it (s3://..., gs://...)."""
     mirror: bool = True
     """Flip half of the pictures left to right. Turn it off if left and right differ, as in text."""
-    cache_gb: float = Field(default=4.0, ge=0)
+    cache_gb: float = Field(default=4.0, ge=0, le=1e6)
     """Memory (10^9 bytes) of each rank's cache of decoded pictures. If a resolution does not fit,
     it holds as many pictures as fit; the others are decoded whenever they are shown."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads with which each rank reads and decodes. By default its share of the processors less
     one, at least 2 and at most 8, but 1 for local pictures below 64x64."""
     cache_folder: LocalFile | None = None

@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
+from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -50,14 +52,35 @@ def open_workers(
 @contextmanager
 def _processes(count: int, sandboxed: bool) -> Iterator[Executor]:
     """Spawned, not forked: a process that is forked from one with threads may hang."""
-    context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_initialize, initargs=(sandboxed,)
+        count, mp_context=_Context(), initializer=_initialize, initargs=(sandboxed,)
     )
     try:
         yield executor
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Process(SpawnProcess):
+    """Does not run the main script again, which may call `prepare` outside of `if __name__ == ...`.
+
+    A spawned process runs the file that `__main__` names, to find classes that are defined there;
+    jobs have none of these.
+    """
+
+    def start(self) -> None:
+        """Start, with `__main__` as in an interactive session."""
+        main = vars(sys.modules["__main__"])
+        names = {name: main.get(name) for name in ("__file__", "__spec__")}
+        main.update(dict.fromkeys(names))
+        try:
+            super().start()
+        finally:
+            main.update(names)
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 @contextmanager

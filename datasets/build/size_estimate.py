@@ -32,11 +32,16 @@ def expected_bytes(source: Source, plan: Plan, picture_seconds: float) -> int:
     return int(np.mean(sizes) * plan.num_pictures) if sizes else 0
 
 
+def gigabytes(num_bytes: float) -> str:
+    """12.3 GB, or MB below one."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
 def require_space(dataset: Path, needed: int) -> None:
     """Raise DataError if less than `needed` bytes are free on the disk of the folder `dataset`."""
     free = shutil.disk_usage(dataset).free
     if needed > free:
         raise DataError(
-            f"the data set needs about {needed / 1e9:.1f} GB more and {dataset} has "
-            f"{free / 1e9:.1f} GB free: make room, or choose another folder or --resolution"
+            f"the data set needs about {gigabytes(needed)} more and {dataset} has "
+            f"{gigabytes(free)} free: make room, or choose another folder or --resolution"
         )

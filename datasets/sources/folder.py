@@ -44,7 +44,13 @@ def listing(location: str) -> Listing:
             rejected.append(Rejected(relative, problem))
         else:
             entries.append(Entry(relative, os.path.getsize(path)))
-    return Listing(entries, rejected, dataset_json=labels.content, others=str(others))
+    return Listing(
+        entries,
+        rejected,
+        label_files=labels.chosen,
+        empty_folders=_empty(location, entries),
+        others=str(others),
+    )
 
 
 def read(location: str, entry: Entry) -> bytes:
@@ -72,6 +78,21 @@ def _files(location: str, rejected: list[Rejected]) -> Iterator[str]:
             paths = [os.path.join(folder, name) for name in folders]
             begins.extend(filter(os.path.islink, paths))
             yield from (os.path.join(folder, name) for name in files)
+
+
+def _empty(location: str, entries: list[Entry]) -> list[str]:
+    """The folders without a picture in them or below; not those that links lead to."""
+    filled: set[str] = set()
+    for entry in entries:
+        folder = entry.name.rpartition("/")[0]
+        while folder not in filled:
+            filled.add(folder)
+            folder = folder.rpartition("/")[0]
+    found = []
+    for folder, folders, _ in os.walk(location):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        found += [_relative(os.path.join(folder, name), location) for name in folders]
+    return [folder for folder in found if folder not in filled]
 
 
 def _loop(link: str, seen: set[Identity]) -> str | None:

@@ -84,16 +84,43 @@ def _assign(listing: Listing, source: str, labels: str | Path | None, note: Note
         if not named and path.suffix.lower() == ".json":
             raise DataError(f'{path} holds no labels: its "labels" is null or empty')
         return _numbered(_complete(listing, named or {}, str(path), note), None, str(path))
-    if listing.dataset_json is not None:
+    if named := _own(listing, source):
         where = f"{DATASET_JSON} of {source}"
-        if named := _parse_json(listing.dataset_json, where, "; --labels none ignores it"):
-            return _numbered(_complete(listing, named, where, note), None, source)
+        return _numbered(_complete(listing, named, where, note), None, source)
     known = [entry.label for entry in listing.entries]
     if any(label is not None for label in known):
         own = {e.name: e.label for e in listing.entries if e.label is not None}
         return _numbered(_complete(listing, own, source, note), listing.classes, source)
     folders = classes_of_folders(_within_tars(listing), note)
+    empty = listing.empty_folders if folders is None else _empty_classes(listing, folders)
+    if empty:
+        note(f"folders without pictures become no classes: {some_of(empty)}")
     return (None, None) if folders is None else _numbered(folders, None, source)
+
+
+def _own(listing: Listing, source: str) -> dict[str, Any]:
+    """The labels in the source's own files, each of which names the pictures of its folder."""
+    named: dict[str, Any] = {}
+    for folder, content in listing.label_files:
+        where = f"{os.path.join(folder, DATASET_JSON)} of {source}"
+        labels = _parse_json(content, where, "; --labels none ignores it") or {}
+        named |= {os.path.join(folder, name): label for name, label in labels.items()}
+    return named
+
+
+def _empty_classes(listing: Listing, classes: Sequence[str]) -> list[str]:
+    """The folders without pictures that lie where those of the classes lie."""
+    places = {
+        entry.name.partition(f"{folder}/")[0]
+        for entry, folder in zip(listing.entries, classes, strict=True)
+        if entry.name.startswith(f"{folder}/") or f"/{folder}/" in entry.name
+    }
+    known = set(classes)
+    return [
+        path
+        for path in listing.empty_folders
+        if (cut := path.rpartition("/")[2]) not in known and path.removesuffix(cut) in places
+    ]
 
 
 def _within_tars(listing: Listing) -> list[str]:

@@ -51,8 +51,10 @@ class Listing(NamedTuple):
     """Entries that have a picture's name but cannot be one, as found without opening them."""
     classes: list[str] | None = None
     """Names of the classes, if the source numbers them."""
-    dataset_json: bytes | None = None
-    """The content of a file of labels in StyleGAN's format."""
+    label_files: list[tuple[str, bytes]] = []
+    """Files of labels in StyleGAN's format: the folder that the names in it begin at, content."""
+    empty_folders: list[str] = []
+    """Folders without a picture in them or below."""
     in_shards: bool = False
     """Whether the names begin with the name of one of several tar files, which is no class."""
     in_samples: bool = False
@@ -107,21 +109,28 @@ def _suffix(name: str) -> str:
 
 
 class LabelFiles:
-    """Chooses among files named dataset.json: the outermost, of several the first."""
+    """Chooses among files named dataset.json: the outermost ones."""
 
     def __init__(self) -> None:
-        self._found: tuple[int, str, bytes] | None = None
+        self._depth = 0
+        self._found: dict[str, bytes] = {}
 
     def add(self, name: str, read: Callable[[], bytes]) -> None:
-        """Take the file's content if it lies further out than what is known."""
-        place = (name.count("/"), name)
-        if not is_hidden(name) and (self._found is None or place < self._found[:2]):
-            self._found = (*place, read())
+        """Take the file's content if none lies further out."""
+        depth = name.count("/")
+        if is_hidden(name) or (self._found and depth > self._depth):
+            return
+        if depth < self._depth:
+            self._found.clear()
+        self._depth = depth
+        self._found[name.rpartition("/")[0]] = read()
 
     @property
-    def content(self) -> bytes | None:
-        """Of the chosen file; None if there is no file."""
-        return None if self._found is None else self._found[2]
+    def chosen(self) -> list[tuple[str, bytes]]:
+        """`Listing.label_files`: one file may name pictures anywhere, of several each its own."""
+        if len(self._found) == 1:
+            return [("", content) for content in self._found.values()]
+        return sorted(self._found.items())
 
 
 def climbs_out(name: str) -> bool:

@@ -15,7 +15,7 @@ from progan.datasets.sources import folder, libraries, lmdb, tar, webdataset_url
 from progan.datasets.sources import zip as zip_archive
 from progan.datasets.sources.content import describe
 from progan.datasets.sources.extensions import choose
-from progan.datasets.sources.labels import Note, assign
+from progan.datasets.sources.labels import DATASET_JSON, Note, assign
 from progan.datasets.sources.listing import (
     EXTENSIONS,
     MAX_FILE_BYTES,
@@ -146,6 +146,9 @@ def open_source(
     if listing.others:
         remark(f"files that are not read: {listing.others}")
     numbers, classes = assign(listing, location, labels, remark)
+    beside = os.path.join(os.path.dirname(location), DATASET_JSON)
+    if labels is None and not listing.label_files and os.path.isfile(beside):
+        remark(f"labels beside the source are not read: if they are its, say --labels {beside}")
     return Source(
         kind=kind,
         location=location,

@@ -57,8 +57,8 @@ def listing(location: str) -> Listing:
     of them or beside them."""
     found = list_tars([Tar(str(path), path.name, str(path)) for path in tars_at(location)])
     beside = Path(location, DATASET_JSON)
-    if found.dataset_json is None and beside.is_file():
-        return found._replace(dataset_json=beside.read_bytes())
+    if not found.label_files and beside.is_file():
+        return found._replace(label_files=[("", beside.read_bytes())])
     return found
 
 
@@ -86,7 +86,7 @@ def list_tars(tars: Sequence[Tar]) -> Listing:
     return Listing(
         entries,
         positions.rejected,
-        dataset_json=positions.labels.content,
+        label_files=positions.labels.chosen,
         others=str(positions.others),
         in_shards=len(tars) > 1,
         in_samples=True,

@@ -55,7 +55,7 @@ def listing(location: str) -> Listing:
             entries.append(Entry(name, info.file_size, where=number))
         else:
             others.add(name)
-    return Listing(entries, rejected, dataset_json=labels.content, others=str(others))
+    return Listing(entries, rejected, label_files=labels.chosen, others=str(others))
 
 
 def read(location: str, entry: Entry) -> bytes:

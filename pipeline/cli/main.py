@@ -92,7 +92,7 @@ class PrintableFormatter(logging.Formatter):
 def message(error: Exception) -> str:
     """What a user is shown of an expected error."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename2 or error.filename}: {error.strerror}"
     return str(error)
 
 

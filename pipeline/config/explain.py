@@ -33,7 +33,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] == "union_tag_not_found":
         text = f"{key}.kind: missing, it has no default; add {key}.kind=VALUE"
     elif first["type"] == "missing":
+        key = ".".join([*names, *_required(first["loc"], model)])
         text = f"{key}: missing, it has no default; add {key}=VALUE"
+    elif first["type"] == "model_type" and fields:
+        text = f"{key}: is a group of keys ({', '.join(fields)}); set {key}.{fields[0]}=VALUE"
     else:
         message = first["msg"].removeprefix("Value error, ")
         text = f"{key}: {message[:1].lower()}{message[1:]}"
@@ -56,6 +59,15 @@ def _below(here: Any, part: int | str) -> tuple[Any, bool]:
         if kind and part in get_args(kind.annotation):
             return member, True
     return (get_args(here)[0] if get_origin(here) is tuple else None), False
+
+
+def _required(loc: Sequence[int | str], model: type[BaseModel]) -> list[str]:
+    """The first key without a default of a missing group; nothing if no group is missing."""
+    here: Any = model
+    for part in loc:
+        here = _optional(_plain(_below(here, part)[0]))
+    fields = here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
+    return [name for name, field in fields.items() if field.is_required() and name != "root"][:1]
 
 
 def _plain(here: Any) -> Any:

@@ -54,11 +54,19 @@ PAPER_TICK_KIMG: dict[int | Literal["default"], float] = {
 }  # fmt: skip
 
 
+Kimg = Annotated[float, Field(ge=0.001)]
+"""Thousands of images: at least one image"""
+
+
 class Group(BaseModel):
     """A group of the configuration: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -75,7 +83,7 @@ class GrowthConfig(Group):
     fade_kimg: ByResolution[NonNegativeFloat] = ByResolution[NonNegativeFloat]({"default": 600})
     """Thousands of images over which a new resolution fades in, or is trained separately; 0 with
     mode none."""
-    steady_kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat]({"default": 600})
+    steady_kimg: ByResolution[Kimg] = ByResolution[Kimg]({"default": 600})
     """Thousands of images shown after that."""
 
     @field_validator("first", "last")
@@ -210,7 +218,7 @@ class CheckpointConfig(CheckpointSpec):
 class TicksConfig(Group):
     """How often a run logs scalars and sample grids."""
 
-    kimg: ByResolution[PositiveFloat] = ByResolution[PositiveFloat](PAPER_TICK_KIMG)
+    kimg: ByResolution[Kimg] = ByResolution[Kimg](PAPER_TICK_KIMG)
     """Thousands of images per line of metrics.jsonl."""
     samples_every: PositiveInt = 1
     """Ticks per grid of samples."""
@@ -344,8 +352,9 @@ def with_precision(config: RunConfig, auto_precision: Callable[[LaunchSpec], str
 
 
 def _no_config(name: str) -> ConfigError:
-    if os.path.isdir(name):
-        return ConfigError(f"{name} is a folder; a configuration is a YAML file or a preset's name")
+    if os.path.exists(name):
+        kind = "a folder" if os.path.isdir(name) else "no regular file"
+        return ConfigError(f"{name} is {kind}; a configuration is a YAML file or a preset's name")
     close = difflib.get_close_matches(name, presets(), n=1)
     hint = f", did you mean {close[0]}?" if close else f"; presets: {', '.join(presets())}"
     return ConfigError(f"no file and no preset is named {name}{hint}")

@@ -126,10 +126,11 @@ def export_networks(
 
 def _write(kind: str, bundle: Path, target: Path, details: CardDetails) -> None:
     writer = WRITERS[kind]
-    if writer is None:
-        shutil.copytree(bundle, target, dirs_exist_ok=True)
-        return
     target.mkdir(exist_ok=True)
+    if writer is None:
+        for file in bundle.iterdir():
+            shutil.copy(file, target)
+        return
     try:
         if kind == "huggingface":
             write_hugging_face(bundle, target, details)

@@ -42,8 +42,8 @@ def _short_stages(specs: Sequence[StageSpec]) -> Iterator[str]:
         )
     if short := [spec for spec in specs if spec.growth.total_images < spec.tick.images]:
         yield (
-            f"ticks.kimg: {short[0].tick.images / 1000:g} kimg is longer than {_stages(short)}, "
-            "which then has one line of metrics and one grid of samples; set less"
+            f"ticks.kimg: {short[0].tick.images / 1000:g} kimg is longer than {_stages(short)}: "
+            "one line of metrics and one grid of samples for each; set less"
         )
 
 

@@ -28,6 +28,8 @@ from progan.stages.storage.weights import fitting_weights
 
 FILE_SUFFIX = re.compile(r"\.[0-9]{0,2}[A-Za-z][A-Za-z0-9]{0,4}")
 """As of a file: .txt, .jpeg, .jp2; a folder's name may end in .5"""
+MOST_GRID_PIXELS = 1 << 28
+"""256 pictures of 1024x1024: 4 GB of memory while they are drawn"""
 BATCH = 16
 """Pictures in one forward pass"""
 
@@ -126,8 +128,16 @@ def generate(
     """
     to_grid = _is_grid(out)
     published = networks_in(model, on_choice)
+    numbers = seeds or range(num)
+    columns = math.ceil(math.sqrt(len(numbers)))
+    if to_grid and len(numbers) * published.resolution**2 > MOST_GRID_PIXELS:
+        raise ConfigError(
+            f"{out}: a grid of {len(numbers):,} pictures would be "
+            f"{columns * published.resolution:,} pixels wide; give a folder, which gets a file for "
+            "each picture, or draw fewer"
+        )
     generator = load_networks(published, "ema")
-    labels = class_labels(seeds or range(num), published, class_)
+    labels = class_labels(numbers, published, class_)
     inputs = chosen_inputs(
         published.model,
         labels,
@@ -141,7 +151,6 @@ def generate(
     images = (image for batch in draw_batches(generator, inputs) for image in batch)
     tracked = track(images, out.name, len(inputs))
     if to_grid:
-        columns = math.ceil(math.sqrt(len(inputs)))
         write_whole(out, png(grid(torch.stack(list(tracked)), columns)))
     else:
         _write_singles(out, [f"{stem}.png" for stem in stems], tracked)

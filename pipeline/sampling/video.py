@@ -1,5 +1,6 @@
 """Writes a sequence of pictures as an animated GIF or an MP4 file. Does not import torch."""
 
+import subprocess
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,8 @@ from progan.pipeline.errors import ConfigError, RunError
 SUFFIXES = (".gif", ".mp4")
 MAX_GIF_FPS = 50
 """Browsers show faster GIFs at 10 frames a second"""
-H264 = ["-crf", "18", "-movflags", "+faststart", "-f", "mp4"]
+H264 = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", "18"]
+H264 += ["-movflags", "+faststart", "-f", "mp4"]
 
 
 def check_movie(out: Path, fps: int) -> None:
@@ -45,7 +47,7 @@ def write_movie(out: Path, frames: Iterable[Image.Image], fps: int) -> None:
         if out.suffix.lower() == ".gif":
             _write_gif(file, all_frames, fps)
         else:
-            _write_mp4(Path(file.name), first.size, all_frames, fps)
+            _write_mp4(out, Path(file.name), first.size, all_frames, fps)
 
 
 def _write_gif(file: BinaryIO, frames: Iterator[Image.Image], fps: int) -> None:
@@ -57,22 +59,29 @@ def _write_gif(file: BinaryIO, frames: Iterator[Image.Image], fps: int) -> None:
     first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
 
 
-def _write_mp4(path: Path, size: tuple[int, int], frames: Iterator[Image.Image], fps: int) -> None:
+def _write_mp4(
+    out: Path, path: Path, size: tuple[int, int], frames: Iterator[Image.Image], fps: int
+) -> None:
+    """RunError, with ffmpeg's reason, if the file is not whole."""
     import imageio_ffmpeg
 
-    writer = imageio_ffmpeg.write_frames(
-        path,
-        size,
-        fps=fps,
-        codec="libx264",
-        pix_fmt_out="yuv420p",
-        quality=None,
-        macro_block_size=2,
-        output_params=H264,
-    )
-    writer.send(None)
-    try:
-        for frame in frames:
-            writer.send(frame.convert("RGB").tobytes())
-    finally:
-        writer.close()
+    shape = ["-s", f"{size[0]}x{size[1]}", "-pix_fmt", "rgb24", "-r", str(fps)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo", *shape]
+    command += ["-i", "-", *H264, f"file:{path}"]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdin is not None
+        try:
+            for frame in frames:
+                process.stdin.write(frame.convert("RGB").tobytes())
+        except BrokenPipeError:
+            pass  # ffmpeg has ended: its exit code and reason follow
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        _, said = process.communicate()
+    if process.returncode:
+        lines = said.decode(errors="replace").splitlines()
+        reason = lines[0] if lines else f"it ended with {process.returncode}; is the disk full?"
+        raise RunError(f"{out}: ffmpeg could not write it: {reason}")

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 class Spec(BaseModel):
     """Base of the specs: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     def conflicts(self, stage: "StageSpec") -> str | None:
         """Why it cannot be combined with the rest of its stage, and what to set; None if it can.

@@ -22,7 +22,7 @@ class ByResolution(RootModel[dict[int | Literal["default"], T]], Generic[T]):
     a `default`, the lowest entry applies below itself too.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -72,7 +72,7 @@ class EngineSpec(Spec):
     overlap_comm: bool = False
     """Whether gradients are reduced during the backward pass. DeepSpeed's way makes the host wait
     for the device at every bucket, which pays when the network between machines is slow."""
-    collective_timeout_minutes: PositiveFloat = 10.0
+    collective_timeout_minutes: Annotated[float, Field(gt=0, le=1e6)] = 10.0
     """How long a rank waits for the others before the stage ends, naming the missing ones."""
 
     @field_validator("zero", mode="before")

@@ -1,6 +1,8 @@
 """Files appear complete or not at all."""
 
 import hashlib
+import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,27 @@ def test_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         write_whole(path, b"")
     assert caught.value.filename == str(path)
+
+
+def test_full_disk_names_the_file(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))  # as a full disk, but EFBIG
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            write_whole(tmp_path / "a.bin", bytes(99))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(tmp_path / "a.bin")
+
+
+def test_error_names_the_folder_and_not_the_temporary_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, whole_folder(tmp_path / "model") as folder:
+        shutil.copy(__file__, folder / "in" / "a.py")
+    assert caught.value.filename == str(tmp_path / "model" / "in" / "a.py")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as caught, whole_folder(tmp_path / "file" / "model"):
+        pass
+    assert caught.value.filename == str(tmp_path / "file" / "model")
 
 
 def test_json_that_is_nested_too_deeply_raises_value_error() -> None:

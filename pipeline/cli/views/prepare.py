@@ -11,6 +11,7 @@ from rich.table import Table
 from progan.datasets.build.prepare import Progress as Built
 from progan.datasets.build.prepare import prepare
 from progan.datasets.build.reject_log import REJECTED
+from progan.datasets.build.size_estimate import gigabytes
 from progan.datasets.files import some_of
 from progan.datasets.format.manifest import KINDS, Manifest, load_manifest
 from progan.datasets.format.verify import Verified, verify
@@ -19,11 +20,6 @@ from progan.pipeline.run.terminal import Bars, Terminal, Words
 
 LINE_SECONDS = 10.0
 FEW_PICTURES = 100
-
-
-def gigabytes(num_bytes: float) -> str:
-    """12.3 GB, or MB below one."""
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def prepare_with_bar(source: str, dataset: Path, resolution: int, **choices: Any) -> None:

@@ -1,5 +1,7 @@
 """All executors write the same bytes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +36,19 @@ def scheduler() -> Iterator[str]:
 def test_threads_write_the_same_bytes(pictures: Path, dataset: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as threads:
         prepare(pictures, tmp_path / "d", 16, executor=threads)
+    assert contents(tmp_path / "d") == contents(dataset)
+
+
+def test_script_without_a_main_guard_prepares(
+    pictures: Path, dataset: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from progan.datasets.build.prepare import prepare\n"
+        f"prepare({str(pictures)!r}, Path({str(tmp_path / 'd')!r}), 16)\n"
+    )
+    subprocess.run([sys.executable, script], check=True)
     assert contents(tmp_path / "d") == contents(dataset)
 
 

@@ -197,7 +197,7 @@ def test_lack_of_disk_space_raises_data_error_before_the_build(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DataError, match=r"needs about 0\.\d GB more"):
+    with pytest.raises(DataError, match=r"needs about 0\.\d MB more and .* has 0\.0 MB free"):
         prepare(pictures, tmp_path / "d", 16, workers=1)
 
 

@@ -84,7 +84,7 @@ def test_numbered_classes_are_classes(names: tuple[str, ...]) -> None:
 
 def test_stylegan_data_without_labels_has_none() -> None:
     entries = [Entry("00000/img00000000.png"), Entry("00001/img00001000.png")]
-    listing = Listing(entries, dataset_json=b'{"labels": null}')
+    listing = Listing(entries, label_files=[("", b'{"labels": null}')])
     assert assign(listing, "pictures", None) == (None, None)
 
 

@@ -61,6 +61,33 @@ def test_files_that_may_hold_pictures_are_named(tmp_path: Path) -> None:
     assert notes[0].startswith("files that are not read: 2 .heic")
 
 
+@pytest.mark.parametrize(
+    ("pictures", "empty", "classes", "named"),
+    [
+        (("a/1.png", "b/2.png"), "c", ("a", "b"), True),
+        (("all/a/1.png", "all/b/2.png"), "all/c", ("a", "b"), True),
+        (("train/a/1.png", "val/b/2.png"), "val/c", ("a", "b"), True),
+        (("a/1.png",), "c", None, True),
+        (("a/in/1.png", "b/2.png"), "a/c", ("a", "b"), False),
+        (("train/a/1.png", "val/b/2.png"), "val/a", ("a", "b"), False),
+        (("a/1.png", "b/2.png"), ".c", ("a", "b"), False),
+    ],
+)
+def test_empty_folders_beside_those_of_classes_are_named(
+    tmp_path: Path,
+    pictures: tuple[str, ...],
+    empty: str,
+    classes: tuple[str, ...] | None,
+    named: bool,
+) -> None:
+    for name in (*pictures, f"{empty}/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"-")
+    notes: list[str] = []
+    assert open_source(tmp_path, note=notes.append).classes == classes
+    assert (f"folders without pictures become no classes: {empty}" in notes) == named
+
+
 @pytest.mark.parametrize("folder", ["@eaDir", "$RECYCLE.BIN", "__MACOSX", ".ipynb_checkpoints"])
 def test_folders_of_the_system_are_no_classes(tmp_path: Path, folder: str) -> None:
     for name in ("a/1.png", "b/2.png", f"{folder}/3.png", f"a/{folder}/4.png"):

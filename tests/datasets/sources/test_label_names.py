@@ -94,7 +94,7 @@ def test_names_in_utf_8_without_the_flag_that_says_so(tmp_path: Path) -> None:
 def test_labels_of_shards_need_not_name_them() -> None:
     listing = Listing([Entry("0.tar/a/1.png"), Entry("1.tar/b/1.png")], in_shards=True)
     labels = b'{"labels": [["a/1.png", 1], ["b/1.png", 0]]}'
-    assert assign(listing._replace(dataset_json=labels), "s", None)[0] == (1, 0)
+    assert assign(listing._replace(label_files=[("", labels)]), "s", None)[0] == (1, 0)
 
 
 @pytest.mark.parametrize("vectors", [[[0, 1], [1, 0]], [[0.0, 1.0], [1.0, 0.0]], [1.0, 0.0]])
@@ -102,12 +102,34 @@ def test_one_hot_vectors_and_whole_floats_are_classes(vectors: list[object]) -> 
     pairs = [["1.png", vectors[0]], ["2.png", vectors[1]]]
     for labels in (json.dumps(pairs), json.dumps({str(name): v for name, v in pairs})):
         content = f'{{"labels": {labels}}}'.encode()
-        listing = Listing([Entry("1.png"), Entry("2.png")], dataset_json=content)
+        listing = Listing([Entry("1.png"), Entry("2.png")], label_files=[("", content)])
         assert assign(listing, "s", None) == ((1, 0), ("0", "1"))
 
 
+def test_each_part_of_a_data_set_may_have_a_dataset_json(tmp_path: Path) -> None:
+    for part, label in (("train", 1), ("test", 0)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "1.png").write_bytes(b"-")
+        labels = json.dumps({"labels": [["1.png", label]]})
+        (tmp_path / part / "dataset.json").write_text(labels)
+    assert open_source(tmp_path).labels == (0, 1)
+
+
+def test_dataset_json_beside_the_source_is_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").write_bytes(b"-")
+    beside = tmp_path / "dataset.json"
+    beside.write_text('{"labels": [["images/1.png", 0]]}')
+    notes: list[str] = []
+    assert open_source(tmp_path / "images", note=notes.append).labels is None
+    assert notes == [
+        f"labels beside the source are not read: if they are its, say --labels {beside}"
+    ]
+    assert open_source(tmp_path / "images", beside).labels == (0,)
+
+
 def test_dataset_json_of_another_program_can_be_ignored() -> None:
-    listing = Listing([Entry("1.png")], dataset_json=b'{"name": "faces"}')
+    listing = Listing([Entry("1.png")], label_files=[("", b'{"name": "faces"}')])
     with pytest.raises(DataError, match="not in the form .*; --labels none ignores it"):
         assign(listing, "s", None)
     assert assign(listing, "s", "none") == (None, None)
@@ -127,7 +149,7 @@ def test_what_was_overlooked_is_noted(labels: dict[str, int], line: str) -> None
     content = json.dumps({"labels": list(labels.items())}).encode()
     entries = [Entry("1.png"), Entry("2.png")]
     notes: list[str] = []
-    listing = Listing(entries, [Rejected("bad.png", "empty file")], dataset_json=content)
+    listing = Listing(entries, [Rejected("bad.png", "empty file")], label_files=[("", content)])
     assign(listing, "s", None, notes.append)
     assert len(notes) == 1
     with pytest.raises(AssertionError, match=line):

@@ -41,9 +41,9 @@ def test_labels_from_dataset_json(tmp_path: Path) -> None:
 
 
 def test_dataset_json_of_the_source_is_used() -> None:
-    own = listing(dataset_json=stylegan(1, 1, 0).encode())
+    own = listing(label_files=[("", stylegan(1, 1, 0).encode())])
     assert assign(own, "pictures", None) == ((1, 1, 0), ("0", "1"))
-    none = listing(dataset_json=b'{"labels": null}')
+    none = listing(label_files=[("", b'{"labels": null}')])
     assert assign(none, "pictures", None) == ((0, 0, 1), ("a", "b"))
 
 

@@ -133,6 +133,16 @@ def test_frozen_configuration_reads_back_the_same(words: tuple[str, ...], tmp_pa
         ("augment={kind: diffaugment, policy: [color, color]}", "names a transformation twice"),
         ("metrics.holdout=0.7", "metrics.holdout: input should be less than 0.5, not 0.7"),
         ("batch=[", "'\\[' is not a YAML value"),
+        ("data=shapes", r"data: is a group of keys \(path, mirror, .*\); set data.path=VALUE"),
+        ("optimizer.lr=.nan", "optimizer.lr.default: input should be a finite number, not nan"),
+        ("growth.steady_kimg=1e400", "growth.steady_kimg.default: input should be a finite number"),
+        ("ema.half_life_kimg=.inf", "ema.half_life_kimg: input should be a finite number, not inf"),
+        ("objective.penalties.0.weight=.inf", "penalties.0.weight: input should be a finite num"),
+        ("data.cache_gb=1e300", "data.cache_gb: input should be less than or equal to 1000000"),
+        ("data.threads=1000000", "data.threads: input should be less than or equal to 1024"),
+        ("ticks.kimg=0.0004", "ticks.kimg.default: input should be greater than or equal to 0.001"),
+        ("growth.steady_kimg=1e-9", "steady_kimg.default: input should be greater than or equal"),
+        ("engine.collective_timeout_minutes=1e300", "minutes: input should be less than or equal"),
     ],
 )
 def test_wrong_value_is_refused_by_its_key(override: str, message: str) -> None:
@@ -145,6 +155,14 @@ def test_missing_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("data: {path: x}\n")
     with pytest.raises(ConfigError, match="batch: missing"):
         load_config(str(tmp_path / "a.yaml"))
+    (tmp_path / "a.yaml").write_text("batch: 16\n")
+    with pytest.raises(ConfigError, match="data.path: missing, .* add data.path=VALUE"):
+        load_config(str(tmp_path / "a.yaml"))
+
+
+def test_device_is_no_configuration() -> None:
+    with pytest.raises(ConfigError, match="/dev/null is no regular file; a configuration is"):
+        load_config("/dev/null")
 
 
 def test_duplicate_key_is_refused(tmp_path: Path) -> None:

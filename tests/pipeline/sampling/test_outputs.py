@@ -59,6 +59,11 @@ def test_single_pictures_do_not_replace_a_file(model: Path, tmp_path: Path) -> N
     assert (tmp_path / "notes").read_text() == "mine"
 
 
+def test_grid_beyond_memory_is_refused_before_it_is_drawn(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a grid of 99,999,999 pictures .* give a folder"):
+        generate(model, tmp_path / "grid.png", num=99_999_999)
+
+
 def test_message_says_that_a_grid_is_replaced(model: Path, tmp_path: Path) -> None:
     words = ["generate", str(model), str(tmp_path / "grid.png"), "--num", "1"]
     first, second = (CliRunner().invoke(main, words) for _ in range(2))

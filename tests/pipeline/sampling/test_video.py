@@ -136,6 +136,18 @@ def test_video_that_fails_halfway_leaves_no_file(name: str, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kilobytes", [1, 4])  # the film has 5: ffmpeg fails early, or at the end
+def test_full_disk_leaves_no_cut_film(kilobytes: int, tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from {write_movie.__module__} import write_movie"
+    code += "; from PIL import Image; frames = [Image.effect_noise((64, 64), 80)] * 30"
+    code += "; write_movie(Path('film.mp4'), frames, 25)"
+    limited = f"ulimit -f {kilobytes}; exec '{sys.executable}' -c \"{code}\""
+    words = ["bash", "-c", limited]
+    result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "RunError: film.mp4: ffmpeg could not write it: " in result.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_mp4_without_the_video_extra_is_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
