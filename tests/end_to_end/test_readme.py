@@ -25,6 +25,7 @@ from measured import save_untrained_inception
 from progan.datasets.synthetic import draw_dataset
 from progan.pipeline.run.orchestrator import read_progress
 from progan.pipeline.run_folder import RunFolder
+from soak import end, workers
 from workers import BIN
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -164,31 +165,31 @@ LINES = {
     ),
 }  # fmt: skip
 
-RUNS = {"RUN": "runs/cifar10-32", "DATASET": "data/photos", "CONFIG": "recommended-32"}
+NAMES = {"RUN": "runs/cifar10-32", "DATASET": "data/photos", "CONFIG": "recommended-32"}
 INLINE = {
     "progan doctor": Step(),
     "progan prepare --help": Step(),
     "progan presets": Step(),
-    "progan config CONFIG": Step(names=RUNS),
+    "progan config CONFIG": Step(names=NAMES),
     "progan config --schema": Step(),
-    "progan plan CONFIG": Step(names=RUNS),
-    "progan status RUN": Step(names=RUNS),
+    "progan plan CONFIG": Step(names=NAMES),
+    "progan status RUN": Step(names=NAMES),
     "progan --debug COMMAND": Step(names={"COMMAND": "presets"}),
     'eval "$(_PROGAN_COMPLETE=bash_source progan)"': Step(),
     "progan prepare --channels 1": Step(added="photos.zip data/grey --resolution 16"),
-    "progan evaluate RUN --at 32 --images 1024": Step(names=RUNS, added="--images 16"),
-    "progan track RUN --to tensorboard": Step(names=RUNS, makes="runs/tensorboard"),
+    "progan evaluate RUN --at 32 --images 1024": Step(names=NAMES, added="--images 16"),
+    "progan track RUN --to tensorboard": Step(names=NAMES, makes="runs/cifar10-32/tensorboard"),
     "progan pretrain DATASET ENCODER": Step(
-        names=RUNS | {"ENCODER": "encoder"}, makes="encoder/encoder.safetensors",
+        names=NAMES | {"ENCODER": "encoder"}, makes="encoder/encoder.safetensors",
         added="--resolution 16 --kimg 0.064 --batch 16 --fmap-base 64 --fmap-max 8",
     ),
     "progan train dcgan-64": Step(
-        added=f"data.path=data/photos {SHORT} model.fmap_base=256 model.fmap_max=16",
+        added=f"data.path=data/photos {SHORT} model.fmap_base=512 model.fmap_max=16 batch=64",
         makes="runs/dcgan-64/stages/0064/final",
     ),
 }  # fmt: skip
 SERVERS = {
-    "progan report RUN --serve": Step(names=RUNS, added="--port"),
+    "progan report RUN --serve": Step(names=NAMES, added="--port"),
     "mlflow ui --backend-store-uri sqlite:///runs/mlflow.db": Step(added="--port"),
 }
 NOT_RUN = {
@@ -239,24 +240,26 @@ def spans(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("readme")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where all lines run; what still runs there at the end is killed."""
+    folder = tmp_path_factory.mktemp("readme")
+    yield folder
+    end(workers(RunFolder(folder), ""))
 
 
 @contextmanager
 def begun(line: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A line in a shell, with its processes killed at the end if they still run."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         ["bash", "-c", line], cwd=folder, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"},
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(60)
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -304,8 +307,6 @@ def test_page_is_served(line: str, step: Step, folder: Path) -> None:
         while not (page := answer(port)):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
     assert b"<html" in page
 
 
