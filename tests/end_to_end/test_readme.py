@@ -62,10 +62,11 @@ class Step:
         return f"{line} {self.added}".strip()
 
 
-def draw_photos(shell: Shell, folder: Path) -> None:
-    """photos.zip: 64 pictures of 256x256."""
+def prepare_drawn(shell: Shell, folder: Path) -> None:
+    """data/drawn, and photos.zip: 64 pictures of 256x256."""
     draw_dataset(folder / "drawn", num=64, size=256)
     shutil.make_archive(str(folder / "photos"), "zip", folder / "drawn")
+    shell("progan prepare drawn data/drawn --resolution 32")
 
 
 def prepare_again(shell: Shell, folder: Path) -> None:
@@ -111,8 +112,14 @@ def write_mine(shell: Shell, folder: Path) -> str:
 
 
 LINES = {
+    'progan train recommended-32 data.path=DATASET "model={latent: 128, fmap_base: 1024, fmap_max: '
+    '64}" growth.fade_kimg=40 "growth.steady_kimg={16: 40, 32: 200}" ticks.kimg=10 '
+    "launch.gpus_per_node=1": Step(
+        names={"DATASET": "data/drawn"}, before=prepare_drawn, added=SMALL,
+        makes="runs/recommended-32/stages/0032/final",
+    ),
     "progan prepare photos.zip data/photos --resolution 256": Step(
-        before=draw_photos, makes="data/photos/manifest.json"
+        makes="data/photos/manifest.json"
     ),
     "progan data info data/photos": Step(),
     "progan data preview data/photos pyramid.png": Step(makes="pyramid.png"),
@@ -139,11 +146,6 @@ LINES = {
     "progan evaluate runs/photos --metrics fid,kid --inception-weights FILE": Step(
         before=untrained_inception, names={"FILE": "inception.pth"}, added="--stage 16"
     ),
-    "progan train cifar10-32 data.path=DATASET model.fmap_base=512 model.fmap_max=64 batch=32 "
-    "growth.fade_kimg=16 growth.steady_kimg=16 optimizer.lr=0.002 ema.half_life_kimg=1 "
-    "engine.precision=fp32": Step(
-        names={"DATASET": "data/photos"}, added=SMALL, makes="runs/cifar10-32/stages/0032/final"
-    ),
     "progan export runs/photos models/photos": Step(makes="models/photos/generator.py"),
     "python models/photos/generator.py grid.png --num 16": Step(makes="grid.png"),
     # At 256x256 so few feature maps amplify rounding to more than the check of an export allows.
@@ -165,7 +167,12 @@ LINES = {
     ),
 }  # fmt: skip
 
-NAMES = {"RUN": "runs/cifar10-32", "DATASET": "data/photos", "CONFIG": "recommended-32"}
+NAMES = {
+    "RUN": "runs/recommended-32",
+    "MODEL": "models/photos",
+    "DATASET": "data/photos",
+    "CONFIG": "recommended-32",
+}
 INLINE = {
     "progan doctor": Step(),
     "progan prepare --help": Step(),
@@ -178,7 +185,8 @@ INLINE = {
     'eval "$(_PROGAN_COMPLETE=bash_source progan)"': Step(),
     "progan prepare --channels 1": Step(added="photos.zip data/grey --resolution 16"),
     "progan evaluate RUN --at 32 --images 1024": Step(names=NAMES, added="--images 16"),
-    "progan track RUN --to tensorboard": Step(names=NAMES, makes="runs/cifar10-32/tensorboard"),
+    "progan generate MODEL grid.png --num 64 --seed 0": Step(names=NAMES, makes="grid.png"),
+    "progan track RUN --to tensorboard": Step(names=NAMES, makes="runs/recommended-32/tensorboard"),
     "progan pretrain DATASET ENCODER": Step(
         names=NAMES | {"ENCODER": "encoder"}, makes="encoder/encoder.safetensors",
         added="--resolution 16 --kimg 0.064 --batch 16 --fmap-base 64 --fmap-max 8",
