@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from progan.datasets.errors import DataError
+from progan.datasets.format.objects.store import StoreError
 from progan.launch.errors import LaunchError
 from progan.pipeline.api.preparing import prepare
 from progan.pipeline.api.results import Metrics, Report, read_metrics
@@ -35,6 +36,7 @@ __all__ = [
     "RunError",
     "StageError",
     "StoppedError",
+    "StoreError",
     "load_generator",
     "open_dataset",
     "prepare",

@@ -181,14 +181,16 @@ def prepare(
       progan prepare /shared/lsun/church data/church --resolution 256 --executor tcp://head:8786
       progan prepare photos/ s3://bucket/photos --resolution 256
     """
+    from progan.datasets.format.objects.destination import dataset_folder_for
     from progan.datasets.format.options import Options
     from progan.pipeline.cli.views.prepare import prepare_with_bar
-    from progan.pipeline.cli.views.upload import dataset_folder_for
+    from progan.pipeline.cli.views.upload import Stored
 
     if build_in is not None and isinstance(dataset, Path):
         raise click.UsageError("--build-in is about a DATASET on object storage")
     chosen = {name: choices.pop(name) for name in ("crop", "small", "background", "codec")}
-    with dataset_folder_for(dataset, build_in) as folder:
+    stored = Stored(dataset)
+    with dataset_folder_for(dataset, build_in, stored) as folder:
         prepare_with_bar(
             source,
             folder,
@@ -197,6 +199,7 @@ def prepare(
             options=Options(**chosen),
             **choices,
         )
+    stored.finished()
 
 
 @click.group()

@@ -85,7 +85,8 @@ def export(
     says that all are there. After an interruption the same command stores what is missing.
     """
     _check_push(formats, out, license_name, repository, private=private)
-    from progan.pipeline.cli.views.upload import folder_for
+    from progan.datasets.format.objects.destination import folder_for
+    from progan.pipeline.cli.views.upload import Stored
     from progan.pipeline.exports.export import export_from
     from progan.pipeline.exports.hugging_face import CardDetails
     from progan.pipeline.exports.push import check_push, push
@@ -95,7 +96,7 @@ def export(
         check_push(repository)
         details = details._replace(repository=repository)
     once_each = tuple(dict.fromkeys(formats))
-    with folder_for(out) as folder:
+    with folder_for(out, Stored(out)) as folder:
         networks = export_from(
             run,
             folder,

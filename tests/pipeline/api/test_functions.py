@@ -22,6 +22,7 @@ from progan.api import (
     Report,
     RunError,
     StoppedError,
+    StoreError,
     load_generator,
     open_dataset,
     prepare,
@@ -31,6 +32,7 @@ from progan.api import (
 )
 from progan.datasets.format.manifest import load_manifest
 from progan.datasets.format.reader import Level
+from progan.datasets.synthetic import draw_dataset
 from progan.pipeline.api import training
 from progan.pipeline.api.training import as_words
 from progan.pipeline.config.schema import RunConfig, load_config
@@ -112,6 +114,17 @@ def test_prepare_refuses_a_colour_that_is_none(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_prepare_stores_at_a_url(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "pictures", num=20, size=8)
+    url = "memory://prepared-by-api"
+    prepared = prepare(tmp_path / "pictures", url, 8, workers=1, build_in=tmp_path / "here")
+    assert load_manifest(url) == prepared
+    with pytest.raises(StoreError, match="is there already"):
+        prepare(tmp_path / "pictures", url, 8, workers=1)
+    with pytest.raises(DataError, match="leave them out"):
+        prepare(tmp_path / "pictures", "s3://me:secret@bucket/x", 8)
+
+
 @pytest.mark.parametrize("options", [{}, {"truncation": 0.7}])
 def test_pictures_are_those_of_the_command(
     model: Path, tmp_path: Path, options: dict[str, float]
@@ -171,14 +184,15 @@ def test_changes_are_those_of_words(tmp_path: Path) -> None:
         "seed": 3,
         "data": {"path": tmp_path},
         "batch": {8: 32, "default": 16},
-        "growth": {"last": 16, "steady_kimg": {4: 1e-05}},
+        "growth": {"last": 16},
+        "optimizer": {"lr": {4: 1e-05}},
         "tracking": {"mlflow": "off", "tags": {}},
         "objective": {"penalties": [{"kind": "r1", "weight": 2}]},
     }
     config = load_config("demo", tuple(as_words(changes)))
     assert (config.seed, config.data.path, config.growth.last) == (3, str(tmp_path), 16)
     assert (config.batch.at(8), config.batch.at(4)) == (32, 16)
-    assert config.growth.steady_kimg.at(4) == 1e-05 and config.tracking.mlflow == "off"
+    assert config.optimizer.lr.at(4) == 1e-05 and config.tracking.mlflow == "off"
     assert config.objective.penalties[0].kind == "r1"
 
 
