@@ -118,12 +118,12 @@ LINES = {
         names={"DATASET": "data/drawn"}, before=prepare_drawn, added=SMALL,
         makes="runs/recommended-32/stages/0032/final",
     ),
-    "progan prepare photos.zip data/photos --resolution 256": Step(
+    "progan prepare photos.zip data/photos --resolution 128": Step(
         makes="data/photos/manifest.json"
     ),
     "progan data info data/photos": Step(),
     "progan data preview data/photos pyramid.png": Step(makes="pyramid.png"),
-    "progan plan recommended-32 --time": Step(),
+    "progan plan recommended-32 data.path=data/photos --time": Step(),
     "progan train recommended-32 data.path=data/photos --run runs/photos": Step(
         added=SMALL, makes="runs/photos/stages/0032/final"
     ),

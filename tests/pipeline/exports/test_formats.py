@@ -15,7 +15,7 @@ from progan.pipeline.cli.models import FORMATS
 from progan.pipeline.errors import ConfigError, RunError
 from progan.pipeline.exports import check as check_module
 from progan.pipeline.exports import export as export_module
-from progan.pipeline.exports.check import TOLERANCE
+from progan.pipeline.exports.check import MEAN_TOLERANCE
 from progan.pipeline.exports.export import export_networks
 from progan.pipeline.exports.formats import WRITERS
 from progan.pipeline.exports.reload import READERS
@@ -36,7 +36,7 @@ def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
             for name in [name for name in sys.modules if name.partition(".")[0] == "progan"]:
                 hidden.setitem(sys.modules, name, None)
             drawn = READERS[kind](folder, latents)
-        np.testing.assert_allclose(drawn, expected, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(drawn, expected, rtol=0, atol=MEAN_TOLERANCE)
 
     monkeypatch.setattr(check_module, "check", check)
 
