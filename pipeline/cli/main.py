@@ -333,7 +333,10 @@ def join(run: Path, patience: float) -> None:
 @json_option
 @click.option("--watch", is_flag=True, help="Update every two seconds until the run is done.")
 def status(run: Path, as_json: bool, watch: bool) -> None:
-    """Show how far each stage of a run is, and its copy at checkpoint.mirror."""
+    """Show how far each stage of a run is.
+
+    Also its copy at checkpoint.mirror, which is asked for 5 seconds at most.
+    """
     from progan.pipeline.run.status import status_and_mirror, status_table
     from progan.pipeline.run.status import watch as watch_run
     from progan.pipeline.run_folder import existing_run

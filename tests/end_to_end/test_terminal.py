@@ -42,8 +42,9 @@ def test_closed_terminal_ends_a_run_with_a_checkpoint(train: list[str], tmp_path
     run = RunFolder(tmp_path / "run")
     train.append("growth.steady_kimg=4")
     master, terminal = pty.openpty()
-    # util-linux's setsid: the leader of a session whose terminal this is, as a login shell
-    argv = ["setsid", "--ctty", *train]
+    # util-linux's setsid: the leader of a session whose terminal this is, as a login shell; under
+    # nohup, which tests may run under, SIGHUP would be ignored
+    argv = ["env", "--default-signal=HUP", "setsid", "--ctty", *train]
     process = subprocess.Popen(argv, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
 

@@ -85,7 +85,7 @@ def test_variables_of_the_ranks_may_hold_them() -> None:
     assert config.masked().launch.env == {"HTTPS_PROXY": "***"}
 
 
-@pytest.mark.parametrize("value", ["12345", "[s3cr3t]", '"s3\\ncr3t"'])
+@pytest.mark.parametrize("value", ["[12345]", "[s3cr3t]", '"s3\\ncr3t"'])
 def test_messages_do_not_show_the_ranks_variables(value: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config("demo", (f"launch.env.TOKEN={value}",))

@@ -42,7 +42,7 @@ def test_fixed_decay_has_no_half_life() -> None:
 
 def test_tick_that_is_longer_than_a_stage_is_named() -> None:
     (hint,) = found("ticks.kimg=5", "growth.last=16")
-    assert "5 kimg is longer than stage 4, which then" in hint
+    assert "5 kimg is longer than stage 4: one line of metrics" in hint
 
 
 @pytest.mark.parametrize(
