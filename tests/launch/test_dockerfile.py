@@ -83,6 +83,7 @@ def test_dependencies_have_a_layer_before_the_code(tmp_path: Path) -> None:
     assert set((tmp_path / "requirements.txt").read_text().splitlines()) == expected
 
 
+@pytest.mark.slow
 def test_what_is_copied_is_enough_to_build_progan(tmp_path: Path) -> None:
     copy_context(tmp_path / "src")
     argv = [sys.executable, *shlex.split("-m pip wheel --quiet --no-deps -w"), str(tmp_path)]

@@ -44,6 +44,7 @@ def run(hub: Hub, cwd: Path, *argv: str | Path) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_pictures_of_a_repository_are_those_of_the_export(
     hub: Hub, model: Path, tmp_path: Path
 ) -> None:

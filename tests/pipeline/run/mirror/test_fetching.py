@@ -118,6 +118,7 @@ def test_resume_refuses_a_mirror_with_credentials(tmp_path: Path) -> None:
         run_to_resume(tmp_path / "run", ("checkpoint.mirror=s3://key:secret@bucket/x",), print)
 
 
+@pytest.mark.slow
 def test_stage_goes_on_elsewhere_with_the_same_bytes(
     s3: FaultyProxy, shapes: Path, tmp_path: Path
 ) -> None:
