@@ -174,10 +174,7 @@ def prepare(
       progan prepare ffhq.zip data/ffhq --resolution 1024 --labels ffhq-ages.csv
       progan prepare celeba/ data/celeba --resolution 128 --labels list_attr_celeba.txt:Smiling
       progan prepare scans/ data/scans --resolution 512 --channels 1 --crop pad --small skip
-      progan prepare torchvision:CIFAR10,root=cifar data/cifar --resolution 32
-      progan prepare hf:nielsr/CelebA-faces data/celeba --resolution 128
       progan prepare 's3://faces/{000..099}.tar' data/faces --resolution 256
-      progan prepare 'pipe:gzip -dc faces-{000..099}.tar.gz' data/faces --resolution 256
       progan prepare /shared/lsun/church data/church --resolution 256 --executor tcp://head:8786
       progan prepare photos/ s3://bucket/photos --resolution 256
     """
