@@ -1,4 +1,4 @@
-"""Which precision the machines of a run compute in: bf16 where they have units for it, else fp32.
+"""Which precision the machines of a run compute in: bf16 where that is faster, else fp32.
 
     python -m progan.launch.precision
 
@@ -46,7 +46,7 @@ def of_machine(env: Mapping[str, str]) -> Choice:
     if not count_gpus(env):
         units = bf16_units()
         if units is None:
-            return Choice("fp32", "the CPU has no units for bf16")
+            return Choice("fp32", "the CPU is no faster in bf16")
         return Choice("bf16", f"the CPU has {units}")
     lowest = min(gpu_capabilities(env), default=None)
     if lowest is None:  # no driver to ask
@@ -65,8 +65,8 @@ def lacks_bf16(launch: LaunchSpec) -> str | None:
     return choice.reason if choice.precision == "fp32" else None
 
 
-def emulates_bf16(launch: LaunchSpec) -> bool:
-    """Whether the ranks run on this machine's CPU, which has no units for bf16."""
+def is_slower_in_bf16(launch: LaunchSpec) -> bool:
+    """Whether the ranks run on this machine's CPU, and that is slower in bf16 than in fp32."""
     here = launch.backend in ("local", "torchrun")
     return here and not count_gpus(launch.env) and bf16_units() is None
 

@@ -119,7 +119,7 @@ def _devices() -> Iterator[Finding]:
 
     from progan.stages.distributed.device import BF16_CAPABILITY, unusable_gpus
 
-    precision = f"bf16 by {units}" if (units := bf16_units()) else "fp32; bf16 would be emulated"
+    precision = f"bf16 by {units}" if (units := bf16_units()) else "fp32; bf16 would be slower"
     yield Finding("CPU cores", OK, f"{os.cpu_count()}, {precision}")
     if problem := unusable_gpus():
         found, _, advice = problem.partition("; ")

@@ -176,9 +176,9 @@ class EngineConfig(EngineSpec):
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # type: ignore[assignment]
     """Precision of convolutions; weights and moments are always float32. `auto` is bf16 on GPUs of
-    compute capability 8.0 or more and on CPUs with AMX or AVX512_BF16, else fp32; the choice is
-    made when a run begins, and frozen in its config.yaml. With fp16 the losses are scaled
-    dynamically, and a step whose gradients overflow is skipped."""
+    compute capability 8.0 or more and on CPUs that are faster in it (with AMX, or AMD's with
+    AVX512_BF16), else fp32; the choice is made when a run begins, and frozen in its config.yaml.
+    With fp16 the losses are scaled dynamically, and a step whose gradients overflow is skipped."""
     compile: ByResolution[Compile] = ByResolution[Compile]({"default": "off"})
     """`default` compiles the passes that are differentiated once with torch.compile: results
     differ by rounding, and the first step and the end of a fade wait for minutes

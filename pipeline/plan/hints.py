@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from progan.datasets.format.manifest import Manifest
-from progan.launch.precision import emulates_bf16
+from progan.launch.precision import is_slower_in_bf16
 from progan.launch.spec import LaunchSpec
 from progan.stages.specs.stage import StageSpec
 
@@ -16,10 +16,10 @@ MANY_TIMES = 300
 def hints(specs: Sequence[StageSpec], manifest: Manifest | None, launch: LaunchSpec) -> list[str]:
     """Warnings about a run's stages. manifest: the data set's, if it is known."""
     found = [*_short_stages(specs)]
-    if specs[0].engine.precision == "bf16" and emulates_bf16(launch):
+    if specs[0].engine.precision == "bf16" and is_slower_in_bf16(launch):
         found.append(
-            "engine.precision: this CPU has no units for bf16 and emulates it, several times as "
-            "slowly as fp32; set fp32 or auto"
+            "engine.precision: this CPU is slower in bf16 than in fp32, up to several times; "
+            "set fp32 or auto"
         )
     if manifest:
         found += _small_data(specs, manifest)

@@ -5,10 +5,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from progan.stages.storage.final import is_done
 from progan.stages.storage.stage_folder import StageFolder
 from required import require
 from slurm_cluster import SlurmCluster, missing
+from waiting import wait_for
 from workers import BIN, checkpoints, content, figures
 
 pytestmark = pytest.mark.slow
@@ -99,13 +99,6 @@ def states(run: RunFolder) -> list[str]:
     return [stage["state"] for stage in json.loads(printed)["stages"]]
 
 
-def until(condition: Callable[[], Any], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not become true"
-        time.sleep(0.05)
-
-
 def training(folder: StageFolder) -> bool:
     """Whether the ranks have started to train the stage."""
     return folder.progress.exists()
@@ -124,9 +117,9 @@ def job(cluster: SlurmCluster, number: str) -> str:
 
 def wait_for_requeue(cluster: SlurmCluster, number: str) -> None:
     """Return when Slurm has requeued a job for the first time."""
-    until(lambda: " Restarts=1 " in job(cluster, number))
+    wait_for(lambda: " Restarts=1 " in job(cluster, number))
     ask = ("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={number}")
-    until(lambda: cluster.ask(*ask) == "PENDING")
+    wait_for(lambda: cluster.ask(*ask) == "PENDING")
 
 
 def start_now(cluster: SlurmCluster, number: str, *changes: str) -> None:
@@ -176,7 +169,7 @@ def test_signalled_job_is_requeued_and_ends_with_the_same_bytes(
     process = train(run)
     # To the ranks, as in a preemption; then to the batch script, as before the time limit.
     for folder, batch in ((run.stage(4), []), (run.stage(8), ["--batch"])):
-        until(partial(checkpoints, folder))
+        wait_for(partial(checkpoints, folder))
         number = jobs(run)[-1]
         cluster.ask("scancel", "--signal=USR1", *batch, number)
         wait_for_requeue(cluster, number)
@@ -192,14 +185,14 @@ def test_lost_node_does_not_change_the_result(
 ) -> None:
     run = RunFolder(workplace / "lost")
     process = train(run, ONE_STAGE)
-    until(lambda: checkpoints(run.stage(4)))
+    wait_for(lambda: checkpoints(run.stage(4)))
     (number,) = jobs(run)
     cluster.power_off("n2")
     wait_for_requeue(cluster, number)
     cluster.start("n2")
     # Slurm would take the end of the first start's script for the end of the second start; and a
     # node that has just come back may still report that it runs no job, which ends those it has.
-    until(lambda: not cluster.has_steps("n1"))
+    wait_for(lambda: not cluster.has_steps("n1"))
     cluster.wait_for_nodes("idle", 2)
     time.sleep(SETTLE_SECONDS)
     start_now(cluster, number)
@@ -214,7 +207,7 @@ def test_user_stop_writes_checkpoint_and_does_not_requeue(
 ) -> None:
     run = RunFolder(workplace / way)
     process = train(run, *ENDLESS)
-    until(lambda: run.stage(4).metrics.exists())
+    wait_for(lambda: run.stage(4).metrics.exists())
     (number,) = jobs(run)
     if way == "Ctrl-C":
         process.send_signal(signal.SIGINT)
@@ -233,7 +226,7 @@ def test_preempted_job_resumes_on_fewer_nodes(cluster: SlurmCluster, workplace: 
     """Preempted within its grace time, on nodes whose GPUs it does not request."""
     run = RunFolder(workplace / "preempted")
     process = train(run, *ENDLESS, "launch.sbatch=[--gpus-per-node=0]")
-    until(lambda: run.stage(4).metrics.exists())
+    wait_for(lambda: run.stage(4).metrics.exists())
     (number,) = jobs(run)
     urgent = ["sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--ntasks-per-node=2",
               "--wrap=true", "--output=/dev/null"]  # fmt: skip
@@ -242,7 +235,7 @@ def test_preempted_job_resumes_on_fewer_nodes(cluster: SlurmCluster, workplace: 
     (images_seen,) = checkpoints(run.stage(4))
     start_now(cluster, number, "NumNodes=1", "NumTasks=1")
     log = run.stage(4).log
-    until(lambda: f"rank 0 of 1: at {images_seen} images" in log.read_text())
+    wait_for(lambda: f"rank 0 of 1: at {images_seen} images" in log.read_text())
     assert "rank 1 of 2: at 0 images" in log.read_text()
     process.send_signal(signal.SIGINT)
     finish(run, process, code=75)
@@ -252,7 +245,7 @@ def test_preempted_job_resumes_on_fewer_nodes(cluster: SlurmCluster, workplace: 
 def test_job_requeues_itself_before_its_time_limit(cluster: SlurmCluster, workplace: Path) -> None:
     run = RunFolder(workplace / "limited")
     process = train(run, *ENDLESS)
-    until(lambda: training(run.stage(4)))
+    wait_for(lambda: training(run.stage(4)))
     (number,) = jobs(run)
     # The script asks for a signal 120 s before the limit: Slurm sends it within 30 s.
     cluster.ask("scontrol", "update", f"JobId={number}", "TimeLimit=2")
@@ -260,7 +253,7 @@ def test_job_requeues_itself_before_its_time_limit(cluster: SlurmCluster, workpl
     (images_seen,) = checkpoints(run.stage(4))
     start_now(cluster, number, "TimeLimit=10")
     log = run.stage(4).log
-    until(lambda: f"rank 1 of 2: at {images_seen} images" in log.read_text())
+    wait_for(lambda: f"rank 1 of 2: at {images_seen} images" in log.read_text())
     process.send_signal(signal.SIGINT)
     finish(run, process, code=75)
 
@@ -281,7 +274,7 @@ def test_detached_run_can_be_attached_to_and_survives_an_absent_controller(
     assert states(run) == ["waiting"] * 2
     submitted = jobs(run)
     finish(run, train(run, "--detach", fade))
-    until(lambda: training(run.stage(8)))
+    wait_for(lambda: training(run.stage(8)))
     attached = train(run, fade)
     cluster.stop("slurmctld")
     time.sleep(LOOK_SECONDS + 1)  # `progan train` asks it in vain at least once
@@ -298,9 +291,9 @@ def test_detached_job_restarts_its_ranks(
 ) -> None:
     run = RunFolder(workplace / "alone")
     finish(run, train(run, "--detach", ONE_STAGE, "launch.max_restarts=1"))
-    until(lambda: checkpoints(run.stage(4)))
+    wait_for(lambda: checkpoints(run.stage(4)))
     subprocess.run(["scancel", "--signal=KILL", f"{jobs(run)[0]}.0"], check=True)
-    until(lambda: is_done(run.stage(4).final))
+    wait_for(lambda: is_done(run.stage(4).final))
     assert states(run) == ["done"]
     assert run.stage(4).log.read_text().count("rank 0 of 2: at ") == 2
     assert_same(run, undisturbed, 4)
@@ -322,8 +315,8 @@ def test_failed_stage_ends_its_chain(cluster: SlurmCluster, workplace: Path) -> 
     finish(run, train(run, "--detach"))
     backend = Slurm(LaunchSpec(backend="slurm", nodes=1, gpus_per_node=1))
     first, second = jobs(run)
-    until(lambda: checkpoints(run.stage(4)))
+    wait_for(lambda: checkpoints(run.stage(4)))
     subprocess.run(["scancel", "--signal=KILL", f"{first}.0"], check=True)
-    until(lambda: backend.poll(first) == "ended" and backend.poll(second) == "ended")
+    wait_for(lambda: backend.poll(first) == "ended" and backend.poll(second) == "ended")
     assert "JobState=CANCELLED" in job(cluster, second)
     assert not run.stage(8).progress.exists() and not run.stage(4).final.exists()

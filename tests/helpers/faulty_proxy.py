@@ -11,6 +11,8 @@ class FaultyProxy:
 
     def __init__(self, port: int) -> None:
         self.down = False
+        self.num_refused = 0
+        """Requests while it was down"""
         self.lose_answers_to: str | None = None
         """Part of the request's path"""
         self.num_lost = 0
@@ -39,6 +41,7 @@ class FaultyProxy:
         """Forward a request and its answer, or close the connection."""
         request.close_connection = True
         if self.down:
+            self.num_refused += 1
             return
         time.sleep(self.delay_seconds)
         size = int(request.headers.get("Content-Length", 0))

@@ -5,10 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from progan.stages.engine.update import Objective
+from progan.stages.engine.update import Objective, StepId
 from progan.stages.objectives.objective import TERMS, make_terms, objective
 from progan.stages.objectives.passes import Batch, DiscriminatorPass, GeneratorPass, Players
 from progan.stages.specs.objective import ObjectiveSpec
+
+HERE = StepId(resolution=8, images_seen=0, end=16)
+"""Of updates that are not part of a run"""
 
 
 def discriminator_objective(

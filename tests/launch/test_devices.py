@@ -58,13 +58,14 @@ def test_variable_of_the_ranks_says_which_gpus_are_counted(visible: str, expecte
     ("cpuinfo", "expected"),
     [
         ("processor : 0\nflags\t\t: fpu avx512_bf16 amx_bf16\n", "AMX"),
-        ("flags\t\t: avx512_bf16 amx_tile\n", "AVX512_BF16"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: avx512f avx512_bf16\n", "AVX512_BF16"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: avx512_bf16 amx_tile\n", None),
         ("flags\t\t: avx512f avx512_vnni\n", None),
         ("Features\t: fp asimd bf16\n", None),
         (None, None),
     ],
 )
-def test_units_for_bf16_are_known_by_the_flags(
+def test_units_for_bf16_are_known_by_vendor_and_flags(
     cpuinfo: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "CPUINFO", tmp_path / "cpuinfo")

@@ -9,7 +9,7 @@ import pytest
 from fake_ssh import FAKE_SSH
 from progan.launch import devices, precision
 from progan.launch.errors import UnreachableError
-from progan.launch.precision import best_precision, emulates_bf16, lacks_bf16
+from progan.launch.precision import best_precision, is_slower_in_bf16, lacks_bf16
 from progan.launch.spec import LaunchSpec
 
 SLURM = {"backend": "slurm", "nodes": 2, "gpus_per_node": 4}
@@ -36,15 +36,15 @@ def launch(**fields: Any) -> LaunchSpec:
     ("flags", "capabilities", "fields", "expected", "reason"),
     [
         ("avx512_bf16 amx_bf16", [], {}, "bf16", "the CPU has AMX"),
-        ("avx512f", [], {}, "fp32", "the CPU has no units for bf16"),
+        ("avx512f", [], {}, "fp32", "the CPU is no faster in bf16"),
         ("amx_bf16", [(7, 5)], {}, "bf16", "the CPU has AMX"),  # whose GPUs are not visible
         ("", [(9, 0), (8, 6)], GPUS, "bf16", "the GPUs have compute capability 8.6"),
         ("amx_bf16", [(9, 0), (7, 5)], GPUS, "fp32", "a GPU has compute capability 7.5, and"),
         ("", [], GPUS, "bf16", "for GPUs"),
         ("", [], SLURM, "bf16", "for the GPUs that are asked for"),
         ("", [], KUBERNETES, "bf16", "for the GPUs that are asked for"),
-        ("", [], SLURM | ON_CPUS, "fp32", "the CPU has no units"),
-        ("", [], SLURM | {"env": {"CUDA_VISIBLE_DEVICES": ""}}, "fp32", "the CPU has no units"),
+        ("", [], SLURM | ON_CPUS, "fp32", "the CPU is no faster"),
+        ("", [], SLURM | {"env": {"CUDA_VISIBLE_DEVICES": ""}}, "fp32", "the CPU is no faster"),
         ("amx_bf16", [], SLURM | ON_CPUS, "bf16", "the CPU has AMX"),
     ],
 )
@@ -80,7 +80,7 @@ def test_one_host_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("flags", "capabilities", "fields", "lacks", "emulates"),
+    ("flags", "capabilities", "fields", "lacks", "is_slower"),
     [
         ("avx512f", [], {}, False, True),
         ("amx_bf16", [], {}, False, False),
@@ -91,8 +91,8 @@ def test_one_host_must_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_what_is_wrong_with_bf16_here(
     flags: str, capabilities: list[tuple[int, int]], fields: dict[str, Any], lacks: bool,
-    emulates: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    is_slower: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     machine(monkeypatch, tmp_path, flags, *capabilities)
     spec = launch(**fields)
-    assert (lacks_bf16(spec) is not None, emulates_bf16(spec)) == (lacks, emulates)
+    assert (lacks_bf16(spec) is not None, is_slower_in_bf16(spec)) == (lacks, is_slower)

@@ -4,8 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from progan.datasets.format.manifest import load_manifest
 from progan.datasets.format.options import Options
 from progan.datasets.sources.source import open_source
 from progan.datasets.synthetic import draw_dataset
+from waiting import wait_for
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -92,13 +91,6 @@ def write_pids(progress):
 if __name__ == "__main__":
     {call}
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

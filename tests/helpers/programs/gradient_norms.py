@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from moments import HERE
+from objective_of import HERE
 from progan.stages.distributed.process_group import start_distributed
 from progan.stages.distributed.world import detect
 from progan.stages.engine.engine import Engine

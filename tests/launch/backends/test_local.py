@@ -16,6 +16,7 @@ from progan.launch.devices import count_gpus
 from progan.launch.spec import LaunchSpec
 from progan.launch.task import Task
 from required import require
+from waiting import wait_for
 
 
 def task(folder: Path, code: str) -> Task:
@@ -23,10 +24,7 @@ def task(folder: Path, code: str) -> Task:
 
 
 def wait(backend: Local, handle: str) -> None:
-    deadline = time.monotonic() + 60
-    while backend.poll(handle) != "ended":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: backend.poll(handle) == "ended")
 
 
 def test_every_rank_runs_with_its_number(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from progan.launch.ssh.host_supervisor import require_name
 from progan.launch.ssh.hostfile import Host
 from progan.launch.ssh.ssh import Ssh, rendezvous_address
 from progan.launch.task import Task
+from waiting import wait_for
 
 ASKED = """
 import os, signal, time
@@ -111,13 +110,6 @@ def test_host_that_does_not_find_the_first_says_so() -> None:
     with pytest.raises(SystemExit, match=r"does not find no-such-host\.invalid, the first host"):
         require_name("no-such-host.invalid")
     require_name("127.0.0.1")
-
-
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def started(ssh: Ssh, folder: Path) -> tuple[str, list[psutil.Process]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from moments import HERE
+from objective_of import HERE
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.update import Objective

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpu_waits import no_waits
-from moments import HERE
+from objective_of import HERE
 from progan.stages.distributed.world import World
 from progan.stages.engine.engine import Engine
 from progan.stages.engine.update import Objective

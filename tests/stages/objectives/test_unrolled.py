@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from moments import HERE
-from objective_of import discriminator_objective, discriminator_penalty, generator_objective
+from objective_of import HERE, discriminator_objective, discriminator_penalty, generator_objective
 from progan.stages.distributed.world import World
 from progan.stages.engine.frozen import frozen
 from progan.stages.engine.optimizers import Moments, make_optimizer
