@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from progan.pipeline.cli.main import stop_on_signals
 from progan.pipeline.cli.output import say
 from progan.pipeline.config.yaml_io import plain
 from progan.pipeline.run.beginning.configuration import load_run_config, run_hints
+from progan.pipeline.run.stop_signals import STOP_SIGNALS, stop_on_signals
 from progan.pipeline.train import resume as resume_run
 from progan.pipeline.train import train as train_run
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def train(config: str | Path, run: str | Path, *words: str, **changes: Any) -> Path:

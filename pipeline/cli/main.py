@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ from progan.pipeline.cli.streams import outlive_output, write_any_character
 from progan.pipeline.cli.track import track
 from progan.pipeline.config.printable import printable
 from progan.pipeline.config.secrets import without_secrets
+from progan.pipeline.run.stop_signals import ignore_stop_signals, stop_on_signals
+from progan.stages.training.stop_request import EXIT_STOPPED
 
 if TYPE_CHECKING:
     from progan.pipeline.config.schema import RunConfig
@@ -67,6 +68,8 @@ class Cli(click.Group):
             code = exit_code(error)
             if code is None or isinstance(error, BrokenPipeError):  # click ends quietly
                 raise
+            if code == EXIT_STOPPED:
+                ignore_stop_signals()
             say(f"progan: {without_secrets(message(error))}")
             sys.exit(code)
 
@@ -105,7 +108,6 @@ def exit_code(error: Exception) -> int | None:
     from progan.launch.errors import LaunchConfigError, LaunchError
     from progan.pipeline.errors import ConfigError, RunError, StoppedError
     from progan.stages.errors import NoNetworksError, StageError
-    from progan.stages.training.stop_request import EXIT_STOPPED
 
     codes: list[tuple[tuple[type[Exception], ...], int]] = [
         (
@@ -369,18 +371,3 @@ def outlast_terminal() -> None:
     """Neither a signal nor an output that is closed ends a run without a checkpoint."""
     outlive_output()
     stop_on_signals()
-
-
-def stop_on_signals() -> None:
-    """Let SIGTERM, and SIGHUP of a closed terminal, stop a run as Ctrl-C does.
-
-    The workers write a checkpoint and end, exit code 75. Under nohup SIGHUP stays ignored.
-    """
-    from progan.pipeline.errors import StoppedError
-
-    def stop(number: int, frame: object) -> None:
-        raise StoppedError
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)

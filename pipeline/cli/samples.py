@@ -244,7 +244,8 @@ def timelapse(run: Path, out: Path, seconds: float, fps: int) -> None:
 
     note = _replaced(out)
     grids = write_film(existing_run(run), out, seconds, fps)
-    say(f"{out}: {grids} grids, {out.stat().st_size / 1e6:.1f} MB{note}")
+    noun = "grid" if grids == 1 else "grids"
+    say(f"{out}: {grids} {noun}, {out.stat().st_size / 1e6:.1f} MB{note}")
 
 
 def _replaced(out: Path) -> str:

@@ -8,18 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from progan.pipeline.cli.main import stop_on_signals
 from progan.pipeline.cli.streams import Unfailing, write_any_character
 from progan.pipeline.errors import StoppedError
+from progan.pipeline.run.stop_signals import STOP_SIGNALS, ignore_stop_signals, stop_on_signals
 from progan.pipeline.run.terminal import Terminal
 
 
 @pytest.fixture
 def restored_signals() -> Iterator[None]:
-    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
-    handlers = [signal.getsignal(number) for number in numbers]
+    handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     yield
-    for number, handler in zip(numbers, handlers, strict=True):
+    for number, handler in zip(STOP_SIGNALS, handlers, strict=True):
         signal.signal(number, handler)
 
 
@@ -32,6 +31,14 @@ def test_closed_terminal_stops_a_run_in_order_but_not_under_nohup() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stop_on_signals()
     signal.raise_signal(signal.SIGHUP)
+
+
+@pytest.mark.usefixtures("restored_signals")
+def test_process_that_has_stopped_is_not_ended_by_one_more_ctrl_c() -> None:
+    stop_on_signals()
+    ignore_stop_signals()
+    for number in STOP_SIGNALS:
+        signal.raise_signal(number)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["closed pipe", "full disk"])
