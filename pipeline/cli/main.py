@@ -96,6 +96,8 @@ def message(error: Exception) -> str:
     """What a user is shown of an expected error."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename2 or error.filename}: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # by os.getcwd
+        return "the working directory has been removed: change to another one"
     return str(error)
 
 

@@ -10,6 +10,7 @@ from progan.stages.specs.model import ModelSpec, Resolution
 from progan.stages.storage.sealed_folder import read_fields, unseal
 
 DOCUMENT = "manifest.json"
+REMEDY = "copy it back, or train the stage again: progan resume RUN --stage R"
 
 
 class Final(BaseModel):
@@ -30,11 +31,12 @@ class Final(BaseModel):
 
 def read_final(folder: Path) -> Final:
     """A finished stage's manifest, all checksums verified; StageError if the folder is damaged."""
-    fields = unseal(folder, DOCUMENT)
     try:
-        return Final.model_validate(fields)
+        return Final.model_validate(unseal(folder, DOCUMENT))
     except ValidationError as error:
         raise StageError(f"{folder / DOCUMENT} is damaged: {first_problem(error)}") from error
+    except StageError as error:
+        raise StageError(f"{error}; {REMEDY}") from error
 
 
 def is_done(folder: Path) -> bool:

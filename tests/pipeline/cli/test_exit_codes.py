@@ -193,3 +193,11 @@ def test_nothing_measured_is_a_failure(
     result = ended(["evaluate", str(run)])
     assert result.exit_code == 1
     assert text in result.stderr
+
+
+def test_removed_working_directory_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = here / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert_one_line(ended(["plan", "demo"]), 1, "the working directory has been removed")
