@@ -14,6 +14,7 @@ from torch import Tensor
 from measuring.real_step import StageFactory, one_step
 from measuring.timing import time_child_processes
 from progan.pipeline.config.schema import RunConfig, load_config
+from progan.pipeline.errors import ConfigError
 from progan.pipeline.run_folder import RunFolder
 from progan.pipeline.sampling.generate import load_networks
 from progan.stages.images import to_uint8
@@ -51,7 +52,12 @@ def recipe(text: str) -> tuple[str, tuple[str, ...]]:
     name, _, words = text.partition("=")
     if not re.fullmatch(r"[\w.-]+", name) or not words.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PRESET key=value ...")
-    return name, split(words)
+    preset, *changes = split(words)
+    try:
+        load_config(preset, tuple(changes))
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    return name, (preset, *changes)
 
 
 def add_options(parser: argparse.ArgumentParser, resolution: int) -> None:
