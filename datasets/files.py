@@ -125,7 +125,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """A temporary folder to write to; it becomes `path` when the block ends without an error.
 
     Creates missing parent folders, and removes the temporary folders of killed writers of `path`.
-    OSError if by then `path` is there, and no empty folder.
+    OSError if `path` exists by then and is not an empty folder.
     """
     path = path.absolute()
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 12}.tmp"):
@@ -148,7 +148,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _rename(error: OSError, names: Mapping[str, str]) -> None:
-    """Let an error name the files, or those in the folders, that the user knows."""
+    """Replace temporary paths in an error by those that the user knows."""
     for key in ("filename", "filename2"):
         named = getattr(error, key)
         for temporary, name in names.items():
@@ -158,7 +158,7 @@ def _rename(error: OSError, names: Mapping[str, str]) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder; OSError if another process has. The kernel unlocks it, however that ends."""
+    """Lock a folder; OSError if another process holds it. The kernel unlocks it when that ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

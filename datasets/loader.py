@@ -53,8 +53,8 @@ class Batches:
     ) -> None:
         """`batch` and `position` count pictures over all ranks.
 
-        `holdout` is the share of the data set that is at no position: only `fixed` and `held_out`
-        show it.
+        `holdout` is the share of the data set that is left out of the order: only `fixed` and
+        `held_out` show it.
 
         If `device` is a GPU, `next` gives pixels that are there already, or soon: copies run ahead
         on a stream of their own, which the current stream waits for, not the host. `fixed` and `at`
@@ -66,7 +66,7 @@ class Batches:
         rank_positions(position, batch=batch, rank=rank, world_size=world_size)
         self.manifest: Manifest = load_manifest(spec.path)
         self.position = position
-        """Of the next batch that is returned. Prefetched batches do not count."""
+        """Position of the next batch that is returned. Prefetched batches do not count."""
         self._spec, self._resolution, self._seed = spec, resolution, seed
         self._batch, self._rank, self._world_size = batch, rank, world_size
         self._level = Level(
@@ -133,7 +133,7 @@ class Batches:
         yield from (reading.wait() for reading in started)
 
     def labels_at(self, positions: Integers) -> Tensor:
-        """The labels of the pictures at these positions, int64 [n], without reading these."""
+        """The labels of the pictures at these positions, int64 [n]; the pictures are not read."""
         return torch.from_numpy(self._level.labels[self._indices(positions)])
 
     @property
@@ -162,7 +162,7 @@ class Batches:
         self.close()
 
     def _prefetch(self, position: int) -> Callable[[], Reals]:
-        """Start to read this rank's slice of the global batch at `position`; how to get it."""
+        """Start to read this rank's slice of the global batch at `position`; the result waits."""
         positions = rank_positions(
             position, batch=self._batch, rank=self._rank, world_size=self._world_size
         )

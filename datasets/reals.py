@@ -1,6 +1,6 @@
 """Real pictures of one batch, as bytes until the device that shows them mirrors and scales them.
 
-That takes a quarter of the memory, and of the copy to a GPU, that float32 does.
+That takes a quarter of the memory and of the copying to a GPU that float32 would take.
 """
 
 from typing import NamedTuple, Self

@@ -2,8 +2,8 @@
 
     python -m progan.launch.precision
 
-prints that of this machine, and why, as JSON: hosts are asked so over ssh. fp16 is never chosen: it
-needs the losses scaled, and skips steps.
+prints that of this machine, and why, as JSON: this is how hosts are asked over ssh. fp16 is never
+chosen: it needs the losses scaled, and skips steps.
 """
 
 import json

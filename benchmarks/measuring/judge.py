@@ -1,7 +1,7 @@
 """Judges generated pictures against a data set's: FID by a small classifier, and SWD.
 
 The classifier is trained on the data set itself, from a fixed seed: a few minutes of one thread.
-FID by its features is no published FID, but ranks generators of one data set.
+FID by its features is not the published FID, but ranks generators of one data set.
 """
 
 from functools import cached_property
@@ -28,11 +28,11 @@ BATCH = 100
 EPOCHS = 8
 RATE = 0.003
 TESTED = 0.1
-"""Share of the pictures that the classifier is tested on, not trained"""
+"""Share of the pictures that the classifier is tested on, not trained on"""
 GRID = 10
 """Pictures a row of a grid, and rows"""
 SWD_IMAGES = 1024
-"""That are compared by SWD, which takes longer than all else"""
+"""Pictures compared by SWD, which takes longer than everything else"""
 QUARTERS = 4
 """Classes without labels: by how many quarters a picture is turned (Gidaris et al. 2018)"""
 
@@ -97,7 +97,7 @@ class Judge:
 
     @property
     def other_reals(self) -> Tensor:
-        """As many others: their scores are the floor."""
+        """As many other reals: their scores are the floor."""
         return self.pictures[-self.images :]
 
     def scores(self, pictures: Tensor) -> dict[str, float]:

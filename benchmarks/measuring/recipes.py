@@ -44,7 +44,7 @@ class Trained(NamedTuple):
     kimg: float
     """Thousands of images shown"""
     pictures: dict[str, Tensor]
-    """By the weights that draw them, `ema` and `generator`: uint8 (images, C, R, R)"""
+    """Pictures by the weights that drew them, `ema` and `generator`: uint8 (images, C, R, R)"""
 
 
 def recipe(text: str) -> tuple[str, tuple[str, ...]]:

@@ -144,7 +144,7 @@ def score(points: Tensor, modes: Tensor) -> Score:
 
 
 def score_reals(shape: str, seed: int) -> Score:
-    """What fresh reals score, as many as a generator's samples: the most that one can reach."""
+    """The score of fresh reals, as many as a generator's samples: the upper bound."""
     reals = Gaussians(shape, seed)
     points = torch.cat([next(reals).points for _ in range(-(-NUM_SAMPLES // BATCH))])
     return score(points[:NUM_SAMPLES], reals.modes)

@@ -94,8 +94,8 @@ def _samples(
 def _interpreted(
     samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]], photometric: int, extra: int
 ) -> Image.Image:
-    """(H, W, 2) from 0 to 1 -> L, or LA with straight alpha. What is stored has been multiplied,
-    whether it counts from black or from white."""
+    """(H, W, 2) from 0 to 1 -> L, or LA with straight alpha. Alpha has multiplied the stored
+    sample, whether that counts from black or from white."""
     grey, alpha = samples[..., 0], samples[..., 1]
     if extra == _PREMULTIPLIED:
         grey = np.divide(grey, alpha, out=np.zeros_like(grey), where=alpha > 0).clip(0, 1)

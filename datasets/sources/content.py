@@ -1,4 +1,4 @@
-"""What a file is that is not what its name says, by its first bytes."""
+"""Recognises, by their first bytes, files that are not what their names say."""
 
 _START = 512
 _SIGNATURES = (

@@ -32,7 +32,7 @@ _MOST_CLASSES = 1 << 20
 # Not str.isdigit: it says yes to "²", which is no number, and to numbers that Python does not read.
 _NUMBER = re.compile(r"(-?[0-9]{1,9})(\.0+)?")
 _FORM = 'not in the form {"labels": [["folder/name.png", 6], ...]}'
-# More classes than these, with fewer than two pictures each on average, are hardly meant.
+# More classes than these, with fewer than two pictures each on average, are probably a mistake.
 _MANY_CLASSES = 20
 
 Labels = tuple[tuple[int, ...] | None, tuple[str, ...] | None]
@@ -109,7 +109,7 @@ def _own(listing: Listing, source: str) -> dict[str, Any]:
 
 
 def _empty_classes(listing: Listing, classes: Sequence[str]) -> list[str]:
-    """The folders without pictures that lie where those of the classes lie."""
+    """The folders without pictures that are siblings of those of the classes."""
     places = {
         entry.name.partition(f"{folder}/")[0]
         for entry, folder in zip(listing.entries, classes, strict=True)
@@ -130,7 +130,7 @@ def _within_tars(listing: Listing) -> list[str]:
 
 
 def _remark(numbers: Sequence[int], classes: Sequence[str], note: Note) -> None:
-    """Note classes without pictures, and so many classes that they may be none."""
+    """Note classes without pictures, and a number of classes that is probably a mistake."""
     used = set(numbers)
     empty = [name for number, name in enumerate(classes) if number not in used]
     if empty:

@@ -60,7 +60,7 @@ class Listing(NamedTuple):
     in_samples: bool = False
     """Whether pictures whose names differ in their extensions only are parts of one sample."""
     others: str = ""
-    """Which files are no pictures here, but may be for the user: see `Others`."""
+    """Files that are not read, but that the user may take for pictures: see `Others`."""
     version: str = ""
     """Distinguishes contents of the source that have equal names, sizes and labels."""
 
@@ -87,7 +87,7 @@ def is_hidden(name: str) -> bool:
 
 
 class Others:
-    """Counts the files of a source that are no pictures here, but may be for the user."""
+    """Counts the files of a source that are not read, but that the user may take for pictures."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
@@ -129,7 +129,7 @@ class LabelFiles:
 
     @property
     def chosen(self) -> list[tuple[str, bytes]]:
-        """`Listing.label_files`: one file may name pictures anywhere, of several each its own."""
+        """`Listing.label_files`: one names pictures anywhere, several those in their folders."""
         if len(self._found) == 1:
             return [("", content) for content in self._found.values()]
         return sorted(self._found.items())

@@ -185,7 +185,7 @@ def _key_and_extension(name: str) -> tuple[str, str]:
 
 def _text(tar: Tar, member: tarfile.TarInfo, most: int) -> bytes:
     """The content of a member with labels; nothing if it is no file. A .json of more than `most`
-    bytes is of other things than labels; raises DataError for such a .cls."""
+    bytes does not hold labels; raises DataError for such a .cls."""
     if _problem(member):
         return b""
     if member.size > most:

@@ -1,7 +1,7 @@
 """The members of a tar file, one by one; damage is an error that says where.
 
-Python's tarfile reads the headers, but ends its list without a word at a damaged one, or reads on
-after it (`ignore_zeros`) and leaves out what it hid. Here a tar file is whole only if its end is
+Python's tarfile reads the headers, but silently ends its list at a damaged one, or reads on after
+it (`ignore_zeros`) and leaves out the members it hid. Here a tar file is whole only if its end is
 marked by two blocks of zeros, or more up to a full record. Then the file ends, or another tar file
 begins, which is read too: `cat a.tar b.tar` gives such files.
 """

@@ -54,7 +54,7 @@ def recognises(location: str) -> bool:
 
 
 def absolute(location: str) -> str:
-    """The same tar files, independent of the working directory, which commands still see."""
+    """The same tar files with absolute local paths; commands and URLs stay as they are."""
     parts = location.split(_LIST)
     return _LIST.join(part if _is_remote(part) else _absolute(part) for part in parts)
 

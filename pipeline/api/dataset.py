@@ -60,7 +60,7 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
 
     @property
     def labels(self) -> Tensor:
-        """The labels of all pictures, int64 (N,), without reading these."""
+        """The labels of all pictures, int64 (N,), without reading the pictures."""
         return torch.from_numpy(self._reader().labels.copy())
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ def load_generator(source: str | Path, *, stage: int | None = None) -> "PictureG
     weights (`--format safetensors` or `huggingface`), the OUT of `progan import`, or
     hf://USER/NAME. Code that lies beside the weights is not executed.
 
-    Raises ConfigError for a `stage` that is none, RunError if there is no checkpoint yet,
+    Raises ConfigError for a `stage` that the run lacks, RunError if there is no checkpoint yet,
     NetworksError if the folder holds no generator or is damaged.
 
     >>> generator = load_generator("runs/shapes")

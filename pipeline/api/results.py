@@ -75,7 +75,7 @@ class Report:
         return Path(path)
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own: its styles and scripts do not meet the notebook's."""
+        """The page in a frame of its own: its styles and scripts do not affect the notebook's."""
         return (
             f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(self.html)}" '
             f'style="width: 100%; height: {PAGE_HEIGHT}px; border: 0"></iframe>'

@@ -250,7 +250,7 @@ def train(config: str, overrides: tuple[str, ...], run: Path | None, detach: boo
 
 
 def _print_notes(notes: list[str], config: "RunConfig") -> None:
-    """Print what was chosen for a run, and what is probably not meant."""
+    """Print what was chosen for a run, and what is probably unintended."""
     from progan.pipeline.run.beginning.configuration import run_hints
 
     for note in notes + run_hints(config):

@@ -1,4 +1,4 @@
-"""Standard output and error that no command fails by: narrow encodings, closed pipes, lost
+"""Standard output and error that cannot make a command fail: narrow encodings, closed pipes, lost
 terminals."""
 
 import io

@@ -20,7 +20,7 @@ NOT_COMPUTED: dict[str, Any] = {
 }
 """Parts of a stage's spec that do not affect what it computes, but for rounding.
 
-Statistics are of groups of consecutive samples, which a micro-batch may not divide. The data set
+Statistics are of groups of consecutive samples, which a micro-batch may not split. The data set
 is identified by its fingerprint, not by its path, and so are initial weights and a shared encoder
 (the model has its checksum); the stage before is given by growth.first.
 """

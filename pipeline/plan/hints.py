@@ -1,4 +1,4 @@
-"""What is allowed and probably not meant, in one line each; no torch."""
+"""Warnings about what is allowed but probably unintended, in one line each; no torch."""
 
 from collections.abc import Iterator, Sequence
 

@@ -16,7 +16,7 @@ GIB = 2**30
 INTERPRETER_BYTES = round(0.8 * GIB)
 """Python, torch and DeepSpeed in a rank, measured on two CPU ranks"""
 ALLOCATOR = 1.3
-"""What measuring takes by what its tensors take, at most; measured on one and two CPU ranks"""
+"""Memory of measuring, at most, as a multiple of its tensors'; measured on one and two CPU ranks"""
 STAY = ("weights", "average", "moments", "master_weights", "replay")
 """Kinds of tensors (stages/costs/estimate.py) that are there while metrics are measured, too"""
 

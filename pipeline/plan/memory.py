@@ -8,7 +8,7 @@ from progan.pipeline.plan.remembered import Remembered
 from progan.stages.specs.stage import StageSpec
 
 FRAGMENTS = 1.3
-"""Memory that torch's allocator reserves, over that of tensors at their peak: 1.15 to 1.28 in steps
+"""Memory that torch's allocator reserves, as a multiple of the tensors' peak: 1.15 to 1.28 in steps
 at 8x8 to 1024x1024"""
 CONTEXT, NCCL = int(0.6 * GIB), int(0.4 * GIB)
 """Usual values, not measured by us"""
@@ -49,7 +49,7 @@ def _footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
 
 
 def gpu_bytes(tensors: int, ranks: int) -> int:
-    """What a process takes of its GPU whose tensors take `tensors` bytes.
+    """GPU memory of a process whose tensors take `tensors` bytes.
 
     Fragments of the allocator, CUDA's context with its kernels, and NCCL's buffers come on top.
     """

@@ -13,14 +13,14 @@ from progan.pipeline.run_folder import RunFolder
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8420
 NAMES = {ADDRESS, "localhost"}
-"""Of this server. Others are refused: a page elsewhere whose name leads here may not read it"""
+"""Of this server. Others are refused, so that a site whose name resolves to it cannot read it"""
 DRAWN = ("config.yaml", "events.jsonl", "stages/*/metrics.jsonl", "stages/*/evaluation.json",
          "stages/*/samples", "stages/*/final")  # fmt: skip
 """What a page shows besides state and times"""
 
 
 class ReportServer(ThreadingHTTPServer):
-    """Renders the page anew when the run has more to show."""
+    """Renders the page again when the run has more to show."""
 
     daemon_threads = True
 
@@ -87,4 +87,4 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the page asks every few seconds."""
+        """Log nothing: the page asks every few seconds."""

@@ -1,4 +1,4 @@
-"""What a user is told, and a command is run with, when a run ends or starts again."""
+"""The messages to the user, and the user's hook, when a run ends or starts again."""
 
 import logging
 import os
@@ -55,7 +55,7 @@ def _where(page: Page) -> str:
 
 
 def call_hook(command: str | None, run: RunFolder, outcome: Outcome, reason: str = "") -> None:
-    """Run `hooks.on_end` in a shell; that it fails, or takes too long, is a warning."""
+    """Run `hooks.on_end` in a shell; warn if it fails or takes too long."""
     if not command:
         return
     told = {

@@ -11,8 +11,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def stop_on_signals() -> None:
     """Let SIGTERM, and SIGHUP of a closed terminal, stop a run as Ctrl-C does.
 
-    The next one raises StoppedError too: whoever waits no longer for trackers and copies. Under
-    nohup SIGHUP stays ignored.
+    The next one raises StoppedError too, for a user who does not want to wait for trackers and
+    copies. Under nohup SIGHUP stays ignored.
     """
 
     def stop(number: int, frame: object) -> None:
@@ -22,7 +22,7 @@ def stop_on_signals() -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Keep the exit code of a process that has stopped and ends: one more would be its own."""
+    """Keep the exit code of a process that has stopped and is ending: a signal would replace it."""
     _handle(signal.SIG_IGN)
 
 

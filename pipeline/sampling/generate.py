@@ -121,7 +121,7 @@ def generate(
     are drawn from `seed`. `class_`: name or label of the class of all pictures; without, classes
     cycle, by seed if there are `seeds`. `codes`: NUMBER=VALUE words; other codes are random.
     `index`: which of a mixture's generators draws all pictures; without, a random one each.
-    `model` may be a run; `on_choice` is told which of its generators draws.
+    `model` may be a run; `on_choice` is called with which of its generators draws.
 
     Returns the number of pictures. ConfigError if `out` has the suffix of another kind of file,
     if a single file is there already, or if there is no such class, code or generator.

@@ -35,8 +35,8 @@ def interpolate(
 
     Each of the columns x columns cells has its own loop, through an equal share of the seeds in the
     order given. `class_`: name or label of the class of all pictures; without, seeds have the same
-    classes as in `generate`. `model` may be a run; `on_choice` is told which of its generators
-    draws.
+    classes as in `generate`. `model` may be a run; `on_choice` is called with which of its
+    generators draws.
     """
     check_movie(out, fps)
     cells, frames = columns**2, max(1, round(seconds * fps))

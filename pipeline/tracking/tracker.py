@@ -22,7 +22,7 @@ SYNC_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
 """How long the end of training waits for all trackers together"""
 LAST_ATTEMPTS = 2
-"""The second asks a tracker anew what it has: a run may have been deleted there"""
+"""The second asks a tracker again what it has: a run may have been deleted there"""
 MAX_CHARACTERS = 300
 SAMPLING_FAILED = "this machine cannot be watched"
 SENDING_FAILED = "cannot be told"
@@ -135,7 +135,7 @@ class Follower(threading.Thread):
 
 
 class Failures:
-    """Warns of the first of several failures in a row, and of each one that a user can mend."""
+    """Warns of the first of several failures in a row, and of each one that a user can fix."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()

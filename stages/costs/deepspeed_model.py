@@ -80,7 +80,7 @@ class DeepSpeedModel:
             torch.empty(self._whole)  # flattened for the all-reduce
 
     def _step(self) -> None:
-        """The optimizer's, on the weights that are this rank's."""
+        """The optimizer's step on this rank's weights."""
         with self._live.making(GRADIENTS):
             flat = torch.empty(self._share) if self._zero else None
             self._averaged = None
@@ -100,7 +100,7 @@ class DeepSpeedModel:
             parameter.grad = None
 
     def _shard_gradients(self) -> None:
-        """Average the bucket over the ranks; of the mean, keep what this rank is to step along."""
+        """Average the bucket over the ranks; keep the part of the mean that this rank uses."""
         for parameter in self._parameters:
             parameter.grad = None
         if self._ranks > 1:

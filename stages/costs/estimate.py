@@ -31,9 +31,9 @@ DEVICE = torch.device("cpu")
 
 
 def footprint(spec: StageSpec, ranks: int) -> dict[str, int]:
-    """Estimate the bytes that tensors take on each of `ranks` ranks when they take the most.
+    """Estimate the peak memory of tensors, in bytes, on each of `ranks` ranks.
 
-    Returns them by what they are for at that moment: weights, average, moments, master_weights
+    Returns its parts by use at that moment: weights, average, moments, master_weights
     (ZeRO's copy, which is stepped), replay, gradients with the buffers they are averaged in, reals,
     and activations with all else that a pass keeps.
 
@@ -87,7 +87,7 @@ def _stage(spec: StageSpec, ranks: int, live: LiveBytes) -> Stage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FakeWorld(World):
-    """One of the ranks. A collective takes the memory it takes, and returns shapes alone."""
+    """One of the ranks. A collective takes its usual memory, and returns only shapes."""
 
     live: LiveBytes
 

@@ -19,8 +19,8 @@ CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_b
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, adds up the storages that operations make, for as long as they live.
 
-    It sees every operation of torch, those of autograd among them, but not what a kernel takes and
-    gives back within one (workspaces). Fake tensors count with the bytes real ones would have.
+    It sees every operation of torch, those of autograd among them, but not the memory that a kernel
+    allocates and frees within one (workspaces). Fake tensors count as many bytes as real ones.
     """
 
     def __init__(self) -> None:

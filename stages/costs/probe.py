@@ -1,8 +1,8 @@
 """The time of a stage's step, measured by a few real steps on random pictures.
 
 Run as a program, it answers each line of standard input, {"spec", "batches", "limit": seconds}, by
-a line of standard output: what `measure` returns, or {"error"} and its end. So whoever asks loads
-no torch and survives a crash (pipeline/plan/times.py).
+a line of standard output: what `measure` returns, or {"error"}, after which it ends. So the caller
+loads no torch and survives a crash (pipeline/plan/times.py).
 """
 
 import gc

@@ -42,7 +42,7 @@ class World:
     def all_reduce_scalars(self, scalars: Mapping[str, Tensor]) -> AsyncScalars:
         """Mean over the ranks of each named scalar, in float64; the same on every rank.
 
-        NaN or infinite on one rank is so on all, so every rank decides alike.
+        A scalar that is NaN or infinite on one rank is so on all, so every rank decides alike.
         """
         return AsyncScalars(scalars, self.all_reduce_mean(stack_scalars(scalars)))
 

@@ -161,7 +161,7 @@ class Engine:
     def load_moments(self, state: dict[str, Tensor]) -> None:
         """Restore what `moments` gave, on any number of ranks.
 
-        State of another precision has no loss scale: it begins anew.
+        State of another precision has no loss scale: it starts at its initial value.
         """
         for own in self._optimizer.state.values():
             own["step"].copy_(state["step"].squeeze())
@@ -176,7 +176,7 @@ class Engine:
             self._loss_scale.load(state["loss_scale"])
 
     def _materialise_moments(self) -> None:
-        """Have the optimizer create its state by a step of rate 0.
+        """Have the optimizer create its state by a step with learning rate 0.
 
         So that it can be read and set before the first real step, which fp16 may skip.
         """

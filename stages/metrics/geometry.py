@@ -1,8 +1,8 @@
 """Geometry Score: how the topology of the set of fakes differs from that of the set of reals.
 
 Khrulkov and Oseledets 2018 (arXiv 1802.02664): pictures are points; 64 random ones of a set are the
-landmarks of a witness complex, whose witnesses are all points of the set, and whose number of holes
-beta_1(alpha) is counted while alpha grows to alpha_max. The relative living time of i holes is the
+landmarks of a witness complex, and all points of the set are its witnesses. Its number of holes,
+beta_1(alpha), is counted while alpha grows to alpha_max. The relative living time of i holes is the
 share of [0, alpha_max] in which there are i (eq. 2); its mean over 1,000 choices of landmarks
 describes the set (algorithm 1). The score is the squared distance of two such means (algorithm 2),
 times 1000 as published; 0 is best.

@@ -1,4 +1,4 @@
-"""What the discriminator makes of pictures that it is never trained on, beside those that it is."""
+"""The discriminator's logits for held-out pictures, beside those for training pictures."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class PatchSet(NamedTuple):
     def project(self, directions: Tensor, out: Tensor) -> None:
         """Write the normalised patches' projections on directions (D, C * PATCH * PATCH).
 
-        Normalised is a patch whose channels have mean 0 and deviation 1 over the whole set; alpha
+        In normalised patches every channel has mean 0 and deviation 1 over the whole set; alpha
         that is constant, as of opaque pictures, becomes 0. `out`: float32 (D, n), on the device
         that computes.
         """

@@ -33,11 +33,11 @@ def with_conditions(noise: Tensor, labels: Tensor, model: ModelSpec) -> Tensor:
 def for_first_layer(inputs: Tensor, model: ModelSpec) -> Tensor:
     """What the first layer multiplies: (N, model.inputs) -> (N, model.first_inputs).
 
-    Of a mixture of generators, its weight is the generators' own, one after the other, and the
-    columns of all but the one that draws are 0. Pixel norm and the equalised learning rate's scale
-    then are as of that one's columns alone: either has a factor of sqrt(generators), and they
-    cancel out. Source: Hoang et al. 2018 (ICLR, "MGAN"), section 3.2: generators share the
-    parameters of all layers but the first.
+    In a mixture of generators, its weight holds the generators' own, one after the other, and the
+    columns of all but the one that draws are 0. The result is as if there were that one's columns
+    alone: pixel norm and the equalised learning rate's scale each have a factor of
+    sqrt(generators), and these cancel out. Source: Hoang et al. 2018 (ICLR, "MGAN"), section 3.2:
+    generators share the parameters of all layers but the first.
     """
     if not model.indices:
         return inputs

@@ -186,11 +186,11 @@ class Features(nn.Module):
 class RepresentativeFeatures(Features):
     """Images of any resolution -> the code of a pretrained autoencoder's frozen encoder.
 
-    The discriminator's head sees it beside the discriminator's own features, which so have to tell
-    apart what the code of the data does not: Bang and Shim 2018 (ICML, arXiv 1801.09195), section
-    3.2 and figure 1. Images are resized to the encoder's resolution, so that the same features are
-    there at every resolution of a run. The code is normalised, as the autoencoder's decoder gets
-    it. Weights are buffers: gradients of images pass, those of weights do not exist.
+    The discriminator's head sees it beside the discriminator's own features, which therefore have
+    to tell apart what the code of the data does not: Bang and Shim 2018 (ICML, arXiv 1801.09195),
+    section 3.2 and figure 1. Images are resized to the encoder's resolution, so that the same
+    features are there at every resolution of a run. The code is normalised, as the autoencoder's
+    decoder gets it. Weights are buffers: gradients flow to the images, not to them.
     """
 
     def __init__(self, model: ModelSpec, *, recompute_from: int | None = None) -> None:
@@ -284,7 +284,7 @@ class Discriminator(Features):
         return DiscriminatorOutput(logits, x, auxiliary_losses)
 
     def _split_index(self, conditioning: Tensor) -> tuple[Tensor, Tensor]:
-        """What the head knows of, and which generator drew a fake: none without a mixture."""
+        """The part for the head, and the generator's one-hot index: (N, 0) without a mixture."""
         indices = 0 if self.namer is None else len(self.namer.bias)
         border = max(0, conditioning.shape[1] - indices)
         return conditioning[:, :border], conditioning[:, border:]

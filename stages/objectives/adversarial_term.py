@@ -92,11 +92,11 @@ class AuxiliaryLosses(Term):
 
 
 class UnrolledValue(Term):
-    """The part of the game's value that an unrolled discriminator's answer to reals makes.
+    """The part of the game's value that an unrolled discriminator's logits for reals make up.
 
     It depends on the generator, through the discriminator's steps, and counts against it (Metz et
-    al. 2017, arXiv 1611.02163, eq. 7). For losses that do not show the generator reals: the others
-    have it already.
+    al. 2017, arXiv 1611.02163, eq. 7). For losses whose generator side sees no reals: the
+    others have it already.
     """
 
     logged = False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def install(side: Side, network: nn.Module, penalties: Penalties) -> None:
-    """Make a network that was just drawn what the constraints want; before weights are loaded."""
+    """Apply the constraints to a newly drawn network, before weights are loaded."""
     for each in penalties:
         if isinstance(each, specs.SpectralNorm) and side in each.networks:
             spectral.add_spectral_norm(network)
@@ -39,7 +39,7 @@ class SpectralNorm(Term):
 class WeightClip(Term):
     """w = clip(w, -bound, bound) for all parameters (Arjovsky et al. 2017, algorithm 1).
 
-    The weights as they are used are meant. Equalised ones are kept as w / scale, with a bound of
+    This means the weights as they are used. Equalised ones are kept as w / scale, with a bound of
     its own for each layer.
     """
 

@@ -26,7 +26,7 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """This rank's slice of a global batch, or a micro-batch of it; None for what a side needs not.
+    """This rank's slice of a global batch, or a micro-batch of it; None where a side needs none.
 
     N is the number of images in it.
     """
@@ -79,7 +79,7 @@ class Players:
 
     @property
     def networks(self) -> dict[Side, nn.Module]:
-        """The two that hold the weights themselves; not those of a discriminator some steps on."""
+        """The two networks that hold the weights themselves, not an unrolled discriminator."""
         discriminator: Any = self.discriminator
         if isinstance(discriminator, UnrolledDiscriminator):
             discriminator = discriminator.network

@@ -40,7 +40,7 @@ class PretrainedEncoder(BaseModel):
 def read_encoder(folder: Path) -> tuple[PretrainedEncoder, RepresentativeSpec]:
     """An encoder's document and what a discriminator's spec says of it, checksums verified.
 
-    NetworksError if the folder is damaged or none.
+    NetworksError if the folder is damaged or holds none.
     """
     if not (folder / DOCUMENT).is_file():
         raise NoNetworksError(

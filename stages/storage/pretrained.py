@@ -95,7 +95,7 @@ class Published:
 
 
 def read_published(folder: Path) -> Published:
-    """The networks of a folder, checksums verified. NetworksError if it is damaged or none.
+    """The networks of a folder, checksums verified. NetworksError if it is damaged or has none.
 
     Whether the files hold the networks that the document describes is found when they are loaded.
     """
@@ -118,7 +118,7 @@ def read_published(folder: Path) -> Published:
 
 
 def read_exported(path: Path) -> ExportedGenerator:
-    """An export's document. NetworksError if it is damaged or none."""
+    """An export's document. NetworksError if it is damaged or not one."""
     try:
         return ExportedGenerator.model_validate_json(path.read_bytes())
     except ValidationError as error:

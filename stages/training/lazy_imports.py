@@ -1,4 +1,4 @@
-"""Keeping out of a worker what it loads and does not use: half of the time until its first step."""
+"""Keeps a worker from loading what it does not use: half of the time until its first step."""
 
 import importlib
 import sys
@@ -10,10 +10,10 @@ COMPILER = "torch._dynamo"
 
 
 class Compiler(ModuleType):
-    """Stands for torch's compiler as long as nobody wants anything of it but not to be compiled.
+    """Stands in for torch's compiler until something is to be compiled.
 
-    torch's optimisers load the compiler, symbolic algebra and all, to be left alone by it. Whatever
-    else is asked of this module has the true one loaded.
+    torch's optimisers load the compiler, symbolic algebra included, only to exempt themselves from
+    it. Access to any other name of this module loads the real one.
     """
 
     def disable(self, function: Callable[..., Any], *_: object, **__: object) -> Callable[..., Any]:

@@ -53,7 +53,7 @@ class Callback(Protocol):
 
 
 def train(stage: Stage, recorder: Callback) -> bool:
-    """Train one resolution until its images are spent; False if the recorder stops it before."""
+    """Train one resolution until all its images are shown; False if the recorder stops it first."""
     while schedule.phase(stage.images_seen, stage.spec.growth) != "done":
         report = step(stage, recorder.local_metrics)
         stage.images_seen += stage.spec.images_per_step
@@ -203,10 +203,10 @@ def augmentation_draws(stage: Stage, purpose: Purpose, position: int) -> Tensor 
 def unrolled(
     stage: Stage, players: Players, position: int, reals: Tensor, labels: Tensor
 ) -> Players:
-    """The same players, the discriminator some steps on, each on these reals and fakes of its own.
+    """The same players, but the discriminator some steps ahead; each step draws its own fakes.
 
-    Every rank takes the same steps, down the gradients that they share; neither the discriminator
-    nor its engine changes. A rank's slice of the batch is taken as a whole.
+    All steps see these reals. Every rank takes the same steps, by gradients averaged over the
+    ranks; neither the discriminator nor its engine changes. A rank's slice is not split.
     """
     spec, steps = stage.spec, stage.spec.objective.unrolled
     alpha = schedule.alpha(stage.images_seen, spec.growth)

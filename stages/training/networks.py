@@ -48,7 +48,7 @@ class Networks:
         return cls(generator, discriminator, ema.requires_grad_(False).eval(), encoder)
 
     def by_name(self) -> dict[Network, nn.Module]:
-        """Those that there are, by the names of their files."""
+        """Those that exist, by the names of their files."""
         found: dict[Network, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,

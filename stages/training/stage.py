@@ -55,7 +55,7 @@ class Stage:
     position: int
     """In the stream of reals and random numbers: `images_seen` and what was passed over"""
     terms: list[Term]
-    """What the objectives are the sum of; some remember (BEGAN, historical averages)"""
+    """The terms of both objectives; some have state (BEGAN, historical averages)"""
     replay: Replay | None
     augmentation: Augmentation | None = None
     waiting: Stopwatch = field(default_factory=Stopwatch)

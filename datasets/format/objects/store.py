@@ -1,4 +1,4 @@
-"""Files on object storage, to write and to read whole: what is at a name is never a part of a file.
+"""Files on object storage, written and read whole: a name never stands for part of a file.
 
 fsspec stores a file by one request, or by parts that a last request joins. A `file://` folder, such
 as a disk that is mounted, is written by renaming.
@@ -32,7 +32,7 @@ _DENIED = (
     "invalidaccesskey", "signaturedoesnotmatch", "permission denied", "401", "403",
 )  # fmt: skip
 _ADDRESS = re.compile(r"\S+://\S+")
-"""Its port or path may read like a status"""
+"""Removed from a message first: its port or path may look like a status"""
 _NO_BUCKET = ("nosuchbucket", "bucket does not exist")
 
 
@@ -150,7 +150,7 @@ class ObjectStore:
         return path.removeprefix(self._root).lstrip("/")
 
     def _must(self, name: str, action: Callable[[], object]) -> None:
-        """`_attempt`; that something is not there is an error, too."""
+        """As `_attempt`, but it is an error, too, if something is not there."""
         done = self._attempt(name, lambda: (action(), True))
         if done is None:
             raise StoreError(f"{self.url}/{name} cannot be stored: no such bucket or folder")

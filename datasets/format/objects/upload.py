@@ -1,4 +1,4 @@
-"""Copies a finished folder to object storage: whole, or not there for those who read it.
+"""Copies a finished folder to object storage: readers see it whole or not at all.
 
 The file that completes the folder is stored last, when every other one has been read back and has
 the same SHA-256. Called again after an interruption, it stores what is missing.

@@ -34,7 +34,7 @@ def classes_of_folders(names: Sequence[str], note: Note) -> list[str] | None:
 
     Folders that contain everything are passed over, and so are train, test and the like. There are
     no classes if all pictures lie in one folder, if one lies outside the folders of the others, or
-    if the folders are numbered parts of one set. `note` is told what a user may not expect.
+    if the folders are numbered parts of one set. `note` is called with what a user may not expect.
     """
     paths = _paths(names)
     if splits := _splits(paths):

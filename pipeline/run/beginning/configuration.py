@@ -37,7 +37,7 @@ def noted_precision(notes: list[str], launch: LaunchSpec) -> str:
 
 
 def run_hints(config: RunConfig) -> list[str]:
-    """What is probably not meant in a run's configuration, a line each."""
+    """What is probably unintended in a run's configuration, a line each."""
     specs = stage_specs(config, RunFolder(Path("RUN")), "")
     return hints(specs, known_manifest(config), config.launch)
 

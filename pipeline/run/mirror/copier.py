@@ -155,8 +155,8 @@ class Copier:
         yield from sorted(found, key=lambda name: PurePosixPath(name).name not in DOCUMENTS)
 
     def _discarded_of(self, stage: StageFolder, names: list[str]) -> Iterator[str]:
-        """Those of one stage: of a stage or networks that were discarded, of old checkpoints, of
-        those of a training that was discarded, and of those that are not whole."""
+        """Those of one stage: all of a discarded stage, discarded networks, and checkpoints that
+        are old, incomplete or of a discarded training."""
         if not stage.spec.exists():
             yield from names
             return

@@ -1,4 +1,4 @@
-"""Sample grids as trackers show them: not above a size that browsers and servers bear."""
+"""Sample grids as trackers show them: no larger than browsers and servers can handle."""
 
 import io
 import logging

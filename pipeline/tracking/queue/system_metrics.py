@@ -15,7 +15,7 @@ EVERY_SECONDS = 10.0
 LINES_PER_INTERVAL = 200
 MAX_SECONDS = 600.0
 LATEST = 1e11
-"""Seconds since 1970: no later time is one"""
+"""Seconds since 1970; a later time in a file is an error"""
 
 
 class MachineLog:

@@ -1,4 +1,4 @@
-"""TensorBoard's event files: records with checksums, of which a cut one is left out by readers."""
+"""TensorBoard's event files: records with checksums; readers leave out a truncated one."""
 
 import os
 import socket

@@ -181,7 +181,7 @@ class WandbSender:
                 time.sleep(0.05)
 
     def _id(self, history: StageHistory) -> str:
-        """Another one in each project, so that none is taken to be sent that is not."""
+        """The W&B run's id, different in each project: what one has been sent, another may lack."""
         whole = f"{run_key(self.run)} {self.config.tracking.wandb}"
         key = hashlib.sha256(whole.encode()).hexdigest()[:16]
         return f"{key}-{history.spec.resolution:04d}-{history.lineage.replace('.', '-')}"

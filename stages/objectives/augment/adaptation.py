@@ -39,7 +39,7 @@ class AdaptAugmentation(Term):
         return {SIGN: (p.real_logits.detach() - self.border).sign()}
 
     def after_step(self, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Adapt p, if it is time; p, as the step's augmentations had it."""
+        """Adapt p if it is due; returns the p that this step's augmentations had."""
         before = self.p.clone()
         self.signs.add_(means[SIGN])
         self.steps.add_(1)
