@@ -112,8 +112,10 @@ def _damaged(location: str, what: str) -> DataError:
 
 
 def _damage(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
-    """Why a member that is no picture may have been one: its name has no checksum of its own, but
-    stands before its content too."""
+    """Why a member whose name is not a picture's may be one all the same; None if its name holds.
+
+    The list of members has no checksum, but each name also stands before the member's content.
+    """
     try:
         archive.open(info).close()
     except (RuntimeError, NotImplementedError):  # encrypted, or compressed in another way

@@ -49,8 +49,8 @@ def accept_changes(
     """What changes from the old configuration, and from what the begun stages were started with.
 
     begun: ascending. Raises ConfigError naming the keys that would change what a run, or one of its
-    stages, computes, unless they were recorded before; with `change`, those only that no stage can
-    go on with. So what was edited in the run's own config.yaml is noticed, too.
+    stages, computes, unless the change was recorded before; with `change`, only the keys that a
+    stage in progress cannot change. Edits of the run's own config.yaml are noticed, too.
     """
     before, after = _flat(old), _flat(new)
     changed = [key for key in after | before if before.get(key) != after.get(key)]

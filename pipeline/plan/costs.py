@@ -14,8 +14,8 @@ from progan.stages.specs.model import FIRST_RESOLUTION, ModelSpec
 from progan.stages.specs.stage import StageSpec
 
 PER_VALUE, PER_WEIGHT, PER_BLOCK = 300, 80, 110_000_000
-"""Multiplications that take as long as a value of a picture's feature maps, as a weight in a step,
-and as a block's operations in a step. Fitted to steps in fp32 on one CPU thread, of networks of 16
+"""Costs, in multiplications, of one value of a picture's feature maps, of one weight in a step, and
+of one block's overhead in a step. Fitted to steps in fp32 on one CPU thread, of networks of 16
 to 512 maps (tests/pipeline/plan/test_costs.py)."""
 DECODING = "autoencoder"
 """The head with a second generator"""

@@ -57,7 +57,7 @@ def measure(spec: StageSpec, batches: Sequence[int], world: World) -> dict[str, 
     """Time a stage's step at the smallest of the batches, and at the largest that is short enough.
 
     batches: ascending; the last is the stage's. Returns the number of timed steps at the largest,
-    and `timings`: pairs of a batch and the seconds of its step, only the last if that is it.
+    and `timings`: pairs of a batch and the seconds of its step; one pair if both are the same.
     """
     smallest = batches[0]
     steps = Steps(spec, smallest, world)

@@ -1,7 +1,7 @@
 """The augmentations of what the discriminator sees that a configuration can ask for; no torch.
 
 `augment` is null, a name, or a map with `kind` and the kind's own keys. The transformations are in
-stages/augment/.
+stages/objectives/augment/.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal

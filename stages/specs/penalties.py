@@ -212,11 +212,11 @@ class ModeRegularizer(Penalty):
 
     kind: Literal["mode_regularizer"]
     weight: PositiveFloat = 1.0
-    """Of both its terms."""
+    """Factor of both terms."""
     lambda_1: NonNegativeFloat = 0.2
-    """Of how far a real is from what generator and encoder make of it."""
+    """Weight of the distance between a real and its reconstruction."""
     lambda_2: NonNegativeFloat = 0.4
-    """Of how far that is from being taken for real."""
+    """Weight of the reconstruction's adversarial loss."""
     distance: Literal["pixels", "features"] = "pixels"
     """Between the values of pictures, or what the discriminator's last layer sees of them."""
     networks: ClassVar[tuple[NetworkName, ...]] = ("generator",)

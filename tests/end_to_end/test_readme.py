@@ -221,7 +221,7 @@ NOT_RUN = {
 }  # fmt: skip
 
 FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TREES = ("## A run's folder", "## The house")
+TREES = ("## A run's folder", "## Repository layout")
 """Sections whose blocks are no commands"""
 PROGRAM = re.compile(r"(progan|python|mlflow|touch|eval|make|pip|docker) ")
 COMMENT = re.compile(r"\s+#.*")
