@@ -15,6 +15,7 @@ from progan.datasets.sources.listing import (
     Rejected,
     is_hidden,
     is_picture,
+    without_pictures,
 )
 
 Identity = tuple[int, int]
@@ -48,7 +49,7 @@ def listing(location: str) -> Listing:
         entries,
         rejected,
         label_files=labels.chosen,
-        empty_folders=_empty(location, entries),
+        empty_folders=without_pictures(_folders(location), entries),
         others=str(others),
     )
 
@@ -80,20 +81,13 @@ def _files(location: str, rejected: list[Rejected]) -> Iterator[str]:
             yield from (os.path.join(folder, name) for name in files)
 
 
-def _empty(location: str, entries: list[Entry]) -> list[str]:
-    """The folders without a picture in them or below; links are not looked at."""
-    filled: set[str] = set()
-    for entry in entries:
-        folder = entry.name.rpartition("/")[0]
-        while folder not in filled:
-            filled.add(folder)
-            folder = folder.rpartition("/")[0]
+def _folders(location: str) -> list[str]:
+    """All folders; links are not looked at."""
     found = []
     for folder, folders, _ in os.walk(location):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         found += [os.path.join(folder, name) for name in folders]
-    names = [_relative(path, location) for path in found if not os.path.islink(path)]
-    return [name for name in names if name not in filled]
+    return [_relative(path, location) for path in found if not os.path.islink(path)]
 
 
 def _loop(link: str, seen: set[Identity]) -> str | None:

@@ -1,6 +1,6 @@
 """The listing of a source: the types that all kinds of sources share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -84,6 +84,17 @@ def is_hidden(name: str) -> bool:
         (part.startswith(".") and part not in (".", "..")) or part in _NOT_THE_USERS
         for part in PurePosixPath(name).parts
     )
+
+
+def without_pictures(folders: Iterable[str], entries: list[Entry]) -> list[str]:
+    """Those of the folders that hold no entry, in them or below."""
+    filled: set[str] = set()
+    for entry in entries:
+        folder = entry.name.rpartition("/")[0]
+        while folder not in filled:
+            filled.add(folder)
+            folder = folder.rpartition("/")[0]
+    return [folder for folder in folders if folder not in filled]
 
 
 class Others:

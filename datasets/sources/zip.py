@@ -6,6 +6,7 @@ import struct
 import zipfile
 from contextlib import suppress
 from functools import lru_cache, partial
+from pathlib import PurePosixPath
 
 from progan.datasets.errors import DataError
 from progan.datasets.sources.labels import DATASET_JSON
@@ -17,7 +18,9 @@ from progan.datasets.sources.listing import (
     Others,
     Rejected,
     climbs_out,
+    is_hidden,
     is_picture,
+    without_pictures,
 )
 
 _ENCRYPTED, _UTF8 = 1, 1 << 11
@@ -39,23 +42,39 @@ def listing(location: str) -> Listing:
     either is damaged."""
     entries: list[Entry] = []
     rejected: list[Rejected] = []
+    folders: set[str] = set()
     others, labels = Others(), LabelFiles()
+    _open.cache_clear()  # the file may have been replaced since
     archive = _open(location)
     _check_count(location, len(archive.infolist()))
     for number, info in enumerate(archive.infolist()):
         name = _name(info)
         if name.rpartition("/")[2] == DATASET_JSON and info.file_size < MAX_FILE_BYTES:
             labels.add(name, partial(_read_labels, location, archive, info))
+        picture = is_picture(name)
+        if not picture and not is_hidden(name):
+            folders.update(_folders_of(name))
         if name.endswith("/"):
             continue
-        picture = is_picture(name)
         if problem := _problem(info) if picture else _damage(archive, info):
             rejected.append(Rejected(name, problem))
         elif picture:
             entries.append(Entry(name, info.file_size, where=number))
         else:
             others.add(name)
-    return Listing(entries, rejected, label_files=labels.chosen, others=str(others))
+    return Listing(
+        entries,
+        rejected,
+        label_files=labels.chosen,
+        empty_folders=without_pictures(sorted(folders), entries),
+        others=str(others),
+    )
+
+
+def _folders_of(name: str) -> list[str]:
+    """A folder and those that it is in; those that a file is in."""
+    inside = PurePosixPath(f"{name}-")
+    return [str(folder) for folder in inside.parents if folder.name]
 
 
 def read(location: str, entry: Entry) -> bytes:

@@ -54,6 +54,15 @@ def test_hostile_zip_members_are_rejected(tmp_path: Path) -> None:
     }
 
 
+def test_replaced_zip_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    for names in (["1.png"], ["1.png", "2.png"]):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, name)
+        assert contents(open_source(path)) == {name: name.encode() for name in names}
+
+
 def test_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

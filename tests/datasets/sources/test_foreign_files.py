@@ -1,5 +1,6 @@
 """Files that are no pictures are named for what they are."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,11 @@ def test_empty_folders_beside_those_of_classes_are_named(
     for name in (*pictures, f"{empty}/notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"-")
-    notes: list[str] = []
-    assert open_source(tmp_path, note=notes.append).classes == classes
-    assert (f"folders without pictures become no classes: {empty}" in notes) == named
+    archive = shutil.make_archive(str(tmp_path.with_name("archive")), "zip", tmp_path)
+    for source in (tmp_path, Path(archive)):
+        notes: list[str] = []
+        assert open_source(source, note=notes.append).classes == classes
+        assert (f"folders without pictures become no classes: {empty}" in notes) == named
 
 
 @pytest.mark.parametrize("folder", ["@eaDir", "$RECYCLE.BIN", "__MACOSX", ".ipynb_checkpoints"])
