@@ -20,10 +20,9 @@ WAITING = ("test_slurm.py", "test_hosts.py")
 """Modules in tests/cluster whose tests mostly wait: others compute meanwhile."""
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto`: one worker a core, and one for each module that mostly waits, which is slow."""
-    waiting = 0 if "not slow" in config.option.markexpr else len(WAITING)
-    return min(os.cpu_count() or 1, 8) + waiting
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one worker a core, and one for each module that mostly waits."""
+    return min(os.cpu_count() or 1, 8) + len(WAITING)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

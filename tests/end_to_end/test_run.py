@@ -18,6 +18,7 @@ from PIL import Image
 from progan.pipeline.run.events import EventLog
 from progan.pipeline.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
 PROGAN = str(Path(sys.executable).with_name("progan"))
 CONFIG = """
 data: {path: %s}
@@ -190,7 +191,6 @@ def test_mlflow_has_each_value_once(run: RunFolder, workplace: Path) -> None:
     assert "samples/reals.png" in runs["run-0004"]["samples"]
 
 
-@pytest.mark.slow
 def test_reopened_stage_resumes_and_later_stages_are_set_aside(
     run: RunFolder, workplace: Path
 ) -> None:

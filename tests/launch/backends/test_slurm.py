@@ -135,6 +135,7 @@ def test_the_script_knows_a_stages_folder() -> None:
     assert "$stage/../../STOP" in text and folder.stop == Path("/run/STOP")
 
 
+@pytest.mark.slow
 def test_by_hand_and_by_progan_the_same_is_started(
     stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

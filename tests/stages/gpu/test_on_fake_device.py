@@ -38,6 +38,7 @@ def passed(environment: dict[str, str], marked: str, *files: Path) -> int:
     return int(done.stdout.split(" passed")[0].split()[-1])
 
 
+@pytest.mark.slow
 def test_the_main_pieces_work_on_a_gpu(switched_on: dict[str, str]) -> None:
     count = passed(switched_on, "gpu and not gpu_values and not slow", ROOT / "tests/stages/gpu")
     assert count > 60
