@@ -181,7 +181,7 @@ def test_end_of_training_waits_for_trackers_a_bounded_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, stuck = TrackedRun(tmp_path / "a run"), [Stuck(), Stuck()]
-    assert closed(Tracker(run.folder, stuck), patience=0.5) < 3
+    assert closed(Tracker(run.folder, stuck), patience=0.5) < 30
     assert all(each.abandoned for each in stuck)
     assert caplog.text.count(f"progan track '{run.folder.path}' --to stuck") == 2
 

@@ -69,8 +69,9 @@ def test_expired_credentials_are_a_warning_with_the_remedy(
     s3: FaultyProxy, quick: None, run: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     s3.refuse_with = (403, b"")
-    started(run).close(1)
-    assert "renew expired ones" in caplog.text
+    mirror = started(run)
+    wait_for(lambda: "renew expired ones" in caplog.text)
+    mirror.close(1)
 
 
 def test_run_that_another_machine_continues_is_left_alone(
