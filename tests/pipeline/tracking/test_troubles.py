@@ -90,7 +90,7 @@ def test_locked_database_is_named_and_gets_everything_later(
 
 @pytest.mark.parametrize(
     "revision, remedy",
-    [("c3d6457b6d8a", "older MLflow: .* mlflow db upgrade sqlite:"),
+    [("bd07f7e963c5", "older MLflow: .* mlflow db upgrade sqlite:"),
      ("fffffffffff0", "newer MLflow.*: pip install --upgrade mlflow")],
 )  # fmt: skip
 def test_database_of_another_version_is_left_alone(
