@@ -186,9 +186,9 @@ class Features(nn.Module):
 class RepresentativeFeatures(Features):
     """Images of any resolution -> the code of a pretrained autoencoder's frozen encoder.
 
-    The discriminator's head sees it beside the discriminator's own features, which therefore have
-    to tell apart what the code of the data does not: Bang and Shim 2018 (ICML, arXiv 1801.09195),
-    section 3.2 and figure 1. Images are resized to the encoder's resolution, so that the same
+    The head receives its code and the discriminator's own features, which thus learn what the code
+    lacks to tell reals from fakes: Bang and Shim 2018 (ICML, arXiv 1801.09195), section 3.2 and
+    figure 1. Images are resized to the encoder's resolution, so that the same
     features are there at every resolution of a run. The code is normalised, as the autoencoder's
     decoder gets it. Weights are buffers: gradients flow to the images, not to them.
     """

@@ -34,7 +34,8 @@ def read_final(folder: Path) -> Final:
     try:
         return Final.model_validate(unseal(folder, DOCUMENT))
     except ValidationError as error:
-        raise StageError(f"{folder / DOCUMENT} is damaged: {first_problem(error)}") from error
+        problem = f"{folder / DOCUMENT} is damaged: {first_problem(error)}"
+        raise StageError(f"{problem}; {REMEDY}") from error
     except StageError as error:
         raise StageError(f"{error}; {REMEDY}") from error
 

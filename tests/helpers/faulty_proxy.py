@@ -11,8 +11,6 @@ class FaultyProxy:
 
     def __init__(self, port: int) -> None:
         self.down = False
-        self.num_refused = 0
-        """Requests while it was down"""
         self.lose_answers_to: str | None = None
         """Part of the request's path"""
         self.num_lost = 0
@@ -41,7 +39,6 @@ class FaultyProxy:
         """Forward a request and its answer, or close the connection."""
         request.close_connection = True
         if self.down:
-            self.num_refused += 1
             return
         time.sleep(self.delay_seconds)
         size = int(request.headers.get("Content-Length", 0))

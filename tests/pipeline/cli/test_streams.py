@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
+from progan.pipeline.cli.main import Cli
 from progan.pipeline.cli.streams import Unfailing, write_any_character
 from progan.pipeline.errors import StoppedError
-from progan.pipeline.run.stop_signals import STOP_SIGNALS, ignore_stop_signals, stop_on_signals
+from progan.pipeline.run.stop_signals import STOP_SIGNALS, stop_on_signals
 from progan.pipeline.run.terminal import Terminal
+from progan.stages.training.stop_request import EXIT_STOPPED
 
 
 @pytest.fixture
@@ -35,10 +38,15 @@ def test_closed_terminal_stops_a_run_in_order_but_not_under_nohup() -> None:
 
 @pytest.mark.usefixtures("restored_signals")
 def test_process_that_has_stopped_is_not_ended_by_one_more_ctrl_c() -> None:
-    stop_on_signals()
-    ignore_stop_signals()
-    for number in STOP_SIGNALS:
-        signal.raise_signal(number)
+    group = Cli("progan")
+
+    @group.command()
+    def train() -> None:
+        stop_on_signals()
+        signal.raise_signal(signal.SIGINT)
+
+    assert CliRunner().invoke(group, ["train"]).exit_code == EXIT_STOPPED
+    assert {signal.getsignal(number) for number in STOP_SIGNALS} == {signal.SIG_IGN}
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["closed pipe", "full disk"])
